@@ -1,0 +1,72 @@
+# `make` alone prints what there is. Every target installs what it needs first.
+
+PYTHON ?= python3
+ROWS ?= 10000
+PIPELINE ?= employees
+UV = uv==0.13.9
+SANDBOX = .venv/bin/python -m include.sandbox
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down run status env query test chaos check bench constraints
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
+	@$(SANDBOX) demo --rows $(ROWS)
+
+up: .venv/sandbox ## start everything and leave it running; prints the URL and the login (ROWS=10000)
+	@$(SANDBOX) up --rows $(ROWS)
+
+down: .venv/sandbox ## stop everything; the data stays in .sandbox
+	@$(SANDBOX) down
+
+run: .venv/sandbox ## trigger one run, wait, show what came out (PIPELINE=employees)
+	@$(SANDBOX) run $(PIPELINE)
+
+status: .venv/sandbox ## what runs
+	@$(SANDBOX) status
+
+env: .venv/sandbox ## the settings with which any program joins the sandbox
+	@$(SANDBOX) env
+
+query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT ...")
+	@$(SANDBOX) query "$$LAYER" "$$SQL"
+
+test: .venv/dev ## all tests but the storm, on real servers of their own
+	.venv/bin/python -m pytest -m 'not chaos' $(ARGS)
+
+chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
+	.venv/bin/python -m tests.chaos $(ARGS)
+
+check: .venv/dev ## lint, and the format
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+bench: .venv/dev ## the benchmarks
+	@ls benchmarks/*.py >/dev/null 2>&1 || { echo "there are no benchmarks yet"; exit 1; }
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. .venv/bin/python $$file || exit 1; done
+
+constraints: .venv/uv ## resolve every version anew into constraints.txt
+	.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+		--no-emit-find-links requirements-dev.txt -o constraints.txt
+
+.venv/uv: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a venv: install its venv package (Debian: python3-venv)"; exit 1; }
+	@.venv/bin/python -m pip install -q --disable-pip-version-check '$(UV)'
+	@touch $@
+
+.venv/sandbox: .venv/uv requirements.txt requirements-sandbox.txt constraints.txt
+	@$(call install,requirements-sandbox.txt)
+
+.venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-dev.txt constraints.txt
+	@$(call install,requirements-dev.txt)
+
+# uv does not read pip's settings: hand it the package index that they name, if they do
+define install
+echo "installing $(1)"; \
+index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
+$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && touch $@
+endef
