@@ -1,0 +1,1 @@
+"""What the DAGs run: the core (`medallion`), the pipelines, the sandbox."""

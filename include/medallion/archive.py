@@ -1,0 +1,68 @@
+"""
+Staged batches as they lie in the archive: enough to enrich or load one again.
+
+A batch's window is kept beside its parts, so that a batch needs neither the
+source nor Airflow to be replayed.
+"""
+
+from __future__ import annotations
+
+from pyarrow import fs
+
+from include.medallion.enrich import ENRICHED, QUARANTINED, Enriched
+from include.medallion.errors import SettingError
+from include.medallion.extract import RAW, WINDOW, Part
+from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, staged
+from include.medallion.window import Mode, Window
+
+
+def batches(lake: Lake, pipeline: str) -> list[int]:
+    """List the ids of a pipeline's staged batches, oldest first."""
+    folder = fs.FileSelector(lake.path(f"_staging/{pipeline}"), allow_not_found=True)
+    names = [info.base_name for info in filesystem(lake).get_file_info(folder) if info.type is fs.FileType.Directory]
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def window(lake: Lake, pipeline: str, batch_id: int) -> Window:
+    """
+    Return the window of a staged batch.
+
+    Raises:
+        SettingError: there is no such batch; the message lists the newest there are.
+    """
+    try:
+        return Window.from_json(read_json(lake, f"{batch_folder(pipeline, batch_id)}/{WINDOW}"))
+    except FileNotFoundError:
+        newest = batches(lake, pipeline)[-5:]
+        raise SettingError(f"no batch {batch_id} of {pipeline} is staged; the newest are {newest or 'none'}") from None
+
+
+def parts(lake: Lake, opened: Window) -> list[Part]:
+    """Return references to the raw parts of a batch."""
+    names = keys(lake, f"{batch_folder(opened.pipeline, opened.batch_id)}/{RAW}")
+    numbers = [int(name.rpartition("-")[2].removesuffix(".parquet")) for name in names]
+    return [Part(n, _rows(lake, opened, RAW, n), max(numbers) + 1) for n in numbers]
+
+
+def enriched(lake: Lake, opened: Window) -> list[Enriched]:
+    """
+    Return what became of each part, as far as its files tell.
+
+    Raises:
+        SettingError: the batch has no rows to load: it was a reconcile.
+    """
+    if opened.mode is Mode.RECONCILE:
+        raise SettingError(f"batch {opened.batch_id} is a reconcile: it holds keys only, there is nothing to load")
+    found = []
+    for part in parts(lake, opened):
+        good, bad = (_rows(lake, opened, stage, part.number) for stage in (ENRICHED, QUARANTINED))
+        found.append(Enriched(part.number, part.rows, good, bad, 0, 0, 0, {}))
+    return found
+
+
+def _rows(lake: Lake, opened: Window, stage: str, part: int) -> int:
+    try:
+        with open_parquet(lake, staged(opened, stage, part)) as file:
+            return file.metadata.num_rows
+    except FileNotFoundError:
+        raise SettingError(f"part {part} of batch {opened.batch_id} is not {stage} yet: run `enrich` first") from None

@@ -1,0 +1,73 @@
+"""
+What every Delta table here has in common: how it is opened, made and committed to.
+
+Statistics are written for chosen columns only: the log holds the smallest and
+largest value of each column that has them, and a log is no place for a
+person's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+import stamina
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from include.medallion.lake import Lake
+
+FILE_BYTES = 64 << 20
+T = TypeVar("T")
+
+
+def open_table(lake: Lake, name: str) -> DeltaTable | None:
+    """Open a Delta table at its newest version; None if there is none yet."""
+    try:
+        return DeltaTable(lake.table(name), storage_options=dict(lake.options))
+    except TableNotFoundError:
+        return None
+
+
+def open_or_create(
+    lake: Lake, name: str, schema: pa.Schema, *, statistics: Sequence[str], partition_by: Sequence[str] = ()
+) -> DeltaTable:
+    """
+    Open a Delta table, made with this schema if there is none.
+
+    Args:
+        statistics: columns whose smallest and largest values the log may hold.
+    """
+    return open_table(lake, name) or DeltaTable.create(
+        lake.table(name),
+        schema,
+        mode="ignore",
+        name=name,
+        partition_by=list(partition_by),
+        storage_options=dict(lake.options),
+        configuration={
+            "delta.dataSkippingStatsColumns": ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
+            "delta.targetFileSize": str(FILE_BYTES),
+        },
+    )
+
+
+def committed(attempt: Callable[[], T]) -> T:
+    """
+    Run an attempt that opens a table, decides and commits; again from its start when a commit loses a race.
+
+    Raises:
+        CommitFailedError: ten attempts lost; the task's own retries go on from there.
+    """
+    for trial in stamina.retry_context(on=CommitFailedError, attempts=10, wait_initial=0.1, wait_max=5.0, timeout=None):
+        with trial:
+            return attempt()
+    raise AssertionError("unreachable: the retries end by a return or a raise")
+
+
+_NO_COLUMN = "_none"
+
+
+def _stats_name(column: str) -> str:
+    return column if column.isidentifier() else f"`{column}`"

@@ -1,0 +1,94 @@
+"""
+From the source to staging: the rows of a window, cut into parts by enrichment key.
+
+All rows of one key are in one part, so no two tasks ever ask for the same key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from math import ceil
+
+import adbc_driver_manager
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.medallion import bronze
+from include.medallion.bronze import SourceTable
+from include.medallion.enrichment import Enrichment
+from include.medallion.keys import Key, number, split
+from include.medallion.lake import Lake, batch_folder, create, put_json, staged
+from include.medallion.pipeline import Parts, Pipeline
+from include.medallion.window import Mode, Window
+
+RAW = "raw"
+WINDOW = "window.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Reference to one staged part; what XCom carries."""
+
+    number: int
+    rows: int
+    of: int = 1  # parts that the window was cut into; empty ones are not staged
+
+    def to_json(self) -> dict:
+        """As XCom carries it."""
+        return asdict(self)
+
+
+def extract(
+    connection: adbc_driver_manager.AdbcConnection,
+    pipeline: Pipeline,
+    table: SourceTable,
+    window: Window,
+    enrichment: Enrichment,
+    lake: Lake,
+) -> list[Part]:
+    """
+    Stage the rows of a window as Parquet; return a reference per part that got rows.
+
+    No row is held longer than its record batch. Writing again over an earlier
+    attempt is safe. An empty list means that nothing is new.
+    """
+    if window.mode is not Mode.REFRESH and window.after >= window.upto:
+        return []
+    batches = bronze.read(connection, pipeline.source, table, window)
+    head = list(islice(batches, 2))  # tells a small window, whose size is then known, from a large one
+    if not head:
+        return []
+    put_json(lake, f"{batch_folder(window.pipeline, window.batch_id)}/{WINDOW}", window.to_json())
+    parts = _plan(head, table, enrichment, pipeline.parts)
+    return _stage(chain(head, batches), parts, window, enrichment, lake)
+
+
+def _plan(head: list[pa.RecordBatch], table: SourceTable, enrichment: Enrichment, parts: Parts) -> int:
+    """Decide the number of parts: from what is there if one batch is all, else from the planner's estimate."""
+    known: dict[Key, int] = {}
+    for batch in head if enrichment.costly else ():
+        number(batch, enrichment.reads, enrichment.normalise, known)
+    seen = sum(b.num_rows for b in head)
+    rows = seen if len(head) == 1 else max(table.rows, seen)
+    return max(1, min(parts.most, max(ceil(rows / parts.rows), ceil(len(known) / parts.keys))))
+
+
+def _stage(
+    batches: Iterator[pa.RecordBatch], parts: int, window: Window, enrichment: Enrichment, lake: Lake
+) -> list[Part]:
+    known: dict[Key, int] = {}
+    rows = dict.fromkeys(range(parts), 0)
+    writers: dict[int, pq.ParquetWriter] = {}
+    with ExitStack() as stack:
+        for batch in batches:
+            numbers = number(batch, enrichment.reads, enrichment.normalise, known)
+            for part, piece in split(batch, numbers, known, parts):
+                if part not in writers:
+                    writer = create(lake, staged(window, RAW, part), piece.schema)
+                    writers[part] = stack.enter_context(writer)
+                writers[part].write_batch(piece)
+                rows[part] += piece.num_rows
+    return [Part(p, rows[p], parts) for p in sorted(writers)]

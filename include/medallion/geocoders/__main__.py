@@ -1,0 +1,66 @@
+"""Ask a geocoder from a shell: `python -m include.medallion.geocoders 98052 --country US`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from include.medallion.errors import Refused, SettingError, Transient
+from include.medallion.geocoders import open_geocoder
+from include.medallion.geocoders.location import Location
+from include.medallion.geocoders.postcodes import normalise
+from include.medallion.pipeline import Geocode, GeocoderName
+
+
+def main(
+    postcode: Annotated[str, typer.Argument(help="As people write it: 98052, 'sw1a 1aa', K1A0B1.")],
+    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2 code.")] = "US",
+    geocoder: Annotated[
+        GeocoderName | None, typer.Option(help="Default: google_geocoding if GOOGLE_API_KEY is set, else offline.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for an answer.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """
+    Look one postcode up and print the answer.
+
+    One call, no cache, no retry. Exit codes: 0 answered (ZERO_RESULTS is an
+    answer), 1 refused or a wrong setting, 75 may work later.
+    """
+    try:
+        _print(*_ask(postcode, country, Geocode.model_construct(geocoder=geocoder, timeout_seconds=timeout)), as_json)
+    except Refused as refusal:
+        _fail(refusal, 1)
+    except Transient as failure:
+        _fail(failure, os.EX_TEMPFAIL)
+
+
+def _ask(postcode: str, country: str, settings: Geocode) -> tuple[str, tuple[str, str], Location]:
+    key = normalise(country, postcode)
+    if key is None:
+        raise SettingError("give a postcode and a country that are not blank")
+    opened = open_geocoder(settings, os.environ)
+    return opened.provider, key, opened.locate(*key)
+
+
+def _print(provider: str, key: tuple[str, str], location: Location, as_json: bool) -> None:
+    answer = {"country": key[0], "postcode": key[1], "provider": provider, **asdict(location)}
+    if as_json:
+        print(json.dumps(answer))
+        return
+    for name, value in answer.items():
+        print(f"{name:10} {'-' if value is None else value}")
+
+
+def _fail(failure: Exception, code: int) -> None:
+    print(f"geocoders: {failure}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,90 @@
+"""
+Google's Address Validation API, version 1: a postcode as an address of its own.
+
+https://developers.google.com/maps/documentation/address-validation/reference/rest
+**What this API answers to a bare postcode is not verified**: its documentation
+shows whole addresses only, and it was written without an account to try. It
+knows fewer countries than the Geocoding API; one it does not know is HTTP 400,
+so INVALID_REQUEST, like any key it cannot read.
+
+An answer is taken where its address repeats the country and the postcode asked
+(a ZIP+4 counts as its ZIP), the postcode is not marked as suspicious, and the
+place is not a larger one, which it gives when it did not find the postcode.
+`precision` is the verdict's `geocodeGranularity`. No `geocode`, or no usable
+point in it, is ZERO_RESULTS: by protobuf's JSON rules an unset point and (0, 0)
+are the same, while one missing number alone is a true 0.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+from include.medallion.errors import Transient
+from include.medallion.geocoders import google_http
+from include.medallion.geocoders.coordinates import usable
+from include.medallion.geocoders.location import Locate, Location, Status
+from include.medallion.geocoders.postcodes import same_country, same_postcode
+
+URL = "https://addressvalidation.googleapis.com/v1:validateAddress"
+API = google_http.Api("Google's Address Validation API", "GOOGLE_ADDRESS_VALIDATION_URL")
+
+# Google's APIs answer an unknown key with HTTP 400, like a bad request; the reason tells them apart:
+# https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
+_KEY_REASONS = {"API_KEY_INVALID", "CREDENTIALS_MISSING"}
+
+
+def geocoder(session: requests.Session, key: str, url: str = URL, timeout: float = 10) -> Locate:
+    """Give a `Locate` over this session; `timeout` in seconds, of connecting and of each silence."""
+    headers = {"X-Goog-Api-Key": key}
+
+    def locate(country: str, postcode: str) -> Location:
+        body = {"address": {"regionCode": country, "postalCode": postcode}}
+        response = google_http.call(API, session, "POST", url, json=body, headers=headers, timeout=timeout)
+        with google_http.documented(API):
+            return _answer(country, postcode, response)
+
+    return locate
+
+
+def _answer(country: str, postcode: str, response: requests.Response) -> Location:
+    body = google_http.document(API, response)
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        details = (body.get("error") or {}).get("details") or ()
+        for reason in {d.get("reason") for d in details} & _KEY_REASONS:
+            raise google_http.refusal(API, reason)
+        return Location(Status.INVALID_REQUEST)
+    if not body.get("result"):
+        raise Transient(f"{API.name} answered without a result")
+    return _judged(country, postcode, body["result"])
+
+
+def _judged(country: str, postcode: str, result: dict[str, Any]) -> Location:
+    address = result.get("address") or {}
+    postal = address.get("postalAddress") or {}
+    region = postal.get("regionCode", "").upper()
+    if region and not same_country(country, region):
+        return Location(Status.WRONG_COUNTRY)
+    if not region or not same_postcode(country, postcode, postal.get("postalCode", "")) or _suspicious(address):
+        return Location(Status.ZERO_RESULTS)
+    return _location(result)
+
+
+def _suspicious(address: dict[str, Any]) -> bool:
+    return any(
+        component.get("componentType") == "postal_code"
+        and component.get("confirmationLevel") == "UNCONFIRMED_AND_SUSPICIOUS"
+        for component in address.get("addressComponents") or ()
+    )
+
+
+def _location(result: dict[str, Any]) -> Location:
+    geocode = result.get("geocode") or {}
+    point = geocode.get("location") or {}
+    place = usable(point.get("latitude", 0), point.get("longitude", 0))
+    if place is None or "political" in (geocode.get("placeTypes") or ()):
+        return Location(Status.ZERO_RESULTS)
+    granularity = (result.get("verdict") or {}).get("geocodeGranularity")
+    return Location(Status.OK, *place, granularity, geocode.get("placeId"))

@@ -1,0 +1,48 @@
+"""
+What a geocoder answers: one `Location` per (country, postcode).
+
+A failure is never a coordinate: `latitude` and `longitude` are both numbers
+when `status` is OK, and both None otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a look-up ended; stored beside the coordinates in every layer."""
+
+    OK = "OK"
+    ZERO_RESULTS = "ZERO_RESULTS"  # the provider knows no such postcode
+    WRONG_COUNTRY = "WRONG_COUNTRY"  # the only result lies in another country
+    UNSUPPORTED = "UNSUPPORTED"  # the provider has no data for this country
+    NO_POSTCODE = "NO_POSTCODE"  # the row has none: nothing was looked up
+    PENDING = "PENDING"  # over budget: to be looked up later
+    INVALID_REQUEST = "INVALID_REQUEST"  # the provider cannot read the key: quarantined
+
+
+ANSWERS = frozenset({Status.OK, Status.ZERO_RESULTS, Status.WRONG_COUNTRY})
+"""Statuses that the provider was asked for and that are worth keeping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Degrees (WGS 84) and how they were found."""
+
+    status: Status
+    latitude: float | None = None
+    longitude: float | None = None
+    precision: str | None = None  # the provider's own word, e.g. APPROXIMATE
+    place_id: str | None = None
+
+
+Locate = Callable[[str, str], Location]
+"""
+A geocoder: (ISO 3166-1 alpha-2 country, normalised postcode) -> Location.
+
+Raises ProviderRefused when no call can succeed until a person acts, Transient
+when one may succeed later.
+"""

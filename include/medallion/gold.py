@@ -1,0 +1,182 @@
+"""
+The Delta sink: one conditional commit per batch, fenced by version, that names the batch in the log.
+
+Three transaction lines of the Delta protocol
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers)
+say what the table holds: the newest batch, the newest batch of this source, and
+the transaction id up to which it holds the source. delta-rs records them but
+lets a replay through, so they are read before every commit; two writers of the
+same line conflict, and the second looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from include.medallion import delta
+from include.medallion.enrich import BATCH_ROWS, ENRICHED, staged_columns
+from include.medallion.extract import Part
+from include.medallion.gold_keys import bounded, check_unique, match
+from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.pipeline import Pipeline
+from include.medallion.reckoning import Applied
+from include.medallion.schema import BATCH_ID, SYSTEM, VERSION, Column, check_names
+from include.medallion.window import Mode, Position, Window, holds
+
+SINK = "Gold"
+
+
+def held(lake: Lake, pipeline: Pipeline, source: str) -> Position | None:
+    """Return what the table holds: None for nothing, or a position of another source if it was filled from one."""
+    table = delta.open_table(lake, pipeline.gold.table)
+    return position(table, pipeline, source) if table else None
+
+
+def write(lake: Lake, pipeline: Pipeline, window: Window, parts: list[Part]) -> Applied:
+    """
+    Apply the enriched parts of a batch to the Delta table; make the table and its columns if need be.
+
+    Args:
+        parts: at least one, with the rows that each enriched part holds.
+
+    Raises:
+        SinkBehind, SourceChanged, ContractBroken: as `window.holds`; or a key is in the batch twice.
+    """
+    columns = staged_columns(lake, window, ENRICHED, parts[0])
+    check_names([*columns, *SYSTEM])
+    check_unique(lake, pipeline, window, parts)
+    return delta.committed(lambda: _attempt(lake, pipeline, columns, window, parts))
+
+
+def schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Return the schema of the Gold table."""
+    return pa.schema([(c.name, c.type) for c in (*columns, *SYSTEM)])
+
+
+def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window: Window, parts: list[Part]) -> Applied:
+    table = delta.open_or_create(
+        lake, pipeline.gold.table, schema(columns), statistics=[*bounded(pipeline, columns), VERSION, BATCH_ID]
+    )
+    rows = sum(p.rows for p in parts)
+    if holds(SINK, position(table, pipeline, window.source), window):
+        return Applied.replay(rows, table.version())
+    source, commit = _reader(lake, columns, window, parts), _commit(pipeline, window)
+    if window.mode is Mode.REFRESH:
+        updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
+    elif not table.file_uris():
+        updated = _write(table, source, commit, mode="append", schema_mode="merge")
+    else:
+        updated = _merge(table, source, commit, match(lake, pipeline, columns, window, parts))
+    _record(table, columns, window, commit)
+    return _account(lake, pipeline, table, window, parts, updated)
+
+
+def _write(
+    table: DeltaTable, source: pa.RecordBatchReader, commit: CommitProperties, mode: str, schema_mode: str
+) -> int:
+    write_deltalake(
+        table,
+        source,
+        mode=mode,
+        schema_mode=schema_mode,
+        target_file_size=delta.FILE_BYTES,
+        commit_properties=commit,
+    )
+    return 0
+
+
+def _merge(table: DeltaTable, source: pa.RecordBatchReader, commit: CommitProperties, predicate: str) -> int:
+    fence = (
+        f"source.{VERSION} > target.{VERSION} OR "
+        f"(source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID})"
+    )
+    metrics = (
+        table.merge(
+            source,
+            predicate,
+            source_alias="source",
+            target_alias="target",
+            merge_schema=True,
+            commit_properties=commit,
+        )
+        .when_matched_update_all(fence)
+        .when_not_matched_insert_all()
+        .execute()
+    )
+    return metrics["num_target_rows_updated"]
+
+
+def _record(table: DeltaTable, columns: tuple[Column, ...], window: Window, commit: CommitProperties) -> None:
+    """Name the batch in the log even if it changed nothing: such a merge makes no commit."""
+    table.update_incremental()
+    if window.mode is not Mode.TRIAL and table.transaction_version(_line(window.pipeline)) != window.batch_id:
+        nothing = schema(columns).empty_table()
+        write_deltalake(table, nothing, mode="append", schema_mode="merge", commit_properties=commit)
+        table.update_incremental()
+
+
+def _account(
+    lake: Lake, pipeline: Pipeline, table: DeltaTable, window: Window, parts: list[Part], updated: int
+) -> Applied:
+    """Count what the table now holds of the batch, in the table itself."""
+    rows = sum(p.rows for p in parts)
+    data = table.to_pyarrow_dataset()
+    applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
+    superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
+    return Applied(rows, applied - updated, updated, superseded, version=table.version())
+
+
+def _superseded(lake: Lake, pipeline: Pipeline, data: pa.dataset.Dataset, window: Window, parts: list[Part]) -> int:
+    """Count the batch's rows that the table holds in a newer version, or in the same one from a newer batch."""
+    key, found = pipeline.source.key, 0
+    for part in parts:
+        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+            mine = enriched.read([*key, VERSION])
+        both = mine.join(data.to_table([*key, VERSION, BATCH_ID]), key, join_type="inner", right_suffix=".held")
+        newer = pc.greater(both[f"{VERSION}.held"], both[VERSION])
+        same = pc.equal(both[f"{VERSION}.held"], both[VERSION])
+        found += pc.sum(pc.or_(newer, pc.and_(same, pc.greater(both[BATCH_ID], window.batch_id)))).as_py() or 0
+    return found
+
+
+def position(table: DeltaTable, pipeline: Pipeline, source: str) -> Position | None:
+    """Return what an opened table holds, as `held`."""
+    newest = table.transaction_version(_line(pipeline.name))
+    if newest is None:
+        return None
+    if table.transaction_version(_line(pipeline.name, source)) != newest:
+        return Position("another source", 0, newest)
+    return Position(source, table.transaction_version(_line(pipeline.name, source, "upto")), newest)
+
+
+def _line(*names: str) -> str:
+    return "/".join(("medallion", *names))
+
+
+def _commit(pipeline: Pipeline, window: Window) -> CommitProperties:
+    """Name the batch in the commit. A trial leaves no line: it moves nothing."""
+    lines = [
+        Transaction(_line(pipeline.name), window.batch_id),
+        Transaction(_line(pipeline.name, window.source), window.batch_id),
+        Transaction(_line(pipeline.name, window.source, "upto"), window.upto),
+    ]
+    about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
+    # a lost race must be decided anew on the refreshed table, not by delta-rs's own retries
+    return CommitProperties(about, max_commit_retries=0, app_transactions=[] if window.mode is Mode.TRIAL else lines)
+
+
+def _reader(lake: Lake, columns: tuple[Column, ...], window: Window, parts: list[Part]) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(schema(columns), _batches(lake, schema(columns), window, parts))
+
+
+def _batches(lake: Lake, whole: pa.Schema, window: Window, parts: list[Part]) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+            for batch in enriched.iter_batches(BATCH_ROWS):
+                constants = zip((window.batch_id, window.opened_at, None), SYSTEM[1:], strict=True)
+                repeated = [pa.repeat(pa.scalar(value, c.type), batch.num_rows) for value, c in constants]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *repeated], schema=whole)

@@ -1,0 +1,167 @@
+"""
+The lake: one root on object storage (or in a folder) for Gold, the look-up caches and staging.
+
+    <root>/<table>                                  Delta tables: Gold, caches, quarantine
+    <root>/_staging/<pipeline>/<batch>/window.json  what the batch is
+    <root>/_staging/<pipeline>/<batch>/raw/         rows as they were read: the archive
+    <root>/_staging/<pipeline>/<batch>/enriched/    rows as the sinks get them
+    <root>/_staging/<pipeline>/<batch>/quarantined/ rows that broke the contract
+    <root>/_lookups/<cache>/                        paid answers not yet in their cache
+
+File names are made of numbers and of names in the pipeline file: never of data.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from include.medallion.errors import SettingError
+from include.medallion.window import Window
+
+COMPRESSION = "zstd"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """
+    A root URI and the settings to reach it.
+
+    Args:
+        root: `s3://bucket/prefix` or `file:///folder`.
+        options: settings as delta-rs knows them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...);
+            they are kept out of `repr`.
+    """
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def table(self, name: str) -> str:
+        """Return the URI of a Delta table."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def path(self, key: str) -> str:
+        """Return a key below the root as the filesystem names it."""
+        parts = urlsplit(self.root)
+        base = parts.netloc + parts.path if parts.scheme == "s3" else parts.path
+        return f"{base.rstrip('/')}/{key}"
+
+
+def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
+    """
+    Check the root's form.
+
+    Raises:
+        SettingError: AWS_URI is missing or is no s3:// or file:// URI, or S3's commit safety was switched off.
+    """
+    if not root or urlsplit(root).scheme not in {"s3", "file"}:
+        raise SettingError("AWS_URI must be the lake's root, e.g. s3://my-bucket/medallion (or file:///folder)")
+    if {k.upper() for k in options} & {"AWS_S3_ALLOW_UNSAFE_RENAME"}:
+        raise SettingError("AWS_S3_ALLOW_UNSAFE_RENAME is set: remove it; concurrent commits would be lost")
+    return Lake(root, options)
+
+
+def filesystem(lake: Lake) -> fs.FileSystem:
+    """Open the filesystem that staging is read and written through."""
+    if urlsplit(lake.root).scheme == "file":
+        return fs.LocalFileSystem()
+    options = {k.upper(): v for k, v in lake.options.items()}
+    endpoint = options.get("AWS_ENDPOINT_URL", "")
+    return fs.S3FileSystem(
+        access_key=options.get("AWS_ACCESS_KEY_ID"),
+        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=options.get("AWS_SESSION_TOKEN"),
+        region=options.get("AWS_REGION"),
+        endpoint_override=endpoint or None,
+        scheme=urlsplit(endpoint).scheme or "https",
+    )
+
+
+def batch_folder(pipeline: str, batch_id: int) -> str:
+    """Return the key below which a batch is staged."""
+    return f"_staging/{pipeline}/{batch_id}"
+
+
+def staged(window: Window, stage: str, part: int) -> str:
+    """Return the key of a part's file in a stage of the batch (raw, enriched, quarantined)."""
+    return f"{batch_folder(window.pipeline, window.batch_id)}/{stage}/part-{part:04d}.parquet"
+
+
+def create(lake: Lake, key: str, schema: pa.Schema) -> pq.ParquetWriter:
+    """
+    Open a Parquet file for writing, over what an earlier attempt left there.
+
+    On S3 the file appears whole when the writer is closed; a task that dies leaves nothing.
+    """
+    files, path = filesystem(lake), lake.path(key)
+    if isinstance(files, fs.LocalFileSystem):
+        files.create_dir(path.rpartition("/")[0])
+    return pq.ParquetWriter(path, schema, compression=COMPRESSION, filesystem=files)
+
+
+def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
+    """Open a staged file; read it row group by row group."""
+    return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
+
+
+def put(lake: Lake, prefix: str, table: pa.Table) -> str:
+    """Write a small table as a new file below a prefix, whole or not at all; return its key."""
+    files, name = filesystem(lake), uuid.uuid4().hex
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression=COMPRESSION)
+    key = f"{prefix}/{name}.parquet"
+    if isinstance(files, fs.LocalFileSystem):  # a local file appears before it is complete; a renamed one does not
+        files.create_dir(lake.path(prefix))
+        _write(files, lake.path(f"{prefix}/{name}.tmp"), sink.getvalue())
+        files.move(lake.path(f"{prefix}/{name}.tmp"), lake.path(key))
+    else:
+        _write(files, lake.path(key), sink.getvalue())
+    return key
+
+
+def put_json(lake: Lake, key: str, document: dict) -> None:
+    """Write a small JSON document."""
+    files = filesystem(lake)
+    if isinstance(files, fs.LocalFileSystem):
+        files.create_dir(lake.path(key).rpartition("/")[0])
+    _write(files, lake.path(key), pa.py_buffer(json.dumps(document).encode()))
+
+
+def read_json(lake: Lake, key: str) -> dict:
+    """
+    Read a small JSON document.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    with filesystem(lake).open_input_stream(lake.path(key)) as stream:
+        return json.loads(stream.read())
+
+
+def keys(lake: Lake, prefix: str) -> list[str]:
+    """List the Parquet files below a prefix; none if there is no such folder."""
+    found = filesystem(lake).get_file_info(fs.FileSelector(lake.path(prefix), allow_not_found=True, recursive=True))
+    cut = len(lake.path(""))
+    return sorted(f.path[cut:] for f in found if f.type is fs.FileType.File and f.path.endswith(".parquet"))
+
+
+def delete(lake: Lake, some: list[str]) -> None:
+    """Delete files; those that are gone already do not matter."""
+    files = filesystem(lake)
+    for key in some:
+        try:
+            files.delete_file(lake.path(key))
+        except FileNotFoundError:
+            continue
+
+
+def _write(files: fs.FileSystem, path: str, data: pa.Buffer) -> None:
+    with files.open_output_stream(path) as stream:
+        stream.write(data)

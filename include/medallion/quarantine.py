@@ -1,0 +1,97 @@
+"""
+Rows that broke the contract: set aside in a Delta table with the reason, never dropped.
+
+One entry per row of the source, by its key; a row whose key is NULL is told
+apart by all of its values. The newest finding replaces an older one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.medallion import delta
+from include.medallion.contract import Reason
+from include.medallion.enrich import QUARANTINED
+from include.medallion.errors import QuarantineOverflow
+from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.pipeline import Quarantine
+from include.medallion.schema import BATCH_ID, MOMENT, VERSION
+from include.medallion.window import Window
+
+TABLE = "quarantine"
+SCHEMA = pa.schema(
+    [
+        ("pipeline", pa.string()),
+        ("entry", pa.string()),  # SHA-256 of the key, or of the whole row if the key is incomplete
+        ("reason", pa.string()),
+        ("key", pa.string()),
+        ("row", pa.string()),
+        (VERSION, pa.int64()),
+        (BATCH_ID, pa.int64()),
+        ("quarantined_at", MOMENT),
+    ]
+)
+
+
+def land(lake: Lake, window: Window, parts: Sequence[int]) -> Counter[str]:
+    """Put a batch's bad rows into the quarantine table; return how many there are of each reason."""
+    rows = pa.concat_tables(_entries(lake, window, part) for part in parts)
+    if rows.num_rows:
+        entries = _once(rows)
+        delta.committed(lambda: _upsert(lake, entries))
+    return Counter(rows["reason"].to_pylist())
+
+
+def check_share(reasons: Counter[str], read: int, limits: Quarantine) -> None:
+    """
+    Refuse a batch too much of which is bad: more likely the source or a setting is wrong than the rows.
+
+    Raises:
+        QuarantineOverflow: the counts, the commonest reasons and the settings that bound them.
+    """
+    bad = reasons.total()
+    if bad > limits.tolerate and bad > limits.max_share * read:
+        commonest = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(5))
+        raise QuarantineOverflow(
+            f"{bad} of {read} rows broke the contract ({commonest}); quarantine.max_share is {limits.max_share:g}. "
+            "Nothing was loaded. Look at them in the quarantine table; mend the source, or raise the share"
+        )
+
+
+def _upsert(lake: Lake, rows: pa.Table) -> None:
+    table = delta.open_or_create(lake, TABLE, SCHEMA, statistics=[BATCH_ID], partition_by=["pipeline"])
+    (
+        table.merge(
+            rows,
+            "target.pipeline = source.pipeline AND target.entry = source.entry",
+            source_alias="source",
+            target_alias="target",
+        )
+        .when_matched_update_all(f"source.{BATCH_ID} >= target.{BATCH_ID}")
+        .when_not_matched_insert_all()
+        .execute()
+    )
+
+
+def _entries(lake: Lake, window: Window, part: int) -> pa.Table:
+    with open_parquet(lake, staged(window, QUARANTINED, part)) as bad:
+        rows = bad.read()
+    incomplete = pc.equal(rows["reason"], str(Reason.NULL_KEY))
+    told_by = pc.if_else(incomplete, rows["row"], rows["key"])
+    entries = pa.array([sha256(text.encode()).hexdigest() for text in told_by.to_pylist()], pa.string())
+    constants = {"pipeline": window.pipeline, BATCH_ID: window.batch_id, "quarantined_at": window.opened_at}
+    repeated = {name: pa.repeat(pa.scalar(v, SCHEMA.field(name).type), rows.num_rows) for name, v in constants.items()}
+    columns = {name: rows[name] for name in rows.column_names} | repeated | {"entry": entries}
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _once(rows: pa.Table) -> pa.Table:
+    """Keep one of rows that are equal in every value: without a key they cannot be told apart."""
+    numbered = rows.append_column("_row", pa.array(range(rows.num_rows), pa.int64()))
+    first = numbered.group_by("entry", use_threads=False).aggregate([("_row", "min")])
+    return rows.take(first["_row_min"])

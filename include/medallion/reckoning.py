@@ -1,0 +1,103 @@
+"""
+The books of a run: for each sink, rows read = applied + superseded + quarantined.
+
+A run whose books do not balance fails, and its watermark stays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from include.medallion.errors import ContractBroken
+from include.medallion.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a sink did with the rows it was given."""
+
+    read: int
+    inserted: int
+    updated: int
+    superseded: int  # the sink holds this version or a newer one
+    replayed: bool = False  # the sink held the whole batch
+    version: int | None = None  # of the Delta table
+
+    @classmethod
+    def replay(cls, rows: int, version: int | None = None) -> Applied:
+        """Account for a batch that the sink holds already."""
+        return cls(rows, 0, 0, rows, replayed=True, version=version)
+
+    def to_json(self) -> dict:
+        """As XCom carries it."""
+        return asdict(self)
+
+
+def reckon(window: Window, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
+    """
+    Balance the books of a run and return its summary: counts and ids, no data.
+
+    Args:
+        parts, enriched, silver, gold: what the tasks returned (their `to_json`).
+
+    Raises:
+        ContractBroken: rows are missing somewhere; the message names the sink and the counts.
+    """
+    read, quarantined = sum(p["rows"] for p in parts), sum(e["quarantined"] for e in enriched)
+    problems = [*_parts_problems(parts, enriched)]
+    for sink, counts in (("Silver", silver), ("Gold", gold)):
+        done = counts["inserted"] + counts["updated"] + counts["superseded"]
+        if not read == counts["read"] + quarantined == done + quarantined:
+            problems.append(
+                f"{sink}: {read} rows read, but {counts['inserted']} inserted + {counts['updated']} updated + "
+                f"{counts['superseded']} superseded + {quarantined} quarantined"
+            )
+    if problems:
+        raise ContractBroken(f"batch {window.batch_id} does not balance, its watermark stays: {'; '.join(problems)}")
+    return _summary(window, read, quarantined, enriched, silver, gold)
+
+
+def _parts_problems(parts: list[dict], enriched: list[dict]) -> list[str]:
+    extracted = {p["number"]: p["rows"] for p in parts}
+    answered = {e["part"]: e["read"] for e in enriched}
+    return [] if extracted == answered else [f"parts: {extracted} extracted, {answered} enriched"]
+
+
+def _summary(window: Window, read: int, quarantined: int, enriched: list[dict], silver: dict, gold: dict) -> dict:
+    statuses = sum((Counter(e["statuses"]) for e in enriched), Counter())
+    return {
+        "pipeline": window.pipeline,
+        "batch_id": window.batch_id,
+        "mode": str(window.mode),
+        "window": {"after": window.after, "upto": window.upto},
+        "lag_transactions": window.lag,
+        "read": read,
+        "quarantined": quarantined,
+        "silver": {**silver, "quarantined": quarantined},
+        "gold": {**gold, "quarantined": quarantined},
+        "lookups": {
+            "keys": sum(e["keys"] for e in enriched),
+            "cached": sum(e["cached"] for e in enriched),
+            "calls": sum(e["calls"] for e in enriched),
+            "statuses": dict(statuses),
+        },
+    }
+
+
+def line(summary: dict) -> str:
+    """Return the run in one readable line."""
+    lookups, gold = summary["lookups"], summary["gold"]
+    return (
+        f"{summary['pipeline']} batch {summary['batch_id']}: {summary['read']:,} rows read, "
+        f"{summary['quarantined']:,} quarantined; Silver {_counts(summary['silver'])}; Gold {_counts(gold)} "
+        f"(version {gold['version']}); "
+        f"{lookups['keys']:,} keys: {lookups['cached']:,} cached, {lookups['calls']:,} calls; "
+        f"watermark {summary['window']['upto']}, lag {summary['lag_transactions']} transactions"
+    )
+
+
+def _counts(sink: dict) -> str:
+    return (
+        "held it already" if sink["replayed"] else f"+{sink['inserted']:,} ~{sink['updated']:,} ={sink['superseded']:,}"
+    )
