@@ -1,0 +1,68 @@
+"""
+### Medallion: reconcile.
+
+Compares source, Snowflake and Delta by key and version, one task for each pipeline, once a day.
+
+* **Rows that the source lost** are marked (`_deleted_at`) or removed in both sinks, as `deletes` in the pipeline file
+  says. Windows see inserts and updates only; this is how deletes arrive.
+* **Rows that a sink lost** fail the task, after the deletes were applied: its message says how many, in which sink, and
+  that `full_refresh` of the pipeline's DAG mends it.
+* **At any time**: also while the pipeline runs, also twice, also after a kill.
+* **pipeline** chooses one pipeline; empty means all.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from airflow.sdk import Param, dag, get_current_context, task
+from medallion_connections import connect
+from medallion_defaults import SETTINGS
+
+from include.medallion import pipeline as pipelines
+from include.medallion.discretion import discreet
+
+log = logging.getLogger("airflow.task.medallion")
+AT_ONCE = 4
+SCHEDULE = "@daily" if pipelines.airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
+PARAMS = {
+    "pipeline": Param(
+        default=None,
+        type=["null", "string"],
+        title="Pipeline",
+        description="Name of the pipeline file to reconcile. Empty: all.",
+    ),
+}
+
+
+@task
+def choose() -> list[str]:
+    """Name the pipelines to reconcile."""
+    wished = get_current_context()["params"]["pipeline"]
+    return [pipelines.find(wished).name] if wished else [pipelines.name_of(file) for file in pipelines.files()]
+
+
+@task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=AT_ONCE)
+def reconcile(name: str) -> dict | None:
+    """Compare one pipeline's source and sinks, apply deletes, and fail if a sink lost rows."""
+    from include.medallion import reconcile as core
+    from include.medallion.reconcile_report import check, line
+
+    with discreet():
+        pipeline = pipelines.find(name)
+        report = core.reconcile(pipeline, connect(pipeline))
+        if report is None:
+            log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
+            return None
+        log.info(line(report))
+        check(report)
+        return report.to_json()
+
+
+@dag("medallion_reconcile", schedule=SCHEDULE, params=PARAMS, doc_md=__doc__, **SETTINGS)
+def medallion_reconcile() -> None:
+    """Wire the DAG."""
+    reconcile.expand(name=choose())
+
+
+medallion_reconcile()

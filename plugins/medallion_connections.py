@@ -1,0 +1,93 @@
+"""Airflow's connections and this process's environment, as the core takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+    from include.medallion.lake import Lake
+    from include.medallion.pipeline import Pipeline
+    from include.medallion.run import Connections
+
+AWS_CONNECTION = "aws_default"
+SNOWFLAKE_SECONDS = {"login_timeout": 60, "network_timeout": 600}  # by default the connector retries for ever
+
+
+def connect(pipeline: Pipeline) -> Connections:
+    """
+    Return how to reach a pipeline's source and sinks: Airflow connections and AWS settings.
+
+    Raises:
+        SettingError: AWS_URI is missing or wrong.
+    """
+    from include.medallion.run import Connections
+
+    if key := os.environ.get("GOOGLE_API_KEY"):
+        mask_secret(key)
+    return Connections(
+        bronze=bronze(pipeline.source.connection),
+        silver=lambda: snowflake(pipeline.silver.connection),
+        lake=lake(),
+        environ=os.environ,
+    )
+
+
+def bronze(conn_id: str) -> str:
+    """Return the source's connection as libpq takes it."""
+    from include.medallion.environment import Account, libpq_uri
+
+    c = BaseHook.get_connection(conn_id)
+    return libpq_uri(Account(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))
+
+
+def snowflake(conn_id: str) -> SnowflakeConnection:
+    """Open a Snowflake connection as Airflow's hook describes it; a server that is gone is an error, not a hang."""
+    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
+    from snowflake.connector import connect as open_connection
+
+    given = SnowflakeHook(snowflake_conn_id=conn_id)._get_conn_params()  # noqa: SLF001 (the hook takes no time-outs)
+    tagged = {**(given.pop("session_parameters", None) or {}), "QUERY_TAG": "medallion"}
+    return open_connection(session_parameters=tagged, **SNOWFLAKE_SECONDS, **given)
+
+
+def lake() -> Lake:
+    """
+    Return the lake at `AWS_URI`, reached by `AWS_*` variables, else by connection `aws_default`, else by the machine.
+
+    Raises:
+        SettingError: AWS_URI is missing or wrong.
+    """
+    from include.medallion import environment
+
+    given = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    return environment.lake(given if "AWS_ACCESS_KEY_ID" in given else {**_aws_connection(), **given})
+
+
+def _aws_connection() -> Mapping[str, str]:
+    """Return the settings of `aws_default`; none if there is no such connection: the machine's role then counts."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        BaseHook.get_connection(AWS_CONNECTION)
+    except AirflowNotFoundException:
+        return {}
+    hook: Any = AwsGenericHook(aws_conn_id=AWS_CONNECTION, client_type="s3")
+    credentials = hook.get_credentials(region_name=hook.conn_region_name)
+    endpoint = hook.conn_config.get_service_endpoint_url("s3")
+    options = {
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_SESSION_TOKEN": credentials.token,
+        "AWS_REGION": hook.conn_region_name,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true" if (endpoint or "").startswith("http://") else None,
+    }
+    return {k: v for k, v in options.items() if v}

@@ -1,0 +1,23 @@
+"""What every DAG of this package has in common: how it is retried, and who is told of failures."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from medallion_retries import PatientRetries
+from sentry_notifier import SentryNotifier
+
+REPORT = SentryNotifier()
+SETTINGS = {
+    "start_date": datetime(2026, 1, 1),  # noqa: DTZ001 (Airflow's own time zone; nothing before it is caught up)
+    "catchup": False,
+    "max_active_runs": 1,
+    "on_failure_callback": REPORT,
+    "tags": ["medallion"],
+    "default_args": {
+        "retries": 4,
+        "retry_policy": PatientRetries(),
+        "retry_delay": timedelta(seconds=10),  # for what ends without an exception: a killed process
+        "on_failure_callback": REPORT,
+    },
+}
