@@ -1,0 +1,64 @@
+"""
+The boundaries at which a task's process can be struck, by name.
+
+Only standard library here: every process of the storm's Airflow reads this file
+when it starts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Point(NamedTuple):
+    """Before a function is called, after it returned, or while it is at work."""
+
+    target: str  # module:function
+    when: str = "before"  # before, during, after
+    inside: str = ""  # only while this other function is at work
+    said: str = ""  # only when the text that it is called with (an SQL statement) has a line that begins so
+
+
+EXTRACT, ENRICH = "include.medallion.extract:extract", "include.medallion.enrich:enrich"
+LOAD, WRITE = "include.medallion.silver:load", "include.medallion.gold:write"
+KEEP = "include.medallion.cache:keep"
+PARQUET = "pyarrow.parquet.core:ParquetWriter"
+SQL = "snowflake.connector.cursor:SnowflakeCursorBase.execute"
+MERGE = "deltalake.table:TableMerger.execute"
+POINTS = {
+    "open_window.read": Point("include.medallion.window:open_window"),
+    "extract.batch": Point(f"{PARQUET}.write_batch", inside=EXTRACT),
+    "extract.upload": Point(f"{PARQUET}.close", "after", inside=EXTRACT),
+    "extract.staged": Point(EXTRACT, "after"),
+    "enrich.asking": Point("include.medallion.geocoders.google_http:call"),
+    "enrich.paid": Point(KEEP),
+    "enrich.kept": Point(KEEP, "after"),
+    "enrich.upload": Point(f"{PARQUET}.close", "after", inside=ENRICH),
+    "enrich.staged": Point(ENRICH, "after"),
+    "silver.quarantine": Point("include.medallion.quarantine:land", "during"),
+    "silver.before_copy": Point(SQL, inside=LOAD, said="COPY"),
+    "silver.putting": Point(SQL, "during", LOAD, "PUT"),
+    "silver.copying": Point(SQL, "during", LOAD, "COPY"),
+    "silver.copied": Point(SQL, inside=LOAD, said="BEGIN"),
+    "silver.merging": Point(SQL, "during", LOAD, "MERGE"),
+    "silver.merged": Point(SQL, "after", LOAD, "MERGE"),
+    "silver.replaced": Point(SQL, "after", LOAD, "DELETE FROM"),
+    "silver.recorded": Point(SQL, inside=LOAD, said="COMMIT"),
+    "silver.committed": Point(SQL, "after", LOAD, "COMMIT"),
+    "silver.loaded": Point(LOAD, "after"),
+    "cache.merging": Point("include.medallion.cache:merge", "during"),
+    "cache.merged": Point("include.medallion.lake:delete"),
+    "gold.before": Point(MERGE, inside=WRITE),
+    "gold.merging": Point(MERGE, "during", WRITE),
+    "gold.merged": Point(MERGE, "after", WRITE),
+    "gold.written": Point(WRITE, "after"),
+    "gold.replacing": Point("deltalake.writer.writer:write_deltalake", "during", WRITE),
+    "gold.replaced": Point("deltalake.writer.writer:write_deltalake", "after", WRITE),
+    "commit.before": Point("include.medallion.watermark:moved"),
+    "commit.after": Point("include.medallion.reckoning:line"),
+}
+SETTINGS = {"include.medallion.bronze": {"BATCH_BYTES": 1 << 18}}
+"""Constants to set: smaller record batches, so that a window has a middle."""
+
+AHEAD = ("include.medallion.run", "include.medallion.reckoning", "airflow.providers.snowflake.hooks.snowflake")
+"""Imported by the scheduler once, before it forks: else each of hundreds of tasks spends seconds on it."""

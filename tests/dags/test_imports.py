@@ -1,0 +1,129 @@
+"""The code keeps to the rules about who imports whom, and to its own sizes: read with ast, not run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CODE = ("dags", "plugins", "include", "benchmarks")
+HEAVY = {
+    *("snowflake", "pandas", "polars", "pyarrow", "numpy", "deltalake", "sentry_sdk", "requests", "zipcodes"),
+    *("adbc_driver_manager", "adbc_driver_postgresql", "boto3", "botocore", "psycopg", "faker", "duckdb"),
+}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 220, 40
+
+
+def sources(*folders: str) -> list[Path]:
+    """List the Python files below some of the project's folders."""
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def imported(file: Path, *, at_import_time: bool = False) -> set[str]:
+    """Return the full names of what a file imports, anywhere or only when it is itself imported."""
+    tree = ast.parse(file.read_text())
+    nodes = _run_at_import(tree) if at_import_time else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
+    return found
+
+
+def _run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        for_types_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if not for_types_only and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from _run_at_import(node)
+
+
+def packages(modules: set[str]) -> set[str]:
+    """Return the top-level names of modules."""
+    return {module.partition(".")[0] for module in modules}
+
+
+def loaded(file: Path, seen: dict[Path, set[str]] | None = None) -> set[str]:
+    """Return the packages that importing a file loads, through modules of ours too."""
+    seen = {} if seen is None else seen
+    if file not in seen:
+        seen[file] = set()
+        direct = imported(file, at_import_time=True)
+        seen[file] |= packages(direct)
+        for ours in {path for module in direct if (path := _file(module))}:
+            seen[file] |= loaded(ours, seen)
+    return seen[file]
+
+
+def _file(module: str) -> Path | None:
+    """Return the file of a module of ours."""
+    path = Path(*module.split("."))
+    tried = (ROOT / path.with_suffix(".py"), ROOT / path / "__init__.py", ROOT / "plugins" / path.with_suffix(".py"))
+    return next((file for file in tried if file.is_file()), None)
+
+
+def name(file: Path) -> str:
+    """Return a file's name below the project's root."""
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", sources("include/medallion"), ids=name)
+def test_the_core_never_imports_airflow(file):
+    """include/medallion runs without Airflow, and without what is built on the core."""
+    assert packages(imported(file)) & {"airflow", "dags", "plugins"} == set()
+    assert {module for module in imported(file) if module.startswith("include.sandbox")} == set()
+
+
+@pytest.mark.parametrize("file", sources("dags", "plugins"), ids=name)
+def test_wiring_loads_no_heavy_library(file):
+    """What every parse and every component imports loads no heavy library, nor does anything it imports."""
+    assert loaded(file) & HEAVY == set()
+
+
+def test_heavy_libraries_are_found_where_they_are():
+    """The search for heavy libraries follows imports of ours: it sees those of the run."""
+    assert {"pyarrow", "deltalake", "snowflake"} & loaded(ROOT / "include/medallion/run.py") == {"pyarrow", "deltalake"}
+
+
+@pytest.mark.parametrize(("sink", "other"), [("silver", "gold"), ("gold", "silver")])
+def test_sinks_never_import_one_another(sink, other):
+    """Neither sink knows of the other."""
+    files = sorted((ROOT / "include/medallion").glob(f"{sink}*.py"))
+    others = {f"include.medallion.{file.stem}" for file in (ROOT / "include/medallion").glob(f"{other}*.py")}
+    assert files
+    assert others
+    assert [file for file in files if imported(file) & others] == []
+
+
+def test_plugins_are_flat():
+    """Every plugin is a module directly in plugins/: Airflow imports each under its stem."""
+    assert [name(file) for file in sources("plugins") if file.parent != ROOT / "plugins"] == []
+
+
+def test_plugins_shadow_nothing():
+    """No plugin has the name of a module of the standard library, of a package, or of a DAG file."""
+    stems = {file.stem for file in sources("plugins")}
+    taken = {*sys.stdlib_module_names, *HEAVY, "airflow", "include", *(file.stem for file in sources("dags"))}
+    assert stems
+    assert stems & taken == set()
+
+
+@pytest.mark.parametrize("file", sources(*CODE), ids=name)
+def test_files_are_short(file):
+    """A file can be read in one sitting."""
+    assert len(file.read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("file", sources(*CODE), ids=name)
+def test_functions_are_short(file):
+    """A function fits on a screen."""
+    functions = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef)]
+    lengths = {f.name: f.end_lineno - f.lineno + 1 for f in functions}
+    assert {f: lines for f, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}

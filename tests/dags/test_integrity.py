@@ -1,0 +1,212 @@
+"""`dags/` is parsed as Airflow does it: quickly, alone, and into the DAGs that the pipeline files describe."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ORDER = ["open_window", "extract", "enrich", "load_silver", "write_gold", "commit"]
+RECONCILE = "medallion_reconcile"
+OTHER = """
+source: {table: other, key: id}
+enrich: {geocode: {postcode: zip, country: US}}
+silver: {table: OTHER}
+gold: {table: other}
+parts: {at_once: 2}
+schedule: "5 4 * * *"
+"""
+BROKEN = "source: {table: broken, key: id, kee: id}"
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory):
+    """Parse `dags/` in a process of its own, as it is and with other settings: one result by each name."""
+    folder = tmp_path_factory.mktemp("pipelines")
+    shutil.copy(ROOT / "include" / "pipelines" / "employees.yaml", folder)
+    (folder / "other.yaml").write_text(OTHER)
+    (folder / "broken.yaml").write_text(BROKEN)
+    cases = {
+        "first": {},
+        "second": {},
+        "third": {},
+        "folder": {"MEDALLION_PIPELINES": str(folder)},
+        "manual": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "manual"},
+        "hourly": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "@hourly"},
+    }
+    ours = {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "PYTHONPATH": str(ROOT),
+    }
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "MEDALLION", "PYTHON"))}
+    program = [sys.executable, Path(__file__).with_name("parse_dags.py"), ROOT, json.dumps(list(cases.values()))]
+    done = subprocess.run(program, env=others | ours, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.fixture(scope="module")
+def employees(parsed):
+    """Return the DAG of the pipeline file that the package ships."""
+    return parsed["first"]["dags"]["medallion_employees"]
+
+
+def test_no_file_has_an_import_error(parsed):
+    """Every file in dags/ can be imported."""
+    assert parsed["first"]["errors"] == {}
+
+
+def test_parsing_is_quick(parsed):
+    """Once Airflow is imported, dags/ is parsed in under two seconds."""
+    assert min(parsed[case]["seconds"] for case in ("first", "second", "third")) < 2
+
+
+def test_parsing_needs_no_network(parsed):
+    """Nothing is connected to while dags/ is parsed."""
+    assert [case for case, result in parsed.items() if result["connections"] or result["errors"]] == []
+
+
+def test_parsing_loads_nothing_foreign(parsed):
+    """Parsing loads our own modules and Airflow's: no driver, no data library, no SDK."""
+    plugins = {file.stem for file in (ROOT / "plugins").glob("*.py")}
+    known = {"airflow", "include", *plugins, *sys.stdlib_module_names}
+    loaded = {module.partition(".")[0] for module in parsed["first"]["modules"]}
+    assert "include" in loaded
+    assert {m for m in loaded - known if not m.startswith("unusual_prefix_")} == set()  # Airflow's name for a DAG file
+
+
+def test_each_pipeline_file_is_a_dag_of_its_name(parsed):
+    """A pipeline file <name>.yaml is DAG medallion_<name>."""
+    assert set(parsed["folder"]["dags"]) - {RECONCILE} == {
+        "medallion_employees",
+        "medallion_other",
+        "medallion_broken",
+    }
+
+
+def test_the_package_ships_the_employees_dag(parsed):
+    """Without any setting there is medallion_employees."""
+    assert "medallion_employees" in parsed["first"]["dags"]
+
+
+def test_tasks_are_the_promised_ones_in_order(employees):
+    """The tasks have the promised ids and run in the promised order, each after the one before."""
+    assert employees["order"] == ORDER
+    for before, task in pairwise(ORDER):
+        assert before in employees["tasks"][task]["upstream"]
+
+
+def test_only_enrich_is_mapped(employees):
+    """Parts are enriched by one mapped task."""
+    assert [task for task in ORDER if employees["tasks"][task]["mapped"]] == ["enrich"]
+
+
+def test_every_task_is_retried_with_patience(employees):
+    """Every task has retries, under the policy that spreads them and gives up when a person must act."""
+    for task in employees["tasks"].values():
+        assert task["retries"] > 0
+        assert task["policy"] == "PatientRetries"
+
+
+def test_failures_are_reported_from_both_places(employees):
+    """Each task and the DAG itself report failures to Sentry."""
+    every = [employees["callback"], *(task["callback"] for task in employees["tasks"].values())]
+    assert every == [["SentryNotifier"]] * 7
+
+
+def test_runs_come_one_at_a_time_and_none_are_caught_up(employees):
+    """Runs of a pipeline never overlap, and missed ones are not made up for: the next one reads all."""
+    assert (employees["max_active_runs"], employees["catchup"]) == (1, False)
+
+
+@pytest.mark.parametrize(("pipeline", "at_once"), [("employees", 4), ("other", 2)])
+def test_parts_at_once_is_the_files_setting(parsed, pipeline, at_once):
+    """As many parts are enriched at a time as the pipeline file says."""
+    assert parsed["folder"]["dags"][f"medallion_{pipeline}"]["tasks"]["enrich"]["at_once"] == at_once
+
+
+def test_the_form_offers_a_full_refresh(employees):
+    """The trigger form has a switch for a full refresh, off."""
+    offered = employees["params"]["full_refresh"]
+    assert (offered["type"], offered["value"]) == ("boolean", False)
+
+
+def test_the_form_offers_a_trial(employees):
+    """The trigger form has a field for the rows of a trial: empty, or a whole number from 1."""
+    offered = employees["params"]["max_rows"]
+    assert (sorted(offered["type"]), offered["minimum"], offered["value"]) == (["integer", "null"], 1, None)
+
+
+def test_a_broken_pipeline_file_is_a_dag_that_says_why(parsed):
+    """A pipeline file with mistakes is a DAG whose page names the file, the field and the fix."""
+    broken = parsed["folder"]["dags"]["medallion_broken"]
+    assert "broken.yaml: source.kee: unknown setting; remove it or check its spelling" in broken["doc"]
+    assert "broken.yaml: gold: is required; add it" in broken["doc"]
+
+
+def test_a_broken_pipeline_file_leaves_the_others_alone(parsed):
+    """Beside a broken pipeline file the others are what they are without it."""
+    assert parsed["folder"]["dags"]["medallion_employees"] == parsed["first"]["dags"]["medallion_employees"]
+
+
+def test_a_broken_pipeline_is_reported_too(parsed):
+    """The DAG of a broken pipeline file reports its failures like any other."""
+    (task,) = parsed["folder"]["dags"]["medallion_broken"]["tasks"].values()
+    assert task["callback"] == ["SentryNotifier"]
+
+
+@pytest.mark.parametrize(
+    ("case", "schedules"),
+    [
+        ("folder", {"broken": "* * * * *", "employees": "* * * * *", "other": "5 4 * * *"}),
+        ("hourly", dict.fromkeys(("broken", "employees", "other"), "@hourly")),
+        ("manual", dict.fromkeys(("broken", "employees", "other"))),
+    ],
+)
+def test_the_schedule_is_the_environments_else_the_files(parsed, case, schedules):
+    """MEDALLION_SCHEDULE overrides the schedule of every file; `manual` is none."""
+    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id != RECONCILE}
+    assert {dag_id.removeprefix("medallion_"): dag["schedule"] for dag_id, dag in dags.items()} == schedules
+
+
+@pytest.mark.parametrize(("case", "schedule"), [("folder", "@daily"), ("hourly", "@daily"), ("manual", None)])
+def test_reconcile_is_daily_unless_manual(parsed, case, schedule):
+    """Comparing is as rare as it is whatever the pipelines' schedule, and can be left to a person."""
+    assert parsed[case]["dags"][RECONCILE]["schedule"] == schedule
+
+
+def test_reconcile_is_one_mapped_task_over_the_pipelines(parsed):
+    """One task chooses the pipelines, the other compares each; the form takes a name."""
+    found = parsed["first"]["dags"][RECONCILE]
+    assert found["order"] == ["choose", "reconcile"]
+    assert found["tasks"]["reconcile"]["mapped"]
+    assert (sorted(found["params"]["pipeline"]["type"]), found["params"]["pipeline"]["value"]) == (
+        ["null", "string"],
+        None,
+    )
+
+
+def test_reconcile_is_retried_and_reported_like_a_pipeline(parsed, employees):
+    """It has the pipelines' retries, callbacks and bounds."""
+    found = parsed["first"]["dags"][RECONCILE]
+    shared = ("callback", "catchup", "max_active_runs")
+    assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
+    for task in found["tasks"].values():
+        assert (task["callback"], task["policy"]) == (["SentryNotifier"], "PatientRetries")
+        assert task["retries"] == employees["tasks"]["commit"]["retries"]
+
+
+def test_assets_have_names_only(employees):
+    """No asset has a URI with a scheme: those load every provider in every task."""
+    assets = [asset for task in employees["tasks"].values() for asset in task["assets"]]
+    assert {asset["name"] for asset in assets} == {"bronze_employees", "silver_employees", "gold_employees"}
+    assert [asset for asset in assets if asset["uri"] != asset["name"]] == []

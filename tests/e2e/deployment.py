@@ -1,0 +1,198 @@
+"""The one deployment of these tests: what can be asked of it and done to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from include.medallion import pipeline as pipelines
+from include.medallion.pipeline import Pipeline
+from include.sandbox import client, stack
+from include.sandbox.client import Api
+from include.sandbox.google import Google
+from include.sandbox.sentry import Receiver
+
+OPTIONS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, and how it stood when it was looked at last."""
+
+    api: Api
+    dag_id: str
+    run_id: str
+    state: str = "queued"
+
+    def ended(self) -> Run:
+        """Wait for the end."""
+        return replace(self, state=client.watch(self.api, self.dag_id, self.run_id, print, seconds=480))
+
+    @property
+    def tasks(self) -> list[dict]:
+        """The task instances."""
+        return client.tasks(self.api, self.dag_id, self.run_id)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The tasks' states by name, mapped ones as `enrich[0]`."""
+        return {client.name(task): task["state"] for task in self.tasks}
+
+    @property
+    def summary(self) -> dict | None:
+        """What `commit` returned."""
+        return client.summary(self.api, self.dag_id, self.run_id)
+
+    @property
+    def failures(self) -> str:
+        """What a person is told of the failed tasks."""
+        return "\n".join(client.failures(self.api, self.dag_id, self.run_id))
+
+    @property
+    def events(self) -> dict[str, dict]:
+        """The extras of the run's asset events, by asset."""
+        some = {"source_dag_id": self.dag_id, "source_run_id": self.run_id}
+        return {e["name"]: e["extra"] for e in self.api.call("GET", "assets/events", params=some)["asset_events"]}
+
+    def rerun_failed(self) -> Run:
+        """Clear what failed and what waited for it, as a person does, and wait for the end."""
+        wish = {"dry_run": False, "dag_run_id": self.run_id, "only_failed": True, "reset_dag_runs": True}
+        self.api.call("POST", f"dags/{self.dag_id}/clearTaskInstances", json=wish)
+        return self.ended()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The running servers, and Airflow with our DAGs and the project folder's own."""
+
+    state: Path
+    project: Path
+    settings: Mapping[str, str]
+    google: Google
+    sentry: Receiver
+
+    def run(self, name: str, **params: object) -> Run:
+        """Trigger a pipeline as a person does, and wait for the end."""
+        return self.begin(name, **params).ended()
+
+    def begin(self, name: str, **params: object) -> Run:
+        """Trigger a pipeline once Airflow knows it."""
+        api, dag_id = client.login(self.settings), f"medallion_{name}"
+        client.await_dag(api, dag_id, self.project)
+        return Run(api, dag_id, client.trigger(api, dag_id, params))
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Read a pipeline file."""
+        return pipelines.load(self.project / "include" / "pipelines" / f"{name}.yaml")
+
+    def watermark(self, name: str) -> dict | None:
+        """Return what Airflow remembers of a pipeline's position."""
+        api = client.login(self.settings)
+        found = api.call("GET", "assets", params={"name_pattern": f"bronze_{name}"})["assets"]
+        entry = api.call("GET", f"assets/{found[0]['id']}/state-store/watermark") if found else None
+        return entry and entry["value"]
+
+    def sql(self, statement: str, *values: object) -> list[tuple]:
+        """Run one statement in Bronze, in a transaction of its own."""
+        with psycopg.connect(self.settings["AIRFLOW_CONN_BRONZE"], autocommit=True) as connection:
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def insert(self, table: str, *rows: Mapping[str, object]) -> None:
+        """Write rows to Bronze in one transaction."""
+        names = [sql.Identifier(name) for name in rows[0]]
+        marks = sql.SQL(", ").join([sql.Placeholder()] * len(names))
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})")
+        statement = statement.format(sql.Identifier(table), sql.SQL(", ").join(names), marks)
+        with psycopg.connect(self.settings["AIRFLOW_CONN_BRONZE"]) as connection:
+            connection.cursor().executemany(statement, [list(row.values()) for row in rows])
+
+    def copy(self, table: str, csv: Path) -> None:
+        """Fill a table of Bronze from a CSV file."""
+        statement = f"COPY {table} FROM STDIN (FORMAT csv, HEADER)"
+        with (
+            psycopg.connect(self.settings["AIRFLOW_CONN_BRONZE"]) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(statement) as lines,
+        ):
+            lines.write(csv.read_bytes())
+
+    def bronze(self, table: str, columns: str = "*") -> dict[Any, dict]:
+        """Return the source's rows by their id."""
+        with psycopg.connect(self.settings["AIRFLOW_CONN_BRONZE"], row_factory=dict_row) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+        return {row["id"]: row for row in rows}
+
+    def silver(self, name: str) -> dict[Any, dict]:
+        """Return the Snowflake table's rows by their id; none if there is no such table."""
+        table = self.pipeline(name).silver.table
+        with closing(stack.snowflake.start(self.state).connect()) as connection, connection.cursor() as cursor:
+            if not cursor.execute(f"SHOW TERSE TABLES LIKE '{table}'").fetchall():
+                return {}
+            cursor.execute(f"SELECT * FROM {table}")
+            names = [column[0].lower() for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        assert len({row["id"] for row in rows}) == len(rows), "a key is there twice"
+        return {row["id"]: row for row in rows}
+
+    def gold(self, name: str) -> dict[Any, dict]:
+        """Return the Delta table's rows by their id; none if there is no such table."""
+        table = self.table(self.pipeline(name).gold.table)
+        rows = table.to_pyarrow_table().to_pylist() if table else []
+        assert len({row["id"] for row in rows}) == len(rows), "a key is there twice"
+        return {row["id"]: row for row in rows}
+
+    def quarantine(self, name: str) -> list[dict]:
+        """Return a pipeline's rows that were set aside."""
+        rows = self.table("quarantine").to_pyarrow_table().to_pylist()
+        return [row for row in rows if row["pipeline"] == name]
+
+    def version(self, name: str) -> int:
+        """Return the version of the Delta table."""
+        return self.table(self.pipeline(name).gold.table).version()
+
+    def table(self, name: str) -> DeltaTable | None:
+        """Open a Delta table of the lake; None if there is none of this name."""
+        uri, options = f"{self.settings['AWS_URI']}/{name}", {key: self.settings[key] for key in OPTIONS}
+        return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
+
+    def objects(self) -> dict[str, Callable[[], bytes]]:
+        """Return the names of all objects in the lake, each with a way to read it."""
+        lake = stack.s3.start(self.state)
+        bucket, some = lake.client(), {"Bucket": lake.bucket}
+        pages = bucket.get_paginator("list_objects_v2").paginate(**some)
+        names = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return {n: lambda n=n: bucket.get_object(**some, Key=n)["Body"].read() for n in names}
+
+    def issues(self, name: str) -> dict[tuple, list[dict]]:
+        """Return the events that reached Sentry about a pipeline, by issue."""
+        issues: dict[tuple, list[dict]] = {}
+        for event in self.sentry.events:
+            if event["tags"].get("dag_id") == f"medallion_{name}":
+                issues.setdefault(tuple(event["fingerprint"]), []).append(event)
+        return issues
+
+
+def wait(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return what a call returns as soon as that is true in Python's sense."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+def text(parquet: bytes) -> str:
+    """Return all that a Parquet file holds."""
+    return str(pq.read_table(pa.BufferReader(parquet)).to_pylist())

@@ -1,0 +1,81 @@
+"""The sandbox's Airflow runs a DAG, and says why one fails."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from include.sandbox import client, stack
+
+pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
+DAG = """
+from airflow.sdk import dag, task
+
+@dag(dag_id="probe")
+def probe():
+    @task
+    def enrich(part):
+        if part:
+            raise ValueError("part %d is broken" % part)
+
+    @task
+    def commit():
+        return {"read": 7}
+
+    BODY
+
+probe()
+"""
+
+
+@pytest.fixture
+def run(deployment, api):
+    """Lend a function that runs the probe with this body: the client, the run's id and how it ended."""
+    file = deployment.project / "dags" / "probe.py"
+
+    def triggered(body):
+        file.write_text(DAG.replace("BODY", body))
+        client.await_dag(api, "probe", deployment.project)
+        run_id = client.trigger(api, "probe", {})
+        return api, run_id, client.watch(api, "probe", run_id, print, seconds=120)
+
+    yield triggered
+    file.unlink()
+
+
+def test_run_succeeds_and_returns_its_summary(run):
+    """What task `commit` returns is the run's summary."""
+    api, run_id, state = run("commit()")
+    assert (state, client.summary(api, "probe", run_id)) == ("success", {"read": 7})
+
+
+def test_failed_part_is_named_with_its_reason(run):
+    """Of a failed run one sees which mapped task it was, and the exception."""
+    api, run_id, state = run("enrich.expand(part=[0, 3]) >> commit()")
+    (failure,) = client.failures(api, "probe", run_id)
+    assert state == "failed"
+    assert failure.startswith("enrich[1] failed")
+    assert "part 3 is broken" in failure
+
+
+def test_broken_file_is_reported(run):
+    """A DAG file that cannot be imported is an error with Airflow's reason, not an old version's run."""
+    with pytest.raises(client.SandboxError, match="NameError: name 'no_such_thing'"):
+        run("no_such_thing()")
+
+
+def test_all_processes_run(deployment):
+    """Four servers and four components of Airflow make the sandbox."""
+    assert list(stack.running(deployment.state).values()) == [True] * 8
+
+
+def test_rows_are_there(deployment):
+    """Bronze holds as many sample rows as were asked for, from the first on."""
+    rows = deployment.sql("SELECT count(*), min(id), max(id) FROM employees WHERE id <= 300")
+    assert rows == [(300, 1, 300)]
+
+
+def test_the_callers_process_is_left_as_it_was(deployment):
+    """Starting the sandbox changes no variable of the process that starts it."""
+    assert "AIRFLOW_PASSWORD" not in os.environ

@@ -1,0 +1,80 @@
+"""One table on its way through a whole batch: a source, a pipeline, and what has arrived."""
+
+from __future__ import annotations
+
+import psycopg
+from deltalake import DeltaTable
+
+from include.medallion import run
+from include.medallion.lake import open_lake
+from include.medallion.pipeline import Pipeline
+from include.medallion.schema import snowflake_name
+
+
+class OneTable:
+    """
+    A pipeline over one table of a real Postgres, into a real Delta log and a Snowflake-protocol server.
+
+    Args:
+        source: the pipeline's source block.
+        enrich: its enrich block; by default postcodes of column `postcode`.
+    """
+
+    def __init__(self, dsn, lake_uri, lake, silver, source, enrich=None):
+        self.dsn = dsn
+        self.account = silver
+        self.pipeline = Pipeline.model_validate(
+            {
+                "name": "one",
+                "source": source,
+                "enrich": enrich or {"geocode": {"postcode": "postcode", "country": "US"}},
+                "silver": {"table": "ONE"},
+                "gold": {"table": "one"},
+            }
+        )
+        self.connections = run.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
+
+    def sql(self, *statements):
+        """Run statements, each in a transaction of its own; return the rows of the last."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else None
+
+    def run(self, **options):
+        """Bring one batch to both sinks; return its summary."""
+        return run.run(self.pipeline, self.connections, **options)
+
+    def begin(self):
+        """Open a window as a first run does; no sink is asked."""
+        return run.begin(self.pipeline, self.connections, None)
+
+    def gold(self):
+        """Return Gold's rows in the order of the first key column."""
+        return self._ordered(self._delta(self.pipeline.gold.table))
+
+    def quarantine(self):
+        """Return the rows set aside, in the order of their keys."""
+        return sorted(self._delta("quarantine"), key=lambda r: r["key"])
+
+    def silver(self):
+        """Return Silver's rows, under the names that the columns have in the source."""
+        with self.account.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {self.pipeline.silver.table}")
+            there = {snowflake_name(name): name for name in self.gold_names()}
+            names = [there[d[0]] for d in cursor.description]
+            return self._ordered([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+
+    def gold_names(self):
+        """Return the names of Gold's columns."""
+        return self._open(self.pipeline.gold.table).to_pyarrow_table().column_names
+
+    def _open(self, table):
+        lake = self.connections.lake
+        return DeltaTable(lake.table(table), storage_options=dict(lake.options))
+
+    def _delta(self, table):
+        return self._open(table).to_pyarrow_table().to_pylist()
+
+    def _ordered(self, rows):
+        return sorted(rows, key=lambda row: [str(row[name]) for name in self.pipeline.source.key])

@@ -1,0 +1,267 @@
+"""No answer is paid for twice, and no failure becomes a coordinate: whole runs against a fake Google."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from include.medallion import cache, run
+from include.medallion.enrichment import Answered
+from include.medallion.errors import ProviderRefused
+from include.medallion.geocoders import offline
+from include.medallion.geocoding import geocoding
+from include.medallion.pipeline import Geocode, Gold, Parts, Silver
+from include.medallion.window import Mode
+from include.sandbox.google import KEY, serving
+from tests.integration.one_table import OneTable
+from tests.integration.s3_proxy import meeting
+
+QUICK = {"calls_per_second": 1000, "concurrency": 4, "attempts": 4, "timeout_seconds": 5}
+FIVE = ("98052", "10001", "60601", "94105", "33101")
+
+
+@pytest.fixture
+def google():
+    """Start the stand-in, with nothing wrong."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def people(bronze_dsn, lake_uri, lake, silver, google):
+    """Lend an empty table whose postcodes Google is asked for."""
+    people = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
+    people.sql("CREATE TABLE people (id serial PRIMARY KEY, postcode text)")
+    set_geocode(people)
+    paid = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": google.geocoding_url}
+    people.connections = replace(people.connections, environ=paid)
+    return people
+
+
+def set_geocode(people, **changes):
+    """Set the pipeline's look-up settings."""
+    settings = Geocode(postcode="postcode", country="US", **(QUICK | changes))
+    enrich = people.pipeline.enrich.model_copy(update={"geocode": settings})
+    people.pipeline = people.pipeline.model_copy(update={"enrich": enrich})
+
+
+def insert(people, *postcodes):
+    """Add a row per postcode."""
+    people.sql(*(f"INSERT INTO people (postcode) VALUES ('{p}')" for p in postcodes))
+
+
+def paid(google):
+    """Give how often each postcode was asked for."""
+    return Counter(call.postcode for call in google.calls)
+
+
+def statuses(people):
+    """Give each row's status, and whether it has coordinates, by postcode."""
+    both = {r["postcode"]: (r["geocode_status"], r["latitude"] is not None, r["longitude"] is not None)
+            for r in people.gold()}  # fmt: skip
+    assert people.silver() == people.gold()
+    return both
+
+
+def test_each_distinct_postcode_is_paid_for_once(people, google):
+    """Spellings of one postcode and rows that share it cost one call, over all parts of a run."""
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=1, most=4)})
+    insert(people, *FIVE, *FIVE, "98052-1234", " 10001 ")
+    summary = people.run()
+    assert (summary["lookups"]["keys"], summary["lookups"]["calls"]) == (5, 5)
+    assert paid(google) == dict.fromkeys(FIVE, 1)
+
+
+def test_a_retried_task_pays_nothing_again(people, google):
+    """A part that is enriched again, before anything was merged, finds its answers in staging."""
+    insert(people, *FIVE)
+    window = run.begin(people.pipeline, people.connections, None)
+    (part,) = run.read(people.pipeline, people.connections, window)
+    first, second = (run.look_up(people.pipeline, people.connections, window, part) for _ in range(2))
+    assert (first.calls, second.calls, second.cached) == (5, 0, 5)
+    assert paid(google) == dict.fromkeys(FIVE, 1)
+
+
+def test_later_runs_and_a_full_refresh_pay_for_new_postcodes_only(people, google):
+    """Answers outlive the run they were paid in."""
+    insert(people, *FIVE[:3])
+    people.run()
+    insert(people, *FIVE)
+    assert people.run()["lookups"]["calls"] == 2
+    assert people.run(mode=Mode.REFRESH)["lookups"] == {
+        "keys": 5, "cached": 5, "calls": 0, "statuses": {"OK": 5},
+    }  # fmt: skip
+    assert paid(google) == dict.fromkeys(FIVE, 1)
+
+
+def test_another_pipeline_of_the_lake_pays_nothing_again(people, google):
+    """The cache is the lake's: a second pipeline with other tables uses it."""
+    insert(people, *FIVE)
+    people.run()
+    changes = {"name": "two", "silver": Silver(table="TWO"), "gold": Gold(table="two")}
+    people.pipeline = people.pipeline.model_copy(update=changes)
+    assert people.run()["lookups"]["cached"] == 5
+    assert len(google.calls) == 5
+
+
+def test_a_refusal_half_way_keeps_what_was_paid_and_writes_nothing(people, google):
+    """Nothing is in either sink or in quarantine; the next run pays for the rest alone."""
+    set_geocode(people, concurrency=1)
+    insert(people, *FIVE)
+    google.fail("REQUEST_DENIED", postcode="60601")
+    with pytest.raises(ProviderRefused):
+        people.run()
+    assert paid(google)["98052"] == paid(google)["10001"] == 1
+    assert run.silver_position(people.pipeline, people.connections) is None
+    for table in (people.gold, people.quarantine):
+        with pytest.raises(TableNotFoundError):
+            table()
+    google.control({"reset": True})
+    assert people.run()["lookups"]["statuses"] == {"OK": 5}
+    assert paid(google) == {**dict.fromkeys(FIVE, 1), "60601": 2}
+
+
+def test_a_refused_key_stops_the_run_with_nothing_written(people, google):
+    """Not a row arrives, and not a row is set aside: it is not the rows' fault."""
+    google.control({"keys": []})
+    insert(people, *FIVE)
+    with pytest.raises(ProviderRefused):
+        people.run()
+    assert run.silver_position(people.pipeline, people.connections) is None
+    for table in (people.gold, people.quarantine):
+        with pytest.raises(TableNotFoundError):
+            table()
+
+
+def test_an_expired_answer_is_looked_up_again(people, google):
+    """What may be kept for no time is paid for by each run that reads it."""
+    set_geocode(people, keep_days=1e-9)
+    insert(people, "98052")
+    people.run()
+    assert people.run(mode=Mode.REFRESH)["lookups"]["calls"] == 1
+    assert paid(google) == {"98052": 2}
+
+
+def test_an_answer_of_another_provider_is_not_used(people, google):
+    """After a change of geocoder a full refresh asks the new one, and keeps both answers."""
+    metered, free = people.connections, replace(people.connections, environ={})
+    insert(people, "98052")
+    people.connections = free
+    people.run()
+    people.connections = metered
+    people.run(mode=Mode.REFRESH)
+    people.connections = free
+    assert people.run(mode=Mode.REFRESH)["lookups"]["cached"] == 1
+    assert paid(google) == {"98052": 1}
+
+
+def test_a_budget_is_never_exceeded_and_the_rest_waits(people, google):
+    """Rows over the budget arrive as PENDING without coordinates; each later refresh pays for some of them."""
+    set_geocode(people, max_calls_per_run=2)
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=2, most=3)})
+    insert(people, *FIVE)
+    assert people.run()["lookups"]["statuses"]["PENDING"] >= 3
+    assert 1 <= len(google.calls) <= 2
+    assert all(s in {("OK", True, True), ("PENDING", False, False)} for s in statuses(people).values())
+    for _ in range(4):
+        before = len(google.calls)
+        people.run(mode=Mode.REFRESH)
+        assert len(google.calls) <= before + 2
+    assert max(paid(google).values()) == 1
+
+
+def test_a_small_budget_reaches_every_part_in_its_turn(people, google):
+    """With one call a run and many parts, no part's keys stay PENDING for ever."""
+    set_geocode(people, max_calls_per_run=1)
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=1, most=5)})
+    insert(people, *FIVE)
+    opened = run.begin(people.pipeline, people.connections, None)
+    for turn in range(5):
+        window = replace(opened, batch_id=20260101000000000 + turn)
+        parts = run.read(people.pipeline, people.connections, window)
+        calls = [run.look_up(people.pipeline, people.connections, window, part).calls for part in parts]
+        assert sum(calls) <= 1
+    assert len(parts) > 1
+    assert len(google.calls) == len(parts)
+
+
+def test_a_budget_of_nothing_asks_nothing(people, google):
+    """With a budget of 0 all rows are PENDING and Google is not called."""
+    set_geocode(people, max_calls_per_run=0)
+    insert(people, *FIVE)
+    people.run()
+    assert google.calls == []
+    assert set(statuses(people).values()) == {("PENDING", False, False)}
+
+
+def test_rows_of_a_key_that_google_cannot_read_are_set_aside_and_paid_for_once(people, google):
+    """Every row of the key is in quarantine as KEY_REFUSED; a refresh does not ask again."""
+    google.fail("INVALID_REQUEST", postcode="60601")
+    insert(people, "60601", "98052", "60601")
+    assert people.run()["quarantined"] == 2
+    assert {row["reason"] for row in people.quarantine()} == {"KEY_REFUSED"}
+    assert people.run(mode=Mode.REFRESH)["quarantined"] == 2
+    assert statuses(people) == {"98052": ("OK", True, True)}
+    assert paid(google) == {"60601": 1, "98052": 1}
+
+
+def test_a_result_in_another_country_is_no_result(people, google):
+    """WRONG_COUNTRY is an answer, kept like others, and has no coordinates."""
+    google.fail("wrong_country", postcode="60601")
+    insert(people, "60601", "98052")
+    people.run()
+    assert people.run(mode=Mode.REFRESH)["lookups"]["calls"] == 0
+    assert statuses(people) == {"60601": ("WRONG_COUNTRY", False, False), "98052": ("OK", True, True)}
+
+
+def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
+    """A merge that meets another pipeline's, of the same key and another, loses neither's answers."""
+    enrichment = geocoding(people.pipeline.enrich.geocode, people.connections.environ)
+    now = datetime.now(UTC)
+    here = people.connections.lake
+
+    def keep(*postcodes):
+        cache.keep(here, enrichment, [answer(p) for p in postcodes], now)
+
+    keep("00001")
+    cache.merge(here, enrichment)
+    keep("98052", "10001")
+
+    def meanwhile():
+        keep("10001", "60601")
+        cache.merge(here, enrichment)
+
+    with meeting(lake.options["AWS_ENDPOINT_URL"], meanwhile) as proxy:
+        endpoint = f"http://127.0.0.1:{proxy.server_port}"
+        cache.merge(replace(here, options={**here.options, "AWS_ENDPOINT_URL": endpoint}), enrichment)
+    table = DeltaTable(here.table("locations"), storage_options=dict(here.options)).to_pyarrow_table()
+    assert sorted(table["postcode"].to_pylist()) == ["00001", "10001", "60601", "98052"]
+    assert proxy.commits[0] == 412
+
+
+def answer(postcode):
+    """Give an answer worth keeping."""
+    found = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", "geocode_precision": None, "place_id": None}
+    return Answered(("US", postcode), found, timedelta(days=1))
+
+
+def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):
+    """Whatever fails, a row has the true place or none at all, never (0, 0), and both sinks agree."""
+    google.control({"seed": 7})
+    for kind in ("OVER_QUERY_LIMIT", "503", "disconnect", "null_island", "no_geometry", "wrong_country"):
+        google.fail(kind, share=0.05)
+    set_geocode(people, concurrency=16, attempts=10)
+    known = [f"{n:05}" for n in range(98001, 98120) if offline.locate("US", f"{n:05}").latitude]
+    insert(people, *known)
+    found = people.run()["lookups"]["statuses"]
+    statuses(people)
+    assert {"OK", "ZERO_RESULTS", "WRONG_COUNTRY"} == set(found)
+    for row in people.gold():
+        true = offline.locate("US", row["postcode"])
+        place = (true.latitude, true.longitude) if row["geocode_status"] == "OK" else (None, None)
+        assert (row["latitude"], row["longitude"]) == place

@@ -1,0 +1,148 @@
+"""The watermark is a hint and the sinks are the truth: whatever is lost, runs heal it."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.medallion import run
+from include.medallion.errors import SinkBehind
+from include.medallion.lake import filesystem
+from include.medallion.reckoning import reckon
+from include.medallion.watermark import corrected, moved, silver_position
+from tests.integration.one_table import OneTable
+
+
+class Runs:
+    """A table, and its runs one after another with the hint between them, as the DAG does."""
+
+    def __init__(self, one):
+        self.one, self.hint, self.asked = one, None, 0
+        one.sql("CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)")
+
+    def insert(self, key):
+        """Add a row."""
+        self.one.sql(f"INSERT INTO people VALUES ({key}, 'n{key}', '98052')")
+
+    def run(self):
+        """Bring one batch to both sinks; return its summary, None if nothing is new."""
+        pipeline, connections = self.one.pipeline, self.one.connections
+        window = run.begin(pipeline, connections, silver_position(self.hint, self._ask))
+        parts = run.read(pipeline, connections, window)
+        if not parts:
+            return None
+        answered = [run.look_up(pipeline, connections, window, part) for part in parts]
+        try:
+            loaded = run.load(pipeline, connections, window, answered)
+        except SinkBehind as e:
+            self.hint = corrected(e.held)
+            raise
+        written = run.write(pipeline, connections, window, answered)
+        summary = reckon(
+            window,
+            [p.to_json() for p in parts],
+            [a.to_json() for a in answered],
+            loaded.to_json(),
+            written.to_json(),
+        )
+        self.hint = moved(self.hint, window)
+        return summary
+
+    def _ask(self):
+        self.asked += 1
+        return run.silver_position(self.one.pipeline, self.one.connections)
+
+    def silver(self, *statements):
+        """Change Silver behind our back."""
+        with self.one.account.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def delete_gold(self):
+        """Delete Gold behind our back."""
+        lake = self.one.connections.lake
+        filesystem(lake).delete_dir(lake.path(self.one.pipeline.gold.table))
+
+    def check(self, *keys):
+        """Assert that both sinks hold these rows, once, with equal values."""
+        assert [row["id"] for row in self.one.gold()] == list(keys)
+        assert self.one.silver() == self.one.gold()
+
+
+@pytest.fixture
+def runs(bronze_dsn, lake_uri, lake, silver):
+    """Lend a table after two batches: row 1, then row 2."""
+    runs = Runs(OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"}))
+    for key in (1, 2):
+        runs.insert(key)
+        runs.last = runs.run()
+    return runs
+
+
+def test_silver_is_asked_once_only(runs):
+    """Only the first run, without a hint, reads the ledger before it opens a window."""
+    assert runs.asked == 1
+    runs.check(1, 2)
+
+
+def test_a_lost_hint_applies_nothing_again(runs):
+    """Silver is asked instead, and the next run reads what is new and no more."""
+    runs.hint = None
+    assert runs.run() is None
+    runs.insert(3)
+    assert runs.run()["read"] == 1
+    assert runs.asked == 3
+    runs.check(1, 2, 3)
+
+
+def test_a_hint_older_than_the_sinks_doubles_nothing(runs):
+    """Rows since the old hint are read and applied again; the sinks end as if they had not been."""
+    runs.hint = corrected(None)
+    runs.insert(3)
+    summary = runs.run()
+    assert (summary["read"], summary["silver"]["inserted"], summary["silver"]["updated"]) == (3, 1, 2)
+    runs.check(1, 2, 3)
+
+
+def test_silver_restored_to_an_older_state_is_found_and_healed(runs):
+    """The run after a restore is refused and corrects the hint; the next one brings what Silver lost."""
+    batch = runs.last["batch_id"]
+    runs.silver(
+        f"DELETE FROM ONE WHERE _BATCH_ID = {batch}", f"DELETE FROM _MEDALLION_BATCHES WHERE BATCH_ID = {batch}"
+    )
+    runs.insert(3)
+    with pytest.raises(SinkBehind):
+        runs.run()
+    assert [row["id"] for row in runs.one.gold()] == [1, 2]
+    summary = runs.run()
+    assert (summary["read"], summary["silver"]["inserted"], summary["gold"]["inserted"]) == (2, 2, 1)
+    runs.check(1, 2, 3)
+
+
+def test_an_emptied_silver_is_healed(runs):
+    """Silver dropped altogether is filled again from the start; Gold doubles nothing."""
+    runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
+    runs.insert(3)
+    with pytest.raises(SinkBehind):
+        runs.run()
+    assert runs.run()["silver"]["inserted"] == 3
+    runs.check(1, 2, 3)
+
+
+def test_a_deleted_gold_is_healed_though_nothing_is_new(runs):
+    """Gold's log is read at every run: the window starts from zero, Silver doubles nothing."""
+    runs.delete_gold()
+    summary = runs.run()
+    assert (summary["window"]["after"], summary["gold"]["inserted"], summary["silver"]["inserted"]) == (0, 2, 0)
+    runs.check(1, 2)
+    assert runs.run() is None
+
+
+@pytest.mark.parametrize("hint_lost", [True, False])
+def test_both_sinks_lost_are_healed(runs, hint_lost):
+    """With nothing left in either, one run brings all rows to both."""
+    runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
+    runs.delete_gold()
+    runs.hint = None if hint_lost else runs.hint
+    assert runs.run()["read"] == 2
+    runs.check(1, 2)
+    assert runs.run() is None
