@@ -10,15 +10,19 @@ Every row that is written or changed in a Postgres table arrives, enriched, in S
   stand. Nothing is lost and nothing is doubled, whatever is run again.
 * **full_refresh** reads the whole table and replaces both sinks in one commit each; nothing cached is paid for again.
 * **max_rows** is a trial: it loads at most so many rows and leaves the watermark.
+* **refresh_lookups** asks anew for PENDING and too old answers of the rows in Gold (`medallion_refresh` does so daily).
+* **replay_quarantine** reads the rows in quarantine again: what is good now arrives, and its entry is closed.
 """
 
 from __future__ import annotations
 
 import logging
 
-from airflow.sdk import Asset, Param, dag, get_current_context, task
+from airflow.sdk import Asset, dag, get_current_context, task
 from medallion_connections import connect
 from medallion_defaults import SETTINGS
+from medallion_logs import folded
+from medallion_params import PARAMS
 
 from include.medallion import pipeline as pipelines
 from include.medallion.discretion import discreet
@@ -28,21 +32,6 @@ from include.medallion.watermark import KEY, corrected, moved, silver_position
 from include.medallion.window import Window
 
 log = logging.getLogger("airflow.task.medallion")
-PARAMS = {
-    "full_refresh": Param(
-        default=False,
-        type="boolean",
-        title="Full refresh",
-        description="Read the whole table again and replace both sinks.",
-    ),
-    "max_rows": Param(
-        default=None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Trial rows",
-        description="Load at most so many rows and leave the watermark. Empty: all.",
-    ),
-}
 
 
 @task
@@ -74,11 +63,14 @@ def enrich(name: str, window: dict, part: dict) -> dict:
     """Answer one part's distinct keys and join its rows with the answers."""
     from include.medallion import run
     from include.medallion.extract import Part
+    from include.medallion.reckoning import part_line
 
     with discreet():
-        pipeline = pipelines.find(name)
-        at_once = pipeline.parts.at_once
-        return run.look_up(pipeline, connect(pipeline), Window.from_json(window), Part(**part), at_once).to_json()
+        pipeline, opened = pipelines.find(name), Window.from_json(window)
+        with folded(f"look-ups of part {part['number']}"):
+            enriched = run.look_up(pipeline, connect(pipeline), opened, Part(**part), pipeline.parts.at_once).to_json()
+        log.info(part_line(enriched))
+        return enriched
 
 
 @task
@@ -89,7 +81,7 @@ def load_silver(name: str, window: dict, enriched: list[dict]) -> dict:
 
     pipeline, answered = pipelines.find(name), [Enriched(**e) for e in enriched[:]]
     try:
-        with discreet():
+        with discreet(), folded("Snowflake"):
             return run.load(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
     except SinkBehind as e:
         get_current_context()["asset_state_store"][bronze(name)].set(KEY, corrected(e.held))
@@ -102,7 +94,7 @@ def write_gold(name: str, window: dict, enriched: list[dict]) -> dict:
     from include.medallion import run
     from include.medallion.enrich import Enriched
 
-    with discreet():
+    with discreet(), folded("Delta"):
         pipeline, answered = pipelines.find(name), [Enriched(**e) for e in enriched[:]]
         return run.write(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
 

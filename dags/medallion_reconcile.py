@@ -17,14 +17,13 @@ import logging
 
 from airflow.sdk import Param, dag, get_current_context, task
 from medallion_connections import connect
-from medallion_defaults import SETTINGS
+from medallion_defaults import DAILY, SETTINGS
 
 from include.medallion import pipeline as pipelines
 from include.medallion.discretion import discreet
 
 log = logging.getLogger("airflow.task.medallion")
 AT_ONCE = 4
-SCHEDULE = "@daily" if pipelines.airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
 PARAMS = {
     "pipeline": Param(
         default=None,
@@ -59,7 +58,7 @@ def reconcile(name: str) -> dict | None:
         return report.to_json()
 
 
-@dag("medallion_reconcile", schedule=SCHEDULE, params=PARAMS, doc_md=__doc__, **SETTINGS)
+@dag("medallion_reconcile", schedule=DAILY, params=PARAMS, doc_md=__doc__, **SETTINGS)
 def medallion_reconcile() -> None:
     """Wire the DAG."""
     reconcile.expand(name=choose())

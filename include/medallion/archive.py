@@ -56,7 +56,7 @@ def enriched(lake: Lake, opened: Window) -> list[Enriched]:
     found = []
     for part in parts(lake, opened):
         good, bad = (_rows(lake, opened, stage, part.number) for stage in (ENRICHED, QUARANTINED))
-        found.append(Enriched(part.number, part.rows, good, bad, 0, 0, 0, {}))
+        found.append(Enriched(part.number, part.rows, good, bad, part.rows - good - bad))
     return found
 
 

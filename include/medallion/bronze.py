@@ -89,10 +89,17 @@ def _check_key(connection: adbc_driver_manager.AdbcConnection, relation: int, so
 
 
 def read(
-    connection: adbc_driver_manager.AdbcConnection, source: Source, table: SourceTable, window: Window
+    connection: adbc_driver_manager.AdbcConnection,
+    source: Source,
+    table: SourceTable,
+    window: Window,
+    condition: str = "true",
 ) -> Iterator[pa.RecordBatch]:
     """
     Stream the rows of a window, in no order.
+
+    Args:
+        condition: SQL that rows meet besides.
 
     Yields record batches of about `BATCH_BYTES` with the table's columns (as
     `Column.read_type`), `_version` (int64: the transaction id that wrote the
@@ -105,7 +112,7 @@ def read(
     now = rows(connection, "bronze_moment")[0]
     if window.mode is not Mode.REFRESH and now["xmin"] < window.upto:
         raise Transient("this Postgres lags behind the one that the window was opened on: use one server, not several")
-    sql = select_sql(source, table.columns, Clock.read(now["xmax"], now["age_of_3"]), window)
+    sql = select_sql(source, table.columns, Clock.read(now["xmax"], now["age_of_3"]), window, condition)
     schema = read_schema(table.columns)
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
@@ -127,7 +134,9 @@ def read_schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([*fields, pa.field(VERSION, pa.int64()), pa.field(OP, pa.string())])
 
 
-def select_sql(source: Source, columns: tuple[Column, ...], clock: Clock, window: Window) -> str:
+def select_sql(
+    source: Source, columns: tuple[Column, ...], clock: Clock, window: Window, condition: str = "true"
+) -> str:
     """
     Return the statement that reads a window.
 
@@ -136,9 +145,10 @@ def select_sql(source: Source, columns: tuple[Column, ...], clock: Clock, window
     """
     chosen = [f"{quoted(c.name)}::text AS {quoted(c.name)}" if c.as_text else quoted(c.name) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
+    where = f"({clock.where_sql(window)}) AND ({condition})"
     return (
         f"SELECT {', '.join(chosen)}, LEAST(({clock.version_sql()})::int8, {window.upto}) AS {quoted(VERSION)} "  # noqa: S608
-        f"FROM {quoted(source.schema_)}.{quoted(source.table)} WHERE {clock.where_sql(window)}{limit}"
+        f"FROM {quoted(source.schema_)}.{quoted(source.table)} WHERE {where}{limit}"
     )
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from include.medallion import delta
-from include.medallion.enrichment import Answer, Answered, Enrichment
+from include.medallion.enrichment import ABOUT, Answer, Answered, Enrichment
 from include.medallion.keys import Key
 from include.medallion.lake import Lake, delete, filesystem, keys, put
 from include.medallion.schema import MOMENT, quoted
@@ -25,8 +25,7 @@ from include.medallion.schema import MOMENT, quoted
 
 def schema(enrichment: Enrichment) -> pa.Schema:
     """Return the columns of the cache table: key, answer, who answered, when, and until when it may be used."""
-    about = [("provider", pa.string()), ("looked_up_at", MOMENT), ("expires_at", MOMENT)]
-    return pa.schema([*enrichment.key, *enrichment.answers, *(pa.field(*f) for f in about)])
+    return pa.schema([*enrichment.key, *enrichment.answers, *ABOUT, pa.field("expires_at", MOMENT)])
 
 
 def known(lake: Lake, enrichment: Enrichment, wanted: Mapping[Key, int], now: datetime) -> dict[Key, Answer]:
@@ -76,6 +75,18 @@ def merge(lake: Lake, enrichment: Enrichment) -> int:
     return newest.num_rows
 
 
+def purge(lake: Lake, enrichment: Enrichment, now: datetime) -> None:
+    """Delete what may not be kept any longer; whoever still needs such an answer asks anew."""
+    delta.committed(lambda: _purge(lake, enrichment, now))
+
+
+def _purge(lake: Lake, enrichment: Enrichment, now: datetime) -> None:
+    table, moment = delta.open_table(lake, enrichment.cache), pa.scalar(now, MOMENT)
+    expired = _of_provider(enrichment) & (pc.field("expires_at") <= moment)
+    if table and table.to_pyarrow_dataset().count_rows(filter=expired):
+        table.delete(f"provider = '{enrichment.provider}' AND expires_at <= '{now.isoformat()}'")
+
+
 def _upsert(lake: Lake, enrichment: Enrichment, newest: pa.Table) -> None:
     table = delta.open_or_create(
         lake, enrichment.cache, schema(enrichment), statistics=["looked_up_at"], partition_by=["provider"]
@@ -100,21 +111,26 @@ def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
 
 
 def _stored(table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
-    columns = [*enrichment.key.names, *enrichment.answers.names]
-    alive = (pc.field("provider") == enrichment.provider) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
-    return table.to_pyarrow_dataset().to_batches(columns=columns, filter=alive)
+    columns = [*enrichment.key.names, *enrichment.answers.names, *ABOUT.names]
+    return table.to_pyarrow_dataset().to_batches(columns=columns, filter=_alive(enrichment, now))
 
 
 def _good(answers: pa.Table, enrichment: Enrichment, now: datetime) -> pa.Table:
-    return answers.filter(
-        (pc.field("provider") == enrichment.provider) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
-    )
+    return answers.filter(_alive(enrichment, now))
+
+
+def _alive(enrichment: Enrichment, now: datetime) -> pc.Expression:
+    return _of_provider(enrichment) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
+
+
+def _of_provider(enrichment: Enrichment) -> pc.Expression:
+    return pc.field("provider") == enrichment.provider
 
 
 def _wanted(answers: pa.RecordBatch | pa.Table, enrichment: Enrichment, wanted: Mapping[Key, int]) -> dict[Key, Answer]:
     columns = [answers.column(c).to_pylist() for c in enrichment.key.names]
     rows = [i for i, key in enumerate(zip(*columns, strict=True)) if key in wanted]
-    chosen = answers.take(pa.array(rows, pa.int64())).select(enrichment.answers.names).to_pylist()
+    chosen = answers.take(pa.array(rows, pa.int64())).select([*enrichment.answers.names, *ABOUT.names]).to_pylist()
     return {tuple(c[i] for c in columns): answer for i, answer in zip(rows, chosen, strict=True)}
 
 

@@ -8,12 +8,16 @@ and 8 MiB of bytes (https://docs.snowflake.com/en/sql-reference/data-types).
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.schema import Column
+from include.medallion.schema import VERSION, Column
+
+SET_ASIDE = pa.schema([("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())])
+"""Staged quarantine: reason, the row's key and the whole row as JSON, its version."""
 
 TEXT_BYTES = 16 << 20
 BINARY_BYTES = 8 << 20
@@ -68,6 +72,22 @@ def readable(values: pa.Array) -> pa.Array:
         return values.cast(pa.string()) if not pa.types.is_binary(values.type) else _hex(values)
     stored = values.cast(pa.int32() if pa.types.is_date(values.type) else pa.int64())
     return pc.coalesce(in_calendar(values).cast(pa.string()), stored.cast(pa.string()))
+
+
+def set_aside(rows: pa.RecordBatch, reasons: pa.Array, key: list[str]) -> pa.RecordBatch:
+    """Return rows as the quarantine keeps them: reason, key and row as JSON, version."""
+    texts = pa.RecordBatch.from_arrays([readable(c) for c in rows.columns], rows.schema.names)
+    read = texts.drop_columns([VERSION]).to_pylist()
+    whole = [json.dumps(row, ensure_ascii=False) for row in read]
+    return pa.RecordBatch.from_arrays(
+        [reasons, key_texts(rows, key), pa.array(whole, pa.string()), rows.column(VERSION)], schema=SET_ASIDE
+    )
+
+
+def key_texts(rows: pa.RecordBatch, key: list[str]) -> pa.Array:
+    """Return each row's key as the quarantine keeps it: a JSON list of texts."""
+    values = zip(*(readable(rows.column(c)).to_pylist() for c in key), strict=True)
+    return pa.array([json.dumps(v, ensure_ascii=False) for v in values], pa.string())
 
 
 def _hex(values: pa.Array) -> pa.Array:

@@ -1,36 +1,36 @@
 """
 One part: its distinct keys answered, its rows joined with the answers, bad rows set aside.
 
-Two passes over the raw part, batch by batch: the first gathers the keys, the
-second joins and writes. Memory holds one batch and the part's distinct keys.
+For each enrichment one pass over the raw part gathers the keys; a last pass
+joins and writes. Memory holds one batch and the part's distinct keys.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion import cache
-from include.medallion.contract import Reason, convert, judge, readable
-from include.medallion.enrichment import Answer, Answered, Enrichment
+from include.medallion.answers import Asker, Found, find
+from include.medallion.calls import Payer
+from include.medallion.contract import SET_ASIDE, Reason, convert, judge, set_aside
+from include.medallion.enrichment import Enrichment
 from include.medallion.extract import RAW, Part
+from include.medallion.joining import Answers, extended, tabulated, with_columns
 from include.medallion.keys import Key, number
 from include.medallion.lake import Lake, create, open_parquet, staged
-from include.medallion.lookups import Tally
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import VERSION, Column, columns_of
-from include.medallion.window import Window
+from include.medallion.stale import renewed
+from include.medallion.window import Mode, Window
 
 ENRICHED, QUARANTINED = "enriched", "quarantined"
 BATCH_ROWS = 65_536
-SET_ASIDE = pa.schema([("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())])
-"""Staged quarantine: reason, the row's key and the whole row as JSON, its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,13 @@ class Enriched:
     read: int
     enriched: int
     quarantined: int
-    keys: int
-    cached: int
-    calls: int
-    statuses: dict[str, int]  # keys by how their look-up ended
+    unchanged: int = 0  # rows of a look-up refresh that stay as they are
+    asked: int = 0  # rows with a key, for each enrichment
+    keys: int = 0
+    cached: int = 0
+    calls: int = 0
+    cost_usd: float = 0.0  # at the provider's list price
+    statuses: dict[str, int] = field(default_factory=dict)  # keys by how their look-up ended
 
     def to_json(self) -> dict:
         """As XCom carries it."""
@@ -54,79 +57,79 @@ class Enriched:
 def enrich(
     lake: Lake,
     pipeline: Pipeline,
-    enrichment: Enrichment,
+    enrichments: Sequence[Enrichment],
     window: Window,
     part: Part,
     now: datetime,
-    budget: int | None = None,
     share: int = 1,
 ) -> Enriched:
     """
     Enrich one staged part; stage the result and the rows that broke the contract.
 
     Args:
-        budget: look-ups this part may pay for; None for no bound.
         share: how many parts may be looked up at the same time in the deployment.
 
     Raises:
         ProviderRefused, Transient: as the look-up does. What was paid for until
             then is staged: the next try pays for the rest.
     """
-    wanted = _distinct(lake, enrichment, window, part)
-    found = cache.known(lake, enrichment, wanted, now)
-    tally = Tally()
-    missing = [key for key in wanted if key not in found]
-    paid = _paid(lake, enrichment, missing, now, budget, share, tally)
-    answers = found | {a.key: a.answer for a in paid}
-    good, bad = _join(lake, pipeline, enrichment, window, part, wanted, answers)
-    statuses = Counter(answers.get(k, enrichment.unanswered).get("geocode_status", "OK") for k in wanted)
-    return Enriched(part.number, good + bad, good, bad, len(wanted), len(found), tally.calls, dict(statuses))
+    answers: list[Answers] = []
+    costs: list[dict] = []
+    for enrichment in enrichments:
+        known, asked = _distinct(lake, enrichment, window, part, answers)
+        asker = Asker(Payer(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
+        found = find(lake, enrichment, asker, known, now)
+        answers.append(tabulated(enrichment, known, found.answers))
+        costs.append(_cost(enrichment, known, asked, found))
+    good, bad = _join(lake, pipeline, window, part, answers)
+    return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, **_total(costs))
 
 
-def _distinct(lake: Lake, enrichment: Enrichment, window: Window, part: Part) -> dict[Key, int]:
+def _distinct(
+    lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[Answers]
+) -> tuple[dict[Key, int], int]:
+    """Give each distinct key of a part its number; also count the rows that have one."""
     known: dict[Key, int] = {}
+    rows = 0
+    needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
     with open_parquet(lake, staged(window, RAW, part.number)) as raw:
-        for batch in raw.iter_batches(BATCH_ROWS, columns=list(enrichment.reads)):
-            number(batch, enrichment.reads, enrichment.normalise, known)
-    return known
+        there = [name for name in raw.schema_arrow.names if name in needed]
+        columns = None if window.mode is Mode.LOOKUPS else there
+        for batch in raw.iter_batches(BATCH_ROWS, columns=columns):
+            numbers = number(_so_far(window, batch, earlier), enrichment.reads, enrichment.normalise, known)
+            rows += len(numbers) - numbers.null_count
+    return known, rows
 
 
-def _paid(
-    lake: Lake,
-    enrichment: Enrichment,
-    missing: list[Key],
-    now: datetime,
-    budget: int | None,
-    share: int,
-    tally: Tally,
-) -> Iterator[Answered]:
-    """Yield new answers, each after it is safe in staging; also those that came before a failure."""
-    group: list[Answered] = []
-    try:
-        for answered in enrichment.ask(missing, budget, share, tally) if missing else ():
-            group.append(answered)
-            if len(group) >= enrichment.group:
-                full, group = group, []
-                cache.keep(lake, enrichment, full, now)
-                yield from full
-    finally:
-        cache.keep(lake, enrichment, group, now)
-    yield from group
+def _so_far(window: Window, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
+    """Return a batch as the enrichments before have left it."""
+    return renewed(batch, earlier, window.opened_at)[0] if window.mode is Mode.LOOKUPS else extended(batch, earlier)
 
 
-def _join(
-    lake: Lake,
-    pipeline: Pipeline,
-    enrichment: Enrichment,
-    window: Window,
-    part: Part,
-    known: dict[Key, int],
-    answers: dict[Key, Answer],
-) -> tuple[int, int]:
+def _cost(enrichment: Enrichment, known: dict[Key, int], asked: int, found: Found) -> dict:
+    statuses = Counter(found.answers.get(key, enrichment.unanswered)[enrichment.status] for key in known)
+    cost = round(found.calls * enrichment.price_per_1000 / 1000, 6)
+    return {
+        "asked": asked,
+        "keys": len(known),
+        "cached": found.cached,
+        "calls": found.calls,
+        "cost_usd": cost,
+        "statuses": statuses,
+    }
+
+
+def _total(costs: list[dict]) -> dict:
+    sums = {name: sum(cost[name] for cost in costs) for name in ("asked", "keys", "cached", "calls", "cost_usd")}
+    return {**sums, "statuses": dict(sum((cost["statuses"] for cost in costs), Counter()))}
+
+
+def _join(lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: list[Answers]) -> tuple[int, int]:
     """Write the part's good rows with their answers, and its bad ones; return how many of each."""
-    columns = staged_columns(lake, window, RAW, part)
-    schema = enriched_schema(columns, enrichment.columns)
-    table, refused = _answer_table(enrichment, known, answers)
+    columns = _source_columns(staged_columns(lake, window, RAW, part), answers)
+    schema = enriched_schema(columns, [c for a in answers for c in a.enrichment.columns])
+    renew = window.mode is Mode.LOOKUPS
+    shape = partial(_renewed_rows, window, answers) if renew else partial(_judged_rows, pipeline, answers)
     good = bad = 0
     with (
         open_parquet(lake, staged(window, RAW, part.number)) as raw,
@@ -134,17 +137,43 @@ def _join(
         create(lake, staged(window, QUARANTINED, part.number), SET_ASIDE) as quarantined,
     ):
         for batch in raw.iter_batches(BATCH_ROWS):
-            rows = pc.fill_null(number(batch, enrichment.reads, enrichment.normalise, known), len(known))
-            reasons = judge(batch, columns, pipeline.source.key)
-            reasons = pc.coalesce(reasons, pc.if_else(refused.take(rows), str(Reason.KEY_REFUSED), None))
-            kept, fine = batch, reasons.is_null()
-            if reasons.null_count < batch.num_rows:
-                quarantined.write_batch(set_aside(batch.filter(reasons.is_valid()), reasons.drop_null(), pipeline))
-                kept, rows = batch.filter(fine), rows.filter(fine)
-            arrays = [*convert(kept, columns), *table.take(rows).columns, kept.column(VERSION)]
+            arrays, aside = shape(columns, batch)
             enriched.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            good, bad = good + kept.num_rows, bad + batch.num_rows - kept.num_rows
+            if aside.num_rows:
+                quarantined.write_batch(aside)
+            good, bad = good + len(arrays[0]), bad + aside.num_rows
     return good, bad
+
+
+def _source_columns(columns: tuple[Column, ...], answers: list[Answers]) -> tuple[Column, ...]:
+    added = {name for a in answers for name in a.enrichment.adds}
+    return tuple(c for c in columns if c.name not in added)
+
+
+def _judged_rows(
+    pipeline: Pipeline, answers: list[Answers], columns: tuple[Column, ...], batch: pa.RecordBatch
+) -> tuple[list[pa.Array], pa.RecordBatch]:
+    """Return the columns of a batch's good rows, and its bad rows with the reason."""
+    reasons, added, whole = judge(batch, columns, pipeline.source.key), [], batch
+    for one in answers:
+        rows = one.rows(whole)
+        reasons = pc.coalesce(reasons, pc.if_else(one.refused.take(rows), str(Reason.KEY_REFUSED), None))
+        added.append(one.columns.take(rows))
+        whole = with_columns(whole, added[-1])
+    fine = reasons.is_null()
+    aside = set_aside(batch.filter(reasons.is_valid()), reasons.drop_null(), pipeline.source.key)
+    kept, given = batch.filter(fine), [array for columns_ in added for array in columns_.filter(fine).columns]
+    return [*convert(kept, columns), *given, kept.column(VERSION)], aside
+
+
+def _renewed_rows(
+    window: Window, answers: list[Answers], columns: tuple[Column, ...], batch: pa.RecordBatch
+) -> tuple[list[pa.Array], pa.RecordBatch]:
+    """Return the columns of the rows to which a look-up refresh gives something new; none is set aside."""
+    whole, changed = renewed(batch, answers, window.opened_at)
+    kept = whole.filter(changed)
+    given = [kept.column(name) for one in answers for name in one.enrichment.adds]
+    return [*convert(kept, columns), *given, kept.column(VERSION)], SET_ASIDE.empty_table().to_batches()[0]
 
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:
@@ -153,33 +182,6 @@ def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[
         return columns_of(file.schema_arrow)
 
 
-def enriched_schema(columns: tuple[Column, ...], added: tuple[Column, ...]) -> pa.Schema:
+def enriched_schema(columns: Sequence[Column], added: Sequence[Column]) -> pa.Schema:
     """Return the schema of an enriched part: the source's columns, the added ones, `_version`."""
     return pa.schema([*((c.name, c.type) for c in (*columns, *added)), (VERSION, pa.int64())])
-
-
-def _answer_table(
-    enrichment: Enrichment, known: dict[Key, int], answers: dict[Key, Answer]
-) -> tuple[pa.RecordBatch, pa.Array]:
-    """Return the added columns in the order of the keys' numbers, then a row for no key; and which are refused."""
-    rows = [*(answers.get(key, enrichment.unanswered) for key in known), enrichment.without_key]
-    fields = [enrichment.answers.field(name) for name in enrichment.adds]
-    arrays = [pa.array([row[f.name] for row in rows], f.type) for f in fields]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)), pa.array([enrichment.refused(r) for r in rows])
-
-
-def set_aside(rows: pa.RecordBatch, reasons: pa.Array, pipeline: Pipeline) -> pa.RecordBatch:
-    """Return rows as the quarantine keeps them: reason, key and row as JSON, version."""
-    texts = pa.RecordBatch.from_arrays([readable(c) for c in rows.columns], rows.schema.names)
-    read = texts.drop_columns([VERSION]).to_pylist()
-    whole = [json.dumps(row, ensure_ascii=False) for row in read]
-    return pa.RecordBatch.from_arrays(
-        [reasons, key_texts(rows, pipeline.source.key), pa.array(whole, pa.string()), rows.column(VERSION)],
-        schema=SET_ASIDE,
-    )
-
-
-def key_texts(rows: pa.RecordBatch, key: list[str]) -> pa.Array:
-    """Return each row's key as the quarantine keeps it: a JSON list of texts."""
-    values = zip(*(readable(rows.column(c)).to_pylist() for c in key), strict=True)
-    return pa.array([json.dumps(v, ensure_ascii=False) for v in values], pa.string())

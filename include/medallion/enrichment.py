@@ -2,9 +2,10 @@
 What a pipeline adds to its rows: columns that depend on a key alone.
 
 An `Enrichment` names the columns it reads, turns their values into keys and
-answers keys; the rest (de-duplication, cache, staging, joining) is the same for
-all. Geocoding is built in (`geocoding`); any function of the user's can be
-named in the pipeline file instead (`functions`).
+answers keys; the rest (de-duplication, cache, claims, pace, budget, staging,
+joining) is the same for all. Geocoding is built in (`geocoding`); any function
+of the user's can be named in the pipeline file instead (`functions`). A
+pipeline has one or several; a later one may read what an earlier one adds.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from datetime import timedelta
 import pyarrow as pa
 
 from include.medallion.keys import Key, Normalise
-from include.medallion.lookups import Tally
 from include.medallion.pipeline import Pipeline
-from include.medallion.schema import Column, added_column
+from include.medallion.pipeline_enrich import Enrich, LookUps
+from include.medallion.schema import MOMENT, Column, added_column
+
+PROVIDER, LOOKED_UP_AT = "provider", "looked_up_at"
+ABOUT = pa.schema([(PROVIDER, pa.string()), (LOOKED_UP_AT, MOMENT)])
+"""What is kept of every answer besides the answer: who gave it, and when."""
+PENDING = "PENDING"
+"""Status of a key that was not asked for: over the budget."""
 
 Answer = Mapping[str, object]
-"""Value of each column in `Enrichment.answers`, for one key."""
+"""Value of each column in `Enrichment.answers` and `ABOUT`, for one key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,23 @@ class Answered:
     keep: timedelta | None
 
 
-Ask = Callable[[list[Key], int | None, int, Tally], Iterator[Answered]]
+Call = Callable[[list[Key]], list[Answered]]
 """
-(keys, budget in calls, share of the deployment's rate, tally) -> answers as they arrive.
+One call to a provider: some keys in, as many answers out, in their order.
 
-Keys over the budget are left out. Raises as `lookups.look_up` does.
+Raises Transient when a later call may succeed, ProviderRefused when none can until a person acts.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """Columns of a row by which the daily refresh finds what is due, and how long an answer of a status is good."""
+
+    status: str
+    at: str
+    keep: Callable[[str], timedelta]
+    provider: str | None = None  # a row answered for nothing does not age
+    free: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +65,40 @@ class Enrichment:
 
     cache: str  # Delta table that keeps the answers
     provider: str  # who answers; answers of another provider are not used
-    reads: tuple[str, ...]  # source columns that a key is made of
+    reads: tuple[str, ...]  # columns that a key is made of
     key: pa.Schema
-    answers: pa.Schema  # all that is kept of an answer
-    adds: tuple[str, ...]  # the columns of `answers` that rows get
+    answers: pa.Schema  # what is kept of an answer
+    status: str  # the field of `answers` that tells how a look-up ended
+    adds: Mapping[str, str]  # columns that rows get: name in the row to field of an answer
     normalise: Normalise
-    ask: Ask
+    call: Call
+    keys_per_call: int
+    limits: LookUps | None  # None: calls cost nothing and are neither paced nor counted
+    price_per_1000: float  # US dollars for 1000 calls
     group: int  # answers stored at a time: what a crash may cost
-    costly: bool  # asking takes time or money: worth more parts
     without_key: Answer
     unanswered: Answer  # for keys over the budget
     refused: Callable[[Answer], bool]  # rows with this answer break the contract
+    tracked: Tracked | None
+    expires: bool  # an answer that is too old and cannot be renewed is nulled out
+
+    @property
+    def fields(self) -> pa.Schema:
+        """The columns that rows get."""
+        kept = pa.schema([*self.answers, *ABOUT])
+        return pa.schema([(name, kept.field(field).type) for name, field in self.adds.items()])
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that rows get, described for all layers."""
-        return tuple(added_column(name, self.answers.field(name).type) for name in self.adds)
+        return tuple(added_column(field.name, field.type) for field in self.fields)
 
 
-def open_enrichment(pipeline: Pipeline, columns: tuple[Column, ...], environ: Mapping[str, str]) -> Enrichment:
+def open_enrichments(
+    pipeline: Pipeline, columns: tuple[Column, ...], environ: Mapping[str, str]
+) -> tuple[Enrichment, ...]:
     """
-    Make the enrichment that a pipeline file describes.
+    Make the enrichments that a pipeline file describes, in their order.
 
     Args:
         columns: those of the source table.
@@ -76,19 +107,21 @@ def open_enrichment(pipeline: Pipeline, columns: tuple[Column, ...], environ: Ma
     Raises:
         SettingError: a key, a module or a function is missing.
     """
-    if pipeline.enrich.geocode:
+    return tuple(_in_order(pipeline.enrich, columns, environ))
+
+
+def _in_order(wished: list[Enrich], columns: tuple[Column, ...], environ: Mapping[str, str]) -> Iterator[Enrichment]:
+    for one in wished:
+        made = _open(one, columns, environ)
+        columns = (*columns, *made.columns)
+        yield made
+
+
+def _open(wished: Enrich, columns: tuple[Column, ...], environ: Mapping[str, str]) -> Enrichment:
+    if wished.geocode:
         from include.medallion.geocoding import geocoding  # noqa: PLC0415 (only the chosen one is loaded)
 
-        return geocoding(pipeline.enrich.geocode, environ)
+        return geocoding(wished.geocode, environ)
     from include.medallion.functions import function  # noqa: PLC0415
 
-    return function(pipeline.enrich.function, columns)
-
-
-GEOCODED = (
-    added_column("latitude", pa.float64()),
-    added_column("longitude", pa.float64()),
-    added_column("geocode_status", pa.string()),
-    added_column("geocode_precision", pa.string()),
-)
-"""Columns that geocoding adds: degrees (WGS 84), how the look-up ended, the provider's word for its precision."""
+    return function(wished.function, columns)

@@ -6,23 +6,20 @@ All rows of one key are in one part, so no two tasks ever ask for the same key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from math import ceil
 
-import adbc_driver_manager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.medallion import bronze
-from include.medallion.bronze import SourceTable
 from include.medallion.enrichment import Enrichment
 from include.medallion.keys import Key, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
 from include.medallion.pipeline import Parts, Pipeline
-from include.medallion.window import Mode, Window
+from include.medallion.window import Window
 
 RAW = "raw"
 WINDOW = "window.json"
@@ -42,11 +39,11 @@ class Part:
 
 
 def extract(
-    connection: adbc_driver_manager.AdbcConnection,
+    batches: Iterator[pa.RecordBatch],
+    rows: float,
     pipeline: Pipeline,
-    table: SourceTable,
     window: Window,
-    enrichment: Enrichment,
+    enrichments: Sequence[Enrichment],
     lake: Lake,
 ) -> list[Part]:
     """
@@ -54,26 +51,37 @@ def extract(
 
     No row is held longer than its record batch. Writing again over an earlier
     attempt is safe. An empty list means that nothing is new.
+
+    Args:
+        rows: how many to expect, if they are many; decides the number of parts.
     """
-    if window.mode is not Mode.REFRESH and window.after >= window.upto:
-        return []
-    batches = bronze.read(connection, pipeline.source, table, window)
     head = list(islice(batches, 2))  # tells a small window, whose size is then known, from a large one
     if not head:
         return []
     put_json(lake, f"{batch_folder(window.pipeline, window.batch_id)}/{WINDOW}", window.to_json())
-    parts = _plan(head, table, enrichment, pipeline.parts)
-    return _stage(chain(head, batches), parts, window, enrichment, lake)
+    lead = _lead(enrichments, head[0].schema.names)
+    parts = _plan(head, rows, lead, pipeline.parts)
+    return _stage(chain(head, batches), parts, window, lead, lake)
 
 
-def _plan(head: list[pa.RecordBatch], table: SourceTable, enrichment: Enrichment, parts: Parts) -> int:
+def _lead(enrichments: Sequence[Enrichment], there: list[str]) -> Enrichment:
+    """
+    Choose the enrichment by whose key rows are cut into parts: the first that costs something.
+
+    It must read the source alone. Keys of another one may be in several parts, which claim them (`claims`).
+    """
+    ready = [e for e in enrichments if {*e.reads} <= {*there}]
+    return next((e for e in ready if e.limits), ready[0])
+
+
+def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts: Parts) -> int:
     """Decide the number of parts: from what is there if one batch is all, else from the planner's estimate."""
     known: dict[Key, int] = {}
-    for batch in head if enrichment.costly else ():
+    for batch in head if enrichment.limits else ():
         number(batch, enrichment.reads, enrichment.normalise, known)
     seen = sum(b.num_rows for b in head)
-    rows = seen if len(head) == 1 else max(table.rows, seen)
-    return max(1, min(parts.most, max(ceil(rows / parts.rows), ceil(len(known) / parts.keys))))
+    expected = seen if len(head) == 1 else max(rows, seen)
+    return max(1, min(parts.most, max(ceil(expected / parts.rows), ceil(len(known) / parts.keys))))
 
 
 def _stage(

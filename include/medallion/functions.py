@@ -2,56 +2,85 @@
 A user's own function as an enrichment: distinct keys in, columns out.
 
 The function gets a `pyarrow.Table` of distinct keys and returns a table (or
-anything with a column per name in `adds`) of the same length, row for row.
+anything with a column per name in `adds`) of the same length, row for row. A
+further column `_refused` (boolean) sets the rows of those keys aside. To be
+asked again later it raises `errors.Transient`; to stop until a person acts,
+`errors.ProviderRefused`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 
 import pyarrow as pa
 
-from include.medallion.enrichment import Answered, Enrichment
+from include.medallion.enrichment import LOOKED_UP_AT, PENDING, PROVIDER, Answer, Answered, Enrichment, Tracked
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.keys import Key
-from include.medallion.lookups import Tally
-from include.medallion.pipeline import Function
+from include.medallion.pipeline_enrich import Function
 from include.medallion.schema import ADDED, Column
 
-KEYS_PER_CALL = 1_000
+STATUS, REFUSED = "_status", "_refused"
+_OK, _NO_KEY, _SET_ASIDE = "OK", "NO_KEY", "REFUSED"
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, pa.ArrowNotImplementedError)
+_ONE_CALL = 1  # answers stored at a time, in calls
 
 
 def function(settings: Function, columns: tuple[Column, ...]) -> Enrichment:
     """
     Make the enrichment that a pipeline file names.
 
+    Args:
+        columns: those that rows have before it: the source's, and what enrichments before it add.
+
     Raises:
-        SettingError: the module or the function cannot be imported.
+        SettingError: the module or the function cannot be imported, or a key cannot be a key.
     """
-    call = _imported(settings.call)
-    types = {c.name: c.read_type for c in columns}
-    if unfit := [name for name in settings.keys if pa.types.is_binary(types[name])]:
-        raise SettingError(f"enrich.function.keys: {unfit} are bytes; keys are text, numbers, booleans or dates")
-    key = pa.schema([(name, types[name]) for name in settings.keys])
+    call, key = _imported(settings.call), _key(settings, columns)
     adds = pa.schema([(name, ADDED[type_]) for name, type_ in settings.adds.items()])
-    none = dict.fromkeys(adds.names)
+    tracking = {f"{settings.track}_status": STATUS, f"{settings.track}_at": LOOKED_UP_AT} if settings.track else {}
     return Enrichment(
         cache="lookups_" + settings.call.replace(":", ".").replace(".", "_"),
         provider=settings.call,
         reads=tuple(settings.keys),
         key=key,
-        answers=adds,
-        adds=tuple(adds.names),
+        answers=pa.schema([*adds, (STATUS, pa.string())]),
+        status=STATUS,
+        adds={**{name: name for name in adds.names}, **tracking},
         normalise=lambda values: None if all(v is None for v in values) else values,
-        ask=lambda keys, _budget, _share, tally: _ask(call, settings, key, adds, keys, tally),
-        group=KEYS_PER_CALL,
-        costly=True,
-        without_key=none,
-        unanswered=none,
-        refused=lambda _answer: False,
+        call=partial(_ask, call, settings, key, adds),
+        keys_per_call=settings.keys_per_call,
+        limits=settings,
+        price_per_1000=settings.price_per_1000 or 0.0,
+        group=settings.keys_per_call * _ONE_CALL,
+        without_key=_nothing(adds, _NO_KEY),
+        unanswered=_nothing(adds, PENDING),
+        refused=lambda answer: answer[STATUS] == _SET_ASIDE,
+        tracked=_tracked(settings),
+        expires=settings.expire == "null_out",
     )
+
+
+def _key(settings: Function, columns: tuple[Column, ...]) -> pa.Schema:
+    types = {c.name: c.read_type for c in columns}
+    if unknown := [name for name in settings.keys if name not in types]:
+        raise SettingError(f"enrich.function.keys: {unknown} are no columns; there are {sorted(types)}")
+    if unfit := [name for name in settings.keys if pa.types.is_binary(types[name])]:
+        raise SettingError(f"enrich.function.keys: {unfit} are bytes; keys are text, numbers, booleans or dates")
+    return pa.schema([(name, types[name]) for name in settings.keys])
+
+
+def _tracked(settings: Function) -> Tracked | None:
+    if settings.track is None:
+        return None
+    return Tracked(f"{settings.track}_status", f"{settings.track}_at", lambda _: timedelta(days=settings.keep_days))
+
+
+def _nothing(adds: pa.Schema, status: str) -> Answer:
+    return {**dict.fromkeys(adds.names), STATUS: status, PROVIDER: None, LOOKED_UP_AT: None}
 
 
 def _imported(call: str) -> Callable[[pa.Table], pa.Table]:
@@ -65,42 +94,42 @@ def _imported(call: str) -> Callable[[pa.Table], pa.Table]:
 
 
 def _ask(
-    call: Callable[[pa.Table], pa.Table],
-    settings: Function,
-    key: pa.Schema,
-    adds: pa.Schema,
-    keys: list[Key],
-    tally: Tally,
-) -> Iterator[Answered]:
+    call: Callable[[pa.Table], object], settings: Function, key: pa.Schema, adds: pa.Schema, keys: list[Key]
+) -> list[Answered]:
+    given = pa.Table.from_arrays(
+        [pa.array(v, f.type) for v, f in zip(zip(*keys, strict=True), key, strict=True)], schema=key
+    )
     keep = timedelta(days=settings.keep_days)
-    for start in range(0, len(keys), KEYS_PER_CALL):
-        chunk = keys[start : start + KEYS_PER_CALL]
-        given = pa.Table.from_arrays(
-            [pa.array(v, f.type) for v, f in zip(zip(*chunk, strict=True), key, strict=True)], schema=key
-        )
-        tally.calls += 1
-        returned = _checked(call(given), len(chunk), adds, settings.call)
-        yield from (Answered(k, a, keep) for k, a in zip(chunk, returned, strict=True))
+    answers = _checked(call(given), len(keys), adds, settings.call)
+    return [Answered(k, answer, keep) for k, answer in zip(keys, answers, strict=True)]
 
 
 def _checked(returned: object, length: int, adds: pa.Schema, call: str) -> list[dict]:
     try:
         columns = [pa.chunked_array(_column(returned, f.name)).cast(f.type) for f in adds]
-    except (LookupError, TypeError, ValueError, ArithmeticError, pa.ArrowNotImplementedError) as e:
+        aside = pa.chunked_array(_column(returned, REFUSED)).cast(pa.bool_()) if _has(returned, REFUSED) else None
+    except _UNREADABLE as e:
         # not the library's words: they quote values
         raise ContractBroken(
             f"{call} must return columns {adds.names} as {[str(t) for t in adds.types]}, "
             f"but returned {_told(returned)} ({type(e).__name__})"
         ) from None
-    if any(len(c) != length for c in columns):
+    if any(len(c) != length for c in (*columns, *([aside] if aside else []))):
         raise ContractBroken(f"{call} got {length} keys and returned {[len(c) for c in columns]} values a column")
-    return pa.Table.from_arrays(columns, schema=adds).to_pylist()
+    rows = pa.Table.from_arrays(columns, schema=adds).to_pylist()
+    refused = aside.to_pylist() if aside else [False] * length
+    return [{**row, STATUS: _SET_ASIDE if bad else _OK} for row, bad in zip(rows, refused, strict=True)]
 
 
 def _told(returned: object) -> str:
     if isinstance(returned, pa.Table):
         return f"a table with {dict(zip(returned.schema.names, map(str, returned.schema.types), strict=True))}"
     return f"a {type(returned).__name__}" + (f" with {list(returned)}" if isinstance(returned, dict) else "")
+
+
+def _has(returned: object, name: str) -> bool:
+    names = getattr(returned, "column_names", None)
+    return name in (returned if names is None else names)
 
 
 def _column(returned: object, name: str) -> list[pa.Array]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pyarrow as pa
 
-from include.medallion.enrichment import GEOCODED, Answer, Answered, Enrichment
+from include.medallion.enrichment import LOOKED_UP_AT, PROVIDER, Answer, Answered, Enrichment, Tracked
 from include.medallion.geocoders import Geocoder, open_geocoder
 from include.medallion.geocoders.location import ANSWERS, Location, Status
 from include.medallion.geocoders.postcodes import normalise
 from include.medallion.keys import Key, Normalise
-from include.medallion.lookups import Tally, answers
-from include.medallion.pipeline import Geocode
+from include.medallion.pipeline_enrich import GEOCODED, Geocode
 
 CACHE = "locations"
 _KEY = pa.schema([("country", pa.string()), ("postcode", pa.string())])
-_KEPT = pa.schema([*((c.name, c.type) for c in GEOCODED), ("place_id", pa.string())])
+_KEPT = pa.schema(
+    [
+        ("latitude", pa.float64()),  # degrees, WGS 84
+        ("longitude", pa.float64()),
+        ("geocode_status", pa.string()),
+        ("geocode_precision", pa.string()),  # the provider's word
+        ("place_id", pa.string()),
+    ]
+)
+_FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_GROUP, _FREE_GROUP = 20, 10_000
 
 
@@ -29,21 +37,32 @@ def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
         SettingError: the chosen geocoder lacks its key.
     """
     geocoder = open_geocoder(settings, environ)
+    price = geocoder.list_price if settings.price_per_1000 is None else settings.price_per_1000
     return Enrichment(
         cache=CACHE,
         provider=geocoder.provider,
-        reads=tuple(c for c in (settings.country_column, settings.postcode) if c),
+        reads=tuple(settings.reads),
         key=_KEY,
         answers=_KEPT,
-        adds=tuple(c.name for c in GEOCODED),
+        status="geocode_status",
+        adds={settings.prefix + name: _FIELD_OF.get(name, name) for name in GEOCODED},
         normalise=_normaliser(settings),
-        ask=lambda keys, budget, share, tally: _ask(keys, geocoder, settings, budget, share, tally),
+        call=lambda keys: [_ask(key, geocoder, settings) for key in keys],
+        keys_per_call=1 if geocoder.metered else _FREE_GROUP,
+        limits=settings if geocoder.metered else None,
+        price_per_1000=price,
         group=_METERED_GROUP if geocoder.metered else _FREE_GROUP,
-        costly=geocoder.metered,
-        without_key=_answer(Location(Status.NO_POSTCODE)),
-        unanswered=_answer(Location(Status.PENDING)),
+        without_key=_nothing(Status.NO_POSTCODE),
+        unanswered=_nothing(Status.PENDING),
         refused=lambda answer: answer["geocode_status"] == Status.INVALID_REQUEST,
+        tracked=_tracked(settings),
+        expires=settings.expire == "null_out",
     )
+
+
+def _tracked(settings: Geocode) -> Tracked:
+    status, at, provider = (settings.prefix + name for name in ("geocode_status", "geocoded_at", "geocode_provider"))
+    return Tracked(status, at, lambda found: _life(Status(found), settings), provider, frozenset({"offline"}))
 
 
 def _normaliser(settings: Geocode) -> Normalise:
@@ -56,25 +75,14 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _ask(
-    keys: list[Key], geocoder: Geocoder, settings: Geocode, budget: int | None, share: int, tally: Tally
-) -> Iterator[Answered]:
-    for key, location in answers(_within(keys, budget, tally), geocoder, settings, share, tally):
-        yield Answered(key, _answer(location), _keep(location.status, settings))
+def _ask(key: Key, geocoder: Geocoder, settings: Geocode) -> Answered:
+    location = geocoder.locate(*key)
+    kept = location.status in ANSWERS | {Status.INVALID_REQUEST}
+    return Answered(key, _answer(location), _life(location.status, settings) if kept else None)
 
 
-def _within(keys: list[Key], budget: int | None, tally: Tally) -> Iterator[Key]:
-    """Hand keys out while neither they nor the calls made (retries are calls too) exceed the budget."""
-    for asked, key in enumerate(keys):
-        if budget is not None and max(asked, tally.calls) >= budget:
-            return
-        yield key
-
-
-def _keep(status: Status, settings: Geocode) -> timedelta | None:
-    if status is Status.OK:
-        return timedelta(days=settings.keep_days)
-    return timedelta(days=settings.keep_missing_days) if status in ANSWERS | {Status.INVALID_REQUEST} else None
+def _life(status: Status, settings: Geocode) -> timedelta:
+    return timedelta(days=settings.keep_days if status is Status.OK else settings.keep_missing_days)
 
 
 def _answer(location: Location) -> Answer:
@@ -85,3 +93,7 @@ def _answer(location: Location) -> Answer:
         "geocode_precision": location.precision,
         "place_id": location.place_id,
     }
+
+
+def _nothing(status: Status) -> Answer:
+    return {**_answer(Location(status)), PROVIDER: None, LOOKED_UP_AT: None}

@@ -14,17 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.table import TableMerger
 
 from include.medallion import delta
 from include.medallion.enrich import BATCH_ROWS, ENRICHED, staged_columns
 from include.medallion.extract import Part
+from include.medallion.gold_account import account
 from include.medallion.gold_keys import bounded, check_unique, match
 from include.medallion.lake import Lake, open_parquet, staged
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import Applied
-from include.medallion.schema import BATCH_ID, SYSTEM, VERSION, Column, check_names
+from include.medallion.schema import BATCH_ID, DELETED_AT, LOADED_AT, SYSTEM, VERSION, Column, check_names, quoted
 from include.medallion.window import Mode, Position, Window, holds
 
 SINK = "Gold"
@@ -67,12 +68,13 @@ def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window
     source, commit = _reader(lake, columns, window, parts), _commit(pipeline, window)
     if window.mode is Mode.REFRESH:
         updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
-    elif not table.file_uris():
+    elif window.mode is not Mode.LOOKUPS and not table.file_uris():
         updated = _write(table, source, commit, mode="append", schema_mode="merge")
     else:
-        updated = _merge(table, source, commit, match(lake, pipeline, columns, window, parts))
+        merge = _renew if window.mode is Mode.LOOKUPS else _upsert
+        updated = merge(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
     _record(table, columns, window, commit)
-    return _account(lake, pipeline, table, window, parts, updated)
+    return account(lake, pipeline, table, window, parts, updated)
 
 
 def _write(
@@ -89,58 +91,39 @@ def _write(
     return 0
 
 
-def _merge(table: DeltaTable, source: pa.RecordBatchReader, commit: CommitProperties, predicate: str) -> int:
+def _merger(table: DeltaTable, source: pa.RecordBatchReader, commit: CommitProperties, predicate: str) -> TableMerger:
+    return table.merge(
+        source, predicate, source_alias="source", target_alias="target", merge_schema=True, commit_properties=commit
+    )
+
+
+def _upsert(merger: TableMerger, _: Pipeline) -> int:
+    """Write rows over older versions, or over the same version of an older batch; return how many."""
     fence = (
         f"source.{VERSION} > target.{VERSION} OR "
         f"(source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID})"
     )
-    metrics = (
-        table.merge(
-            source,
-            predicate,
-            source_alias="source",
-            target_alias="target",
-            merge_schema=True,
-            commit_properties=commit,
-        )
-        .when_matched_update_all(fence)
-        .when_not_matched_insert_all()
-        .execute()
-    )
+    metrics = merger.when_matched_update_all(fence).when_not_matched_insert_all().execute()
     return metrics["num_target_rows_updated"]
+
+
+def _renew(merger: TableMerger, pipeline: Pipeline) -> int:
+    """Write new answers to living rows that are there in just this version; return how many."""
+    fence = (
+        f"source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID} "
+        f"AND target.{DELETED_AT} IS NULL"
+    )
+    renewals = {quoted(c): f"source.{quoted(c)}" for c in (*pipeline.added_columns, BATCH_ID, LOADED_AT)}
+    return merger.when_matched_update(renewals, fence).execute()["num_target_rows_updated"]
 
 
 def _record(table: DeltaTable, columns: tuple[Column, ...], window: Window, commit: CommitProperties) -> None:
     """Name the batch in the log even if it changed nothing: such a merge makes no commit."""
     table.update_incremental()
-    if window.mode is not Mode.TRIAL and table.transaction_version(_line(window.pipeline)) != window.batch_id:
+    if window.mode.moves and table.transaction_version(_line(window.pipeline)) != window.batch_id:
         nothing = schema(columns).empty_table()
         write_deltalake(table, nothing, mode="append", schema_mode="merge", commit_properties=commit)
         table.update_incremental()
-
-
-def _account(
-    lake: Lake, pipeline: Pipeline, table: DeltaTable, window: Window, parts: list[Part], updated: int
-) -> Applied:
-    """Count what the table now holds of the batch, in the table itself."""
-    rows = sum(p.rows for p in parts)
-    data = table.to_pyarrow_dataset()
-    applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
-    superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
-    return Applied(rows, applied - updated, updated, superseded, version=table.version())
-
-
-def _superseded(lake: Lake, pipeline: Pipeline, data: pa.dataset.Dataset, window: Window, parts: list[Part]) -> int:
-    """Count the batch's rows that the table holds in a newer version, or in the same one from a newer batch."""
-    key, found = pipeline.source.key, 0
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
-            mine = enriched.read([*key, VERSION])
-        both = mine.join(data.to_table([*key, VERSION, BATCH_ID]), key, join_type="inner", right_suffix=".held")
-        newer = pc.greater(both[f"{VERSION}.held"], both[VERSION])
-        same = pc.equal(both[f"{VERSION}.held"], both[VERSION])
-        found += pc.sum(pc.or_(newer, pc.and_(same, pc.greater(both[BATCH_ID], window.batch_id)))).as_py() or 0
-    return found
 
 
 def position(table: DeltaTable, pipeline: Pipeline, source: str) -> Position | None:
@@ -158,7 +141,7 @@ def _line(*names: str) -> str:
 
 
 def _commit(pipeline: Pipeline, window: Window) -> CommitProperties:
-    """Name the batch in the commit. A trial leaves no line: it moves nothing."""
+    """Name the batch in the commit. One that moves nothing (a trial) leaves no line."""
     lines = [
         Transaction(_line(pipeline.name), window.batch_id),
         Transaction(_line(pipeline.name, window.source), window.batch_id),
@@ -166,7 +149,7 @@ def _commit(pipeline: Pipeline, window: Window) -> CommitProperties:
     ]
     about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
     # a lost race must be decided anew on the refreshed table, not by delta-rs's own retries
-    return CommitProperties(about, max_commit_retries=0, app_transactions=[] if window.mode is Mode.TRIAL else lines)
+    return CommitProperties(about, max_commit_retries=0, app_transactions=lines if window.mode.moves else [])
 
 
 def _reader(lake: Lake, columns: tuple[Column, ...], window: Window, parts: list[Part]) -> pa.RecordBatchReader:

@@ -1,9 +1,10 @@
 """
-Ask a geocoder for many keys: in parallel, at a bounded rate, with patience.
+Ask a provider many questions: in parallel, at a bounded rate, within a budget, with patience.
 
 Answers are handed out as they arrive, so that the caller can store each before
 the next is paid for. Whatever ends a look-up early, all answers that had
-arrived are handed out first.
+arrived are handed out first. The first call goes alone: if the provider refuses
+it, it was the only one.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from threading import Event, Lock
+from typing import TypeVar
 
 import tenacity
 from pyrate_limiter import GCRA, Limiter, Rate, SingleBucketFactory, StateBucket
 
+from include.medallion.circuit import Circuit
 from include.medallion.errors import ProviderRefused, Transient
-from include.medallion.geocoders import Geocoder
-from include.medallion.geocoders.location import Locate, Location
-from include.medallion.pipeline import Geocode
+from include.medallion.pipeline_enrich import LookUps
+from include.medallion.purse import Purse
 
-Key = tuple[str, str]
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 # A provider that asks for a longer pause is left alone: the task fails and is retried, its slot free meanwhile.
 LONGEST_PAUSE_SECONDS = 60.0
@@ -34,71 +36,59 @@ LONGEST_PAUSE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
 
 
-@dataclass
-class Tally:
-    """What a look-up has cost so far: attempts that were sent, whatever came back."""
-
-    calls: int = 0
-
-
-def answers(
-    keys: Iterable[Key], geocoder: Geocoder, settings: Geocode, share: int = 1, tally: Tally | None = None
-) -> Iterator[tuple[Key, Location]]:
-    """Ask this geocoder for each key: paced and counted if it is metered, at once and for nothing if it is not."""
-    if geocoder.metered:
-        return look_up(keys, geocoder.locate, settings, share, tally)
-    return ((key, geocoder.locate(*key)) for key in keys)
-
-
 def look_up(
-    keys: Iterable[Key], locate: Locate, settings: Geocode, share: int = 1, tally: Tally | None = None
-) -> Iterator[tuple[Key, Location]]:
+    questions: Iterable[Q], ask: Callable[[Q], A], limits: LookUps, purse: Purse, share: int = 1
+) -> Iterator[tuple[Q, A]]:
     """
-    Yield each key with its answer, in the order of the answers.
+    Yield each question with its answer, in the order of the answers; questions over the budget are left out.
 
-    `settings.concurrency` threads make at most `settings.calls_per_second /
-    share` calls a second together; `share` is how many look-ups may run at the
-    same time in the deployment. Keys are read as they are needed, at most twice
-    the concurrency ahead of the answers: a caller may end them, by `tally`, to
-    stay in a budget. Closing the iterator ends the threads; it waits for the
-    calls in flight, whose answers are lost.
+    `limits.concurrency` threads make at most `limits.calls_per_second / share`
+    calls a second together; `share` is how many look-ups may run at the same
+    time in the deployment. Questions are read as they are needed, at most twice
+    the concurrency ahead of the answers. No call is made that `purse` does not
+    hand out. Closing the iterator ends the threads; it waits for the calls in
+    flight, whose answers are lost.
 
     Raises:
         ProviderRefused: no call after it was begun but those in flight.
-        Transient: a key failed `settings.attempts` times, or the provider asked
-            for a pause above LONGEST_PAUSE_SECONDS; none was begun after it.
+        Transient: a question failed `limits.attempts` times, `limits.give_up_after`
+            calls in a row failed, or the provider asked for a pause above
+            LONGEST_PAUSE_SECONDS; none was begun after it.
     """
     halt = Event()
-    ask = _patient(_paced(locate, settings.calls_per_second / share, halt, tally or Tally()), settings.attempts, halt)
-    with _threads(settings.concurrency, halt) as begin:
-        yield from _gather(iter(keys), lambda key: begin(key, ask), 2 * settings.concurrency)
+    once = _paced(Circuit(limits.give_up_after).guard(ask), limits, share, halt, purse)
+    patient = _patient(once, limits.attempts, halt)
+    with _threads(limits.concurrency, halt) as begin:
+        yield from _gather(iter(questions), lambda question: begin(patient, question), 2 * limits.concurrency)
 
 
 class _Halted(Exception):
-    """A key that was not asked, or not again, since another key's failure ended the look-up."""
+    """A question that was not asked, or not again, since another's failure ended the look-up."""
 
 
-def _gather(
-    keys: Iterator[Key], begin: Callable[[Key], Future[Location]], ahead: int
-) -> Iterator[tuple[Key, Location]]:
-    flying = {begin(key): key for key in islice(keys, ahead)}
+class _OverBudget(Exception):
+    """A question that there is no money for."""
+
+
+def _gather(questions: Iterator[Q], begin: Callable[[Q], Future[A]], ahead: int) -> Iterator[tuple[Q, A]]:
+    flying = {begin(question): question for question in islice(questions, ahead)}
     failures: list[BaseException] = []
     while flying:
         done, _ = wait(flying, return_when=FIRST_COMPLETED)
         for future in done:
-            key = flying.pop(future)
+            question = flying.pop(future)
             failure = _failure(future)
             if failure is None:
-                yield key, future.result()
+                yield question, future.result()
             else:
                 failures.append(failure)
         if not failures:
-            flying |= {begin(key): key for key in islice(keys, ahead - len(flying))}
-    if failures:
-        raise _gravest(failures)
+            flying |= {begin(question): question for question in islice(questions, ahead - len(flying))}
+    if grave := [failure for failure in failures if not isinstance(failure, _OverBudget)]:
+        raise _gravest(grave)
 
 
-def _failure(future: Future[Location]) -> BaseException | None:
+def _failure(future: Future) -> BaseException | None:
     return CancelledError() if future.cancelled() else future.exception()
 
 
@@ -109,16 +99,17 @@ def _gravest(failures: list[BaseException]) -> BaseException:
 
 
 @contextmanager
-def _threads(count: int, halt: Event) -> Iterator[Callable[[Key, Locate], Future[Location]]]:
+def _threads(count: int, halt: Event) -> Iterator[Callable[[Callable[[Q], A], Q], Future[A]]]:
     """Run calls in threads, none of which outlives the block; the first failure sets `halt`, in its own thread."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="look-up")
 
-    def note(future: Future[Location]) -> None:
-        if _failure(future) is not None:
+    def note(future: Future) -> None:
+        failure = _failure(future)
+        if failure is not None and not isinstance(failure, _OverBudget):
             halt.set()
 
-    def begin(key: Key, ask: Locate) -> Future[Location]:
-        future = pool.submit(ask, *key)
+    def begin(ask: Callable[[Q], A], question: Q) -> Future[A]:
+        future = pool.submit(ask, question)
         future.add_done_callback(note)
         return future
 
@@ -129,31 +120,58 @@ def _threads(count: int, halt: Event) -> Iterator[Callable[[Key, Locate], Future
         pool.shutdown(cancel_futures=True)
 
 
-def _paced(locate: Locate, calls_per_second: float, halt: Event, tally: Tally) -> Locate:
-    """Let one call through at a time, evenly spaced, and count it; none once `halt` is set."""
-    limiter, counting = _limiter(calls_per_second), Lock()
+def _paced(ask: Callable[[Q], A], limits: LookUps, share: int, halt: Event, purse: Purse) -> Callable[[Q], A]:
+    """Let one call through at a time, evenly spaced, and count it; none once `halt` is set or the purse is empty."""
+    take_turn = _turnstile(limits.calls_per_second / share) if limits.calls_per_second else lambda: True
 
-    def call(country: str, postcode: str) -> Location:
-        while not halt.is_set() and not limiter.try_acquire(timeout=_POLL_SECONDS):
+    def call(question: Q) -> A:
+        while not halt.is_set() and not take_turn():
             pass
-        with counting:
-            if halt.is_set():
-                raise _Halted
-            tally.calls += 1
-        return locate(country, postcode)
+        if halt.is_set():
+            raise _Halted
+        if not purse.spend():
+            raise _OverBudget
+        return ask(question)
+
+    return _scouted(call, halt)
+
+
+def _scouted(ask: Callable[[Q], A], halt: Event) -> Callable[[Q], A]:
+    """Let the first call go alone; the others follow if it was not refused."""
+    scouting, cleared = Lock(), Event()
+
+    def scout(question: Q) -> A:
+        try:
+            answer = ask(question)
+        except (Transient, _OverBudget):
+            cleared.set()
+            raise
+        except BaseException:
+            halt.set()
+            raise
+        cleared.set()
+        return answer
+
+    def call(question: Q) -> A:
+        if not cleared.is_set():
+            with scouting:
+                if not cleared.is_set():
+                    return scout(question)
+        return ask(question)
 
     return call
 
 
-def _limiter(calls_per_second: float) -> Limiter:
+def _turnstile(calls_per_second: float) -> Callable[[], bool]:
     # Whole calls in whole milliseconds; a burst of one, since the provider's second is not ours.
     calls = max(1, math.floor(calls_per_second))
     rate = Rate(calls, math.ceil(1000 * calls / calls_per_second), burst=1)
     # This algorithm keeps nothing to sweep up: no thread for it.
-    return Limiter(SingleBucketFactory(StateBucket([rate], GCRA()), schedule_leak=False), buffer_ms=0)
+    limiter = Limiter(SingleBucketFactory(StateBucket([rate], GCRA()), schedule_leak=False), buffer_ms=0)
+    return lambda: limiter.try_acquire(timeout=_POLL_SECONDS)
 
 
-def _patient(locate: Locate, attempts: int, halt: Event) -> Locate:
+def _patient(ask: Callable[[Q], A], attempts: int, halt: Event) -> Callable[[Q], A]:
     """Repeat a call that failed in a way that may pass, after a random pause that grows, or the one asked for."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_worth_waiting),
@@ -162,7 +180,7 @@ def _patient(locate: Locate, attempts: int, halt: Event) -> Locate:
         sleep=tenacity.sleep_using_event(halt),
         reraise=True,
     )
-    return lambda country, postcode: retrying(locate, country, postcode)
+    return lambda question: retrying(ask, question)
 
 
 def _worth_waiting(failure: BaseException) -> bool:

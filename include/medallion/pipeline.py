@@ -10,29 +10,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from include.medallion.errors import SettingError
+from include.medallion.pipeline_enrich import Block, Enrich, Name, Names
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
-Name = Annotated[str, Field(min_length=1, max_length=63)]
-Names = Annotated[list[Name], BeforeValidator(lambda v: [v] if isinstance(v, str) else v), Field(min_length=1)]
-GeocoderName = Literal["offline", "google_geocoding", "google_address_validation"]
+_one_enrichment = BeforeValidator(
+    lambda v: v if isinstance(v, list) else [v], json_schema_input_type=Enrich | list[Enrich]
+)
 DEFAULT_SCHEDULE = "* * * * *"
 MANUAL = "manual"
-AddedType = Literal["string", "long", "double", "boolean"]
 Deletes = Literal["soft", "hard"]
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Source(_Block):
+class Source(Block):
     """The Bronze table."""
 
     connection: str = Field("bronze", description="Airflow connection of the source database")
@@ -43,51 +41,7 @@ class Source(_Block):
     read: Literal["xmin"] = Field("xmin", description="how changes are found: by transaction id")
 
 
-class Geocode(_Block):
-    """Postcodes to coordinates, by a built-in geocoder."""
-
-    postcode: Name = Field(description="column that holds the postcode")
-    country: str | None = Field(None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code of every row")
-    country_column: Name | None = Field(None, description="column that holds each row's ISO country code")
-    geocoder: GeocoderName | None = Field(None, description="default: Google's if GOOGLE_API_KEY is set, else offline")
-    calls_per_second: float = Field(40, gt=0, description="for the whole deployment, all mapped tasks together")
-    concurrency: int = Field(8, ge=1, le=64, description="calls in flight in one mapped task")
-    timeout_seconds: float = Field(10, gt=0, description="of one call")
-    attempts: int = Field(5, ge=1, description="tries of one call before the task is retried")
-    max_calls_per_run: int | None = Field(None, ge=0, description="budget; rows over it arrive as PENDING")
-    keep_days: float = Field(30, gt=0, le=30, description="life of a found location (the provider's terms: 30)")
-    keep_missing_days: float = Field(7, gt=0, description="life of the answer that there is none")
-
-    @model_validator(mode="after")
-    def _one_country(self) -> Geocode:
-        if (self.country is None) == (self.country_column is None):
-            raise ValueError("set exactly one of country (the same for all rows) and country_column")
-        return self
-
-
-class Function(_Block):
-    """Columns computed from distinct keys by the user's own Python function."""
-
-    call: str = Field(pattern=r"^[\w.]+:\w+$", description="module:function; gets a pyarrow.Table of distinct keys")
-    keys: Names = Field(description="columns the function needs")
-    adds: dict[Name, AddedType] = Field(min_length=1, description="columns it returns, with their types")
-    keep_days: float = Field(30, gt=0, description="life of a cached answer")
-
-
-class Enrich(_Block):
-    """What is added to each row: exactly one of the two."""
-
-    geocode: Geocode | None = None
-    function: Function | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Enrich:
-        if (self.geocode is None) == (self.function is None):
-            raise ValueError("set exactly one of geocode and function")
-        return self
-
-
-class Parts(_Block):
+class Parts(Block):
     """How a window is cut into mapped tasks."""
 
     rows: int = Field(1_000_000, ge=1, description="rows that one part is meant to hold")
@@ -96,32 +50,32 @@ class Parts(_Block):
     at_once: int = Field(4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them")
 
 
-class Silver(_Block):
+class Silver(Block):
     """The Snowflake table."""
 
     connection: str = Field("silver", description="Airflow connection of the Snowflake account")
     table: Name = Field(description="table in the connection's database and schema")
 
 
-class Gold(_Block):
+class Gold(Block):
     """The Delta table."""
 
     table: Name = Field(pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI")
 
 
-class Quarantine(_Block):
+class Quarantine(Block):
     """What happens to rows that break the contract."""
 
     max_share: float = Field(0.2, ge=0, le=1, description="a run with a larger share of bad rows fails")
     tolerate: int = Field(20, ge=0, description="bad rows that never fail a run, whatever their share")
 
 
-class Pipeline(_Block):
+class Pipeline(Block):
     """One Postgres table, its enrichment and its two sinks."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file")
     source: Source
-    enrich: Enrich
+    enrich: Annotated[list[Enrich], _one_enrichment, Field(min_length=1, description="one, or several in order")]
     silver: Silver
     gold: Gold
     parts: Parts = Parts()
@@ -130,18 +84,37 @@ class Pipeline(_Block):
     schedule: str = Field(DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it")
 
     @model_validator(mode="after")
-    def _columns_exist_once(self) -> Pipeline:
+    def _excludes_nothing_needed(self) -> Pipeline:
         needed = set(self.source.key) | set(self.enrichment_columns)
         if lost := needed & set(self.source.exclude):
             raise ValueError(f"source.exclude names columns that the pipeline needs: {sorted(lost)}")
         return self
 
+    @model_validator(mode="after")
+    def _adds_no_column_twice(self) -> Pipeline:
+        if twice := sorted(column for column, count in Counter(self.added_columns).items() if count > 1):
+            raise ValueError(f"two enrichments add {twice}: give a geocode a prefix, or a function other names")
+        return self
+
     @property
     def enrichment_columns(self) -> list[str]:
-        """Source columns that the enrichment reads."""
-        if geocode := self.enrich.geocode:
-            return [c for c in (geocode.country_column, geocode.postcode) if c]
-        return list(self.enrich.function.keys)
+        """Source columns that the enrichments read: all but those that an enrichment before adds."""
+        needed: dict[str, None] = {}
+        added: set[str] = set()
+        for enrich in self.enrich:
+            needed |= dict.fromkeys(c for c in enrich.settings.reads if c not in added)
+            added.update(enrich.settings.columns)
+        return list(needed)
+
+    @property
+    def added_columns(self) -> list[str]:
+        """Columns that the enrichments add, in order."""
+        return [column for enrich in self.enrich for column in enrich.settings.columns]
+
+    @property
+    def ages(self) -> bool:
+        """Whether its rows tell which answers are due: then the daily refresh looks at them."""
+        return any(enrich.geocode or enrich.function.track for enrich in self.enrich)
 
     @property
     def dag_id(self) -> str:
@@ -173,6 +146,15 @@ def files() -> list[Path]:
     return sorted(p for p in folder().glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
 
 
+def readable() -> list[Pipeline]:
+    """All pipelines whose file is without mistakes."""
+    found = []
+    for file in files():
+        with suppress(SettingError):  # a DAG of its own tells what is wrong
+            found.append(load(file))
+    return found
+
+
 def name_of(file: Path) -> str:
     """Return the pipeline name that a file's own name gives."""
     return re.sub(r"\W", "_", file.stem)
@@ -195,7 +177,7 @@ def load(file: Path) -> Pipeline:
     try:
         return Pipeline.model_validate({**document, "name": name_of(file)})
     except ValidationError as e:
-        raise SettingError("\n".join(_complaint(file, error) for error in e.errors())) from None
+        raise SettingError("\n".join(_complaint(file, document, error) for error in e.errors())) from None
 
 
 def find(name: str) -> Pipeline:
@@ -211,8 +193,11 @@ def find(name: str) -> Pipeline:
     return load(known[name])
 
 
-def _complaint(file: Path, error: dict) -> str:
-    field = ".".join(str(p) for p in error["loc"]) or "(the whole file)"
+def _complaint(file: Path, document: dict, error: dict) -> str:
+    way = [str(step) for step in error["loc"]]
+    if way[:2] == ["enrich", "0"] and not isinstance(document["enrich"], list):
+        del way[1]  # it was written without a list
+    field = ".".join(way) or "(the whole file)"
     if error["type"] == "extra_forbidden":
         return f"{file}: {field}: unknown setting; remove it or check its spelling (docs/pipeline.schema.json)"
     if error["type"] == "missing":

@@ -2,7 +2,8 @@
 Rows that broke the contract: set aside in a Delta table with the reason, never dropped.
 
 One entry per row of the source, by its key; a row whose key is NULL is told
-apart by all of its values. The newest finding replaces an older one.
+apart by all of its values. The newest finding replaces an older one. An entry
+is closed when its row arrives (`quarantine_replay`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SCHEMA = pa.schema(
         (VERSION, pa.int64()),
         (BATCH_ID, pa.int64()),
         ("quarantined_at", MOMENT),
+        ("closed_at", MOMENT),  # when its row arrived in both sinks, or was gone from the source
+        ("closed_by", pa.int64()),  # the batch that brought it
     ]
 )
 
@@ -45,6 +48,16 @@ def land(lake: Lake, window: Window, parts: Sequence[int]) -> Counter[str]:
         entries = _once(rows)
         delta.committed(lambda: _upsert(lake, entries))
     return Counter(rows["reason"].to_pylist())
+
+
+def still_open(lake: Lake, pipeline: str) -> pa.Table:
+    """Return a pipeline's entries that wait for their row: entry, key, `_version`, `_batch_id`."""
+    table = delta.open_table(lake, TABLE)
+    columns = ["entry", "key", VERSION, BATCH_ID]
+    if table is None:
+        return SCHEMA.empty_table().select(columns)
+    mine = (pc.field("pipeline") == pipeline) & pc.field("closed_at").is_null()
+    return table.to_pyarrow_dataset().to_table(columns=columns, filter=mine)
 
 
 def check_share(reasons: Counter[str], read: int, limits: Quarantine) -> None:
@@ -72,7 +85,10 @@ def _upsert(lake: Lake, rows: pa.Table) -> None:
             source_alias="source",
             target_alias="target",
         )
-        .when_matched_update_all(f"source.{BATCH_ID} >= target.{BATCH_ID}")
+        .when_matched_update_all(
+            f"source.{BATCH_ID} >= target.{BATCH_ID} AND "
+            f"(target.closed_by IS NULL OR source.{BATCH_ID} > target.closed_by)"
+        )
         .when_not_matched_insert_all()
         .execute()
     )
@@ -84,7 +100,8 @@ def _entries(lake: Lake, window: Window, part: int) -> pa.Table:
     incomplete = pc.equal(rows["reason"], str(Reason.NULL_KEY))
     told_by = pc.if_else(incomplete, rows["row"], rows["key"])
     entries = pa.array([sha256(text.encode()).hexdigest() for text in told_by.to_pylist()], pa.string())
-    constants = {"pipeline": window.pipeline, BATCH_ID: window.batch_id, "quarantined_at": window.opened_at}
+    about = {"pipeline": window.pipeline, BATCH_ID: window.batch_id, "quarantined_at": window.opened_at}
+    constants = {**about, "closed_at": None, "closed_by": None}
     repeated = {name: pa.repeat(pa.scalar(v, SCHEMA.field(name).type), rows.num_rows) for name, v in constants.items()}
     columns = {name: rows[name] for name in rows.column_names} | repeated | {"entry": entries}
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

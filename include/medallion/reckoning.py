@@ -45,13 +45,14 @@ def reckon(window: Window, parts: list[dict], enriched: list[dict], silver: dict
         ContractBroken: rows are missing somewhere; the message names the sink and the counts.
     """
     read, quarantined = sum(p["rows"] for p in parts), sum(e["quarantined"] for e in enriched)
+    unchanged = sum(e["unchanged"] for e in enriched)
     problems = [*_parts_problems(parts, enriched)]
     for sink, counts in (("Silver", silver), ("Gold", gold)):
         done = counts["inserted"] + counts["updated"] + counts["superseded"]
-        if not read == counts["read"] + quarantined == done + quarantined:
+        if not read == counts["read"] + quarantined + unchanged == done + quarantined + unchanged:
             problems.append(
                 f"{sink}: {read} rows read, but {counts['inserted']} inserted + {counts['updated']} updated + "
-                f"{counts['superseded']} superseded + {quarantined} quarantined"
+                f"{counts['superseded']} superseded + {quarantined} quarantined + {unchanged} unchanged"
             )
     if problems:
         raise ContractBroken(f"batch {window.batch_id} does not balance, its watermark stays: {'; '.join(problems)}")
@@ -65,7 +66,6 @@ def _parts_problems(parts: list[dict], enriched: list[dict]) -> list[str]:
 
 
 def _summary(window: Window, read: int, quarantined: int, enriched: list[dict], silver: dict, gold: dict) -> dict:
-    statuses = sum((Counter(e["statuses"]) for e in enriched), Counter())
     return {
         "pipeline": window.pipeline,
         "batch_id": window.batch_id,
@@ -74,15 +74,34 @@ def _summary(window: Window, read: int, quarantined: int, enriched: list[dict], 
         "lag_transactions": window.lag,
         "read": read,
         "quarantined": quarantined,
+        "unchanged": sum(e["unchanged"] for e in enriched),
         "silver": {**silver, "quarantined": quarantined},
         "gold": {**gold, "quarantined": quarantined},
-        "lookups": {
-            "keys": sum(e["keys"] for e in enriched),
-            "cached": sum(e["cached"] for e in enriched),
-            "calls": sum(e["calls"] for e in enriched),
-            "statuses": dict(statuses),
-        },
+        "lookups": _lookups(enriched),
     }
+
+
+def _lookups(enriched: list[dict]) -> dict:
+    """Sum up what was asked, what it cost at the providers' list prices, and what was not asked, and why."""
+    asked, keys, cached, calls = (sum(e[name] for e in enriched) for name in ("asked", "keys", "cached", "calls"))
+    return {
+        "keys": keys,
+        "cached": cached,
+        "calls": calls,
+        "calls_saved": {"by_duplicates": asked - keys, "by_cache": cached},
+        "cost_usd": round(sum(e["cost_usd"] for e in enriched), 6),
+        "statuses": dict(sum((Counter(e["statuses"]) for e in enriched), Counter())),
+    }
+
+
+def part_line(enriched: dict) -> str:
+    """Return what became of one part in one readable line."""
+    statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(enriched["statuses"].items()))
+    return (
+        f"part {enriched['part']}: {enriched['read']:,} rows, {enriched['quarantined']:,} set aside; "
+        f"{enriched['keys']:,} keys: {enriched['cached']:,} cached, {enriched['calls']:,} calls, "
+        f"{enriched['cost_usd']:.2f} USD; {statuses or 'no keys'}"
+    )
 
 
 def line(summary: dict) -> str:
@@ -92,7 +111,8 @@ def line(summary: dict) -> str:
         f"{summary['pipeline']} batch {summary['batch_id']}: {summary['read']:,} rows read, "
         f"{summary['quarantined']:,} quarantined; Silver {_counts(summary['silver'])}; Gold {_counts(gold)} "
         f"(version {gold['version']}); "
-        f"{lookups['keys']:,} keys: {lookups['cached']:,} cached, {lookups['calls']:,} calls; "
+        f"{lookups['keys']:,} keys: {lookups['cached']:,} cached, {lookups['calls']:,} calls, "
+        f"{lookups['cost_usd']:.2f} USD; "
         f"watermark {summary['window']['upto']}, lag {summary['lag_transactions']} transactions"
     )
 

@@ -117,18 +117,12 @@ def unfinished(lake: Lake, pipeline: str) -> Iterator[Keys]:
 
 
 def _check_alone(pipeline: Pipeline) -> None:
-    others = [other for other in _all_pipelines() if other.name != pipeline.name]
+    others = [other for other in pipelines.readable() if other.name != pipeline.name]
     if shared := sorted(other.name for other in others if _tables(other) & _tables(pipeline)):
         raise SettingError(
             f"{pipeline.name} and {', '.join(shared)} fill the same table: whose rows were deleted cannot be told. "
             "Give each pipeline its own silver.table and gold.table"
         )
-
-
-def _all_pipelines() -> Iterator[Pipeline]:
-    for file in pipelines.files():
-        with suppress(SettingError):  # a broken file fills nothing
-            yield pipelines.load(file)
 
 
 def _tables(pipeline: Pipeline) -> set[tuple[str, str]]:

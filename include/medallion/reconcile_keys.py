@@ -19,12 +19,10 @@ import adbc_driver_manager
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from include.medallion import bronze, delta, quarantine
+from include.medallion import bronze, quarantine
 from include.medallion.bronze import SourceTable
-from include.medallion.contract import convert, judge, readable
-from include.medallion.enrich import key_texts
+from include.medallion.contract import convert, judge, key_texts, readable
 from include.medallion.extract import Part
 from include.medallion.lake import Lake, create, staged
 from include.medallion.pipeline import Pipeline
@@ -124,9 +122,7 @@ def _due(rows: pa.RecordBatch, key: list[str], known: dict[int, set[str]]) -> pa
 
 def _quarantined(lake: Lake, name: str) -> dict[int, set[str]]:
     """Return what the quarantine holds of a pipeline: keys by version."""
-    table, known = delta.open_table(lake, quarantine.TABLE), {}
-    if table is not None:
-        mine = table.to_pyarrow_dataset().to_table(columns=["key", VERSION], filter=ds.field("pipeline") == name)
-        for key, version in zip(*(column.to_pylist() for column in mine.columns), strict=True):
-            known.setdefault(version, set()).add(key)
+    known: dict[int, set[str]] = {}
+    for entry in quarantine.still_open(lake, name).to_pylist():
+        known.setdefault(entry[VERSION], set()).add(entry["key"])
     return known

@@ -13,9 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from include.medallion import bronze, bronze_connection, bronze_horizon, cache, gold, quarantine, silver
+from include.medallion import (
+    bronze,
+    bronze_connection,
+    bronze_horizon,
+    cache,
+    gold,
+    quarantine,
+    quarantine_replay,
+    silver,
+    stale,
+)
 from include.medallion.enrich import Enriched, enrich, staged_columns
-from include.medallion.enrichment import Enrichment, open_enrichment
+from include.medallion.enrichment import Enrichment, open_enrichments
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.extract import RAW, Part, extract
 from include.medallion.lake import Lake
@@ -59,6 +69,14 @@ def run(
     )
 
 
+WISHES = {
+    "full_refresh": Mode.REFRESH,
+    "max_rows": Mode.TRIAL,
+    "refresh_lookups": Mode.LOOKUPS,
+    "replay_quarantine": Mode.QUARANTINE,
+}
+
+
 def wishes(params: Mapping[str, object]) -> dict:
     """
     Return what a manual trigger asks for, as `begin` takes it.
@@ -66,11 +84,10 @@ def wishes(params: Mapping[str, object]) -> dict:
     Raises:
         SettingError: two wishes that exclude each other.
     """
-    refresh, max_rows = params.get("full_refresh"), params.get("max_rows")
-    if refresh and max_rows:
-        raise SettingError("full_refresh and max_rows exclude each other: a trial replaces nothing")
-    mode = Mode.REFRESH if refresh else Mode.TRIAL if max_rows else Mode.WINDOW
-    return {"mode": mode, "max_rows": max_rows}
+    wished = [name for name in WISHES if params.get(name)]
+    if len(wished) > 1:
+        raise SettingError(f"{' and '.join(wished)} exclude each other: trigger one run for each")
+    return {"mode": WISHES[wished[0]] if wished else Mode.WINDOW, "max_rows": params.get("max_rows")}
 
 
 def silver_position(pipeline: Pipeline, connections: Connections) -> Position | None:
@@ -109,45 +126,57 @@ def read(pipeline: Pipeline, connections: Connections, window: Window) -> list[P
             raise ContractBroken(
                 f"the source table changed since batch {window.batch_id} was opened: trigger a new run"
             )
-        enrichment = open_enrichment(pipeline, table.columns, connections.environ)
-        check_names([*table.columns, *enrichment.columns, *SYSTEM, STAGED])
-        return extract(connection, pipeline, table, window, enrichment, connections.lake)
+        enrichments = open_enrichments(pipeline, table.columns, connections.environ)
+        check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM, STAGED])
+        if window.mode is not Mode.REFRESH and window.after >= window.upto:
+            return []
+        lake = connections.lake
+        if window.mode is Mode.LOOKUPS:
+            batches = stale.read(lake, pipeline, table.columns, enrichments, window.opened_at)
+        else:
+            condition = _condition(pipeline, lake, table, window)
+            batches = bronze.read(connection, pipeline.source, table, window, condition)
+        return extract(batches, table.rows, pipeline, window, enrichments, lake)
+
+
+def _condition(pipeline: Pipeline, lake: Lake, table: bronze.SourceTable, window: Window) -> str:
+    asked = window.mode is Mode.QUARANTINE
+    return quarantine_replay.condition(lake, pipeline, table.columns) if asked else "true"
 
 
 def look_up(pipeline: Pipeline, connections: Connections, window: Window, part: Part, at_once: int = 1) -> Enriched:
-    """Enrich one part, with its share of the run's budget and, as `at_once` parts run at a time, of the rate."""
-    enrichment = _enrichment(pipeline, connections, window, part)
-    now, share = datetime.now(UTC), min(at_once, part.of)
-    return enrich(connections.lake, pipeline, enrichment, window, part, now, _budget(pipeline, window, part), share)
+    """Enrich one part, with its share of the rate as `at_once` parts run at a time."""
+    enrichments = _enrichments(pipeline, connections, window, part)
+    share = min(at_once, part.of)
+    return enrich(connections.lake, pipeline, enrichments, window, part, datetime.now(UTC), share)
 
 
 def load(pipeline: Pipeline, connections: Connections, window: Window, answered: list[Enriched]) -> Applied:
     """Set the batch's bad rows aside, check their share, apply the good ones to Silver."""
     reasons = quarantine.land(connections.lake, window, [a.part for a in answered])
-    quarantine.check_share(reasons, sum(a.read for a in answered), pipeline.quarantine)
+    if window.mode is not Mode.QUARANTINE:
+        quarantine.check_share(reasons, sum(a.read for a in answered), pipeline.quarantine)
     with closing(connections.silver()) as connection:
         return silver.load(connection, connections.lake, pipeline, window, _good(answered))
 
 
 def write(pipeline: Pipeline, connections: Connections, window: Window, answered: list[Enriched]) -> Applied:
-    """Apply the batch to Gold, and the new answers to their cache."""
-    parts = _good(answered)
-    cache.merge(connections.lake, _enrichment(pipeline, connections, window, parts[0]))
-    return gold.write(connections.lake, pipeline, window, parts)
+    """Apply the batch to Gold, and the new answers to their cache; close the entries whose rows are in both sinks."""
+    lake, parts = connections.lake, _good(answered)
+    enrichments = _enrichments(pipeline, connections, window, parts[0])
+    for enrichment in enrichments:
+        cache.merge(lake, enrichment)
+    applied = gold.write(lake, pipeline, window, parts)
+    for enrichment in enrichments if window.mode is Mode.LOOKUPS else ():
+        if enrichment.expires:
+            cache.purge(lake, enrichment, window.opened_at)
+    quarantine_replay.close(lake, pipeline, window, parts)
+    return applied
 
 
-def _enrichment(pipeline: Pipeline, connections: Connections, window: Window, part: Part) -> Enrichment:
-    return open_enrichment(pipeline, staged_columns(connections.lake, window, RAW, part), connections.environ)
+def _enrichments(pipeline: Pipeline, connections: Connections, window: Window, part: Part) -> tuple[Enrichment, ...]:
+    return open_enrichments(pipeline, staged_columns(connections.lake, window, RAW, part), connections.environ)
 
 
 def _good(answered: list[Enriched]) -> list[Part]:
     return [Part(a.part, a.enriched) for a in answered]
-
-
-def _budget(pipeline: Pipeline, window: Window, part: Part) -> int | None:
-    """Return this part's whole share of the run's budget; the shares add up to it, and every part has its turn."""
-    geocode = pipeline.enrich.geocode
-    if geocode is None or geocode.max_calls_per_run is None:
-        return None
-    each, rest = divmod(geocode.max_calls_per_run, part.of)
-    return each + ((part.number + window.batch_id) % part.of < rest)

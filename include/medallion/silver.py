@@ -84,11 +84,11 @@ def _apply(
     words = _words(pipeline, columns, window, table)
     cursor.execute("BEGIN")
     try:
-        applied = _replace(cursor, words, rows) if window.mode is Mode.REFRESH else _merge(cursor, words, rows)
+        applied = _WRITES.get(window.mode, _merge)(cursor, words, rows)
         _check_balance(applied, table)
         # after the write, which waits for another writer of the table: now the ledger tells what that one did
         held_meanwhile = holds(SINK, position(cursor, pipeline), window)
-        if window.mode is not Mode.TRIAL and not held_meanwhile:
+        if window.mode.moves and not held_meanwhile:
             _record(cursor, window, applied)
         cursor.execute("ROLLBACK" if held_meanwhile else "COMMIT")
     except BaseException:
@@ -118,6 +118,15 @@ def _replace(cursor: SnowflakeCursor, words: dict[str, object], rows: int) -> Ap
     return Applied(rows, run_sql(cursor, "silver_replace", **words)[0], 0, 0)
 
 
+def _renew(cursor: SnowflakeCursor, words: dict[str, object], rows: int) -> Applied:
+    (updated,) = run_sql(cursor, "silver_renew", **words)
+    superseded = run_sql(cursor, "silver_not_renewed", **words)[0] if updated < rows else 0
+    return Applied(rows, 0, updated, superseded)
+
+
+_WRITES = {Mode.REFRESH: _replace, Mode.LOOKUPS: _renew}
+
+
 def _record(cursor: SnowflakeCursor, window: Window, applied: Applied) -> None:
     cursor.execute((SQL / "silver_record.sql").read_text(), {**window.to_json(), **applied.to_json()})
 
@@ -138,6 +147,7 @@ def _words(pipeline: Pipeline, columns: tuple[Column, ...], window: Window, tabl
         "loaded_at": window.opened_at.isoformat(),
         "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
         "assignments": ", ".join(f"{n} = s.{n}" for n in names if n not in key),
+        "renewals": ", ".join(f"{n} = s.{n}" for n in map(quoted, map(snowflake_name, pipeline.added_columns))),
         "columns": ", ".join(names),
         "values": ", ".join(f"s.{n}" for n in names),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from include.medallion.window import Mode, Position, Window
+from include.medallion.window import Position, Window
 
 KEY = "watermark"
 
@@ -24,8 +24,8 @@ def silver_position(hint: dict | None, ask: Callable[[], Position | None]) -> Po
 
 
 def moved(hint: dict | None, window: Window) -> dict | None:
-    """Return the hint after a batch: a trial moves nothing, a replay of an older batch does not move it back."""
-    if window.mode is Mode.TRIAL:
+    """Return the hint after a batch: a trial (and such) moves nothing, a replay of an older batch not back."""
+    if not window.mode.moves:
         return hint
     older = hint is not None and hint["silver"] is not None and hint["silver"]["batch_id"] > window.batch_id
     return hint if older else {"silver": asdict(window.position)}

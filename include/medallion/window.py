@@ -21,8 +21,15 @@ class Mode(StrEnum):
 
     WINDOW = "window"  # what changed since the last one
     REFRESH = "refresh"  # everything; the sinks' tables are replaced
-    TRIAL = "trial"  # at most max_rows; moves no watermark
+    TRIAL = "trial"  # at most max_rows
+    LOOKUPS = "lookups"  # rows of Gold whose answers are due
+    QUARANTINE = "quarantine"  # rows that were set aside
     RECONCILE = "reconcile"  # all keys, to be compared; brings no rows
+
+    @property
+    def moves(self) -> bool:
+        """Whether a sink that applied such a batch holds all rows up to its end: only then the watermark moves."""
+        return self in {Mode.WINDOW, Mode.REFRESH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,8 @@ def open_window(
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
     _check_source(pipeline, moment, held)
-    after = min((p.upto if p else 0 for p in held), default=0)
+    whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
+    after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
 
 
@@ -152,7 +160,7 @@ def holds(sink: str, held: Position | None, window: Window) -> bool:
         SourceChanged: the sink was filled from another source.
         ContractBroken: a full refresh was overtaken by a newer batch.
     """
-    if window.mode is Mode.TRIAL:
+    if not window.mode.moves:
         return False
     if window.mode is Mode.REFRESH:
         return held is not None and _refreshed(sink, held, window)

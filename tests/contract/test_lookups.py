@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from include.medallion import lookups
 from include.medallion.errors import ProviderRefused, Transient
-from include.medallion.geocoders import Geocoder, open_geocoder
-from include.medallion.geocoders.location import Location, Status
-from include.medallion.lookups import Tally, answers, look_up
-from include.medallion.pipeline import Geocode
+from include.medallion.geocoders import open_geocoder
+from include.medallion.pipeline_enrich import Geocode
+from include.medallion.purse import Purse
 from include.sandbox.google import KEY, serving
 
 
@@ -29,7 +29,13 @@ def paced(**changes):
 
 def locator(server, settings):
     """Open the Geocoding API on the stand-in."""
-    return open_geocoder(settings, {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": server.geocoding_url}).locate
+    opened = open_geocoder(settings, {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": server.geocoding_url})
+    return lambda key: opened.locate(*key)
+
+
+def look_up(questions, ask, settings, share=1, purse=None):
+    """Ask without a budget, unless there is one."""
+    return lookups.look_up(questions, ask, settings, purse or Purse(), share)
 
 
 def some(count):
@@ -88,19 +94,19 @@ def test_a_rate_below_one_a_second_is_kept(google):
 def test_what_may_pass_is_tried_again(google):
     """A third of the calls fails; all keys are answered, and every call is counted."""
     google.fail("UNKNOWN_ERROR", share=0.3)
-    settings, tally = paced(attempts=8), Tally()
-    found = list(look_up(some(30), locator(google, settings), settings, tally=tally))
+    settings, purse = paced(attempts=8), Purse()
+    found = list(look_up(some(30), locator(google, settings), settings, purse=purse))
     assert len(found) == 30
-    assert tally.calls == len(google.calls) > 30
+    assert purse.calls == len(google.calls) > 30
 
 
 def test_a_call_is_tried_as_often_as_is_set(google):
     """After its attempts the failure is raised as it was."""
     google.fail("UNKNOWN_ERROR")
-    settings, tally = paced(attempts=2), Tally()
-    _, failure = drain(look_up(some(1), locator(google, settings), settings, tally=tally))
+    settings, purse = paced(attempts=2), Purse()
+    _, failure = drain(look_up(some(1), locator(google, settings), settings, purse=purse))
     assert isinstance(failure, Transient)
-    assert (tally.calls, len(google.calls)) == (2, 2)
+    assert (purse.calls, len(google.calls)) == (2, 2)
 
 
 def test_retry_after_is_honoured(google):
@@ -121,13 +127,52 @@ def test_a_long_pause_is_left_to_the_task(google):
 
 
 def test_a_refusal_stops_all_calls(google):
-    """Of two hundred keys no more are tried than were in flight."""
-    google.fail("REQUEST_DENIED")
+    """A refusal in the middle: no more are tried than were in flight."""
+    google.fail("REQUEST_DENIED", postcode="98010")
     settings = paced(concurrency=4)
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
     assert isinstance(failure, ProviderRefused)
-    assert found == []
-    assert len(google.calls) <= 4
+    assert len(found) < 14
+    assert len(google.calls) <= len(found) + 4
+
+
+def test_a_refused_key_costs_one_call(google):
+    """The first question goes alone: if the key is refused, it was the only one."""
+    google.fail("REQUEST_DENIED")
+    settings = paced(concurrency=8)
+    found, failure = drain(look_up(some(200), locator(google, settings), settings))
+    assert isinstance(failure, ProviderRefused)
+    assert (found, len(google.calls)) == ([], 1)
+
+
+def test_a_provider_that_is_down_opens_the_circuit(google):
+    """After so many failed calls in a row nobody asks any more, and the task is to wait longer than a call does."""
+    settings = paced(concurrency=4, attempts=1000, give_up_after=6)
+    google.fail("503", retry_after="0")
+    found, failure = drain(look_up(some(200), locator(google, settings), settings))
+    assert (found, isinstance(failure, Transient)) == ([], True)
+    assert 6 <= len(google.calls) <= 6 + 4
+    assert failure.retry_after > lookups.LONGEST_PAUSE_SECONDS
+    assert "give_up_after" in str(failure)
+
+
+def test_failures_between_answers_do_not_open_the_circuit(google):
+    """Only calls in a row count: a third of calls failing is a bad day, not the end."""
+    settings = paced(concurrency=1, attempts=50, give_up_after=12)
+    google.fail("UNKNOWN_ERROR", share=0.3)
+    found, failure = drain(look_up(some(40), locator(google, settings), settings))
+    assert (len(found), failure) == (40, None)
+
+
+def test_no_call_is_made_beyond_the_purse(google):
+    """Retries are calls too: with seven granted, seven are made, and the other questions are left out."""
+    google.fail("UNKNOWN_ERROR", share=0.5)
+    granted = iter([5, 2, 0])
+    purse = Purse(lambda _: next(granted))
+    settings = paced(concurrency=4, attempts=50)
+    found, failure = drain(look_up(some(40), locator(google, settings), settings, purse=purse))
+    assert (len(google.calls), purse.calls, failure) == (7, 7, None)
+    assert 0 < len(found) < 7
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("REQUEST_DENIED", ProviderRefused), ("503", Transient)])
@@ -154,13 +199,13 @@ def test_a_refusal_does_not_wait_for_a_pause(google):
 def test_a_mistake_of_the_geocoder_is_raised(google):
     """What is no failure of the provider is not retried and not hidden."""
 
-    def broken(_country, postcode):
-        raise KeyError(postcode)
+    def broken(key):
+        raise KeyError(key)
 
-    tally = Tally()
+    purse = Purse()
     with pytest.raises(KeyError):
-        list(look_up(some(1), broken, paced(), tally=tally))
-    assert tally.calls == 1
+        list(look_up(some(1), broken, paced(), purse=purse))
+    assert purse.calls == 1
 
 
 def test_answers_come_as_they_are_paid_for(google):
@@ -203,19 +248,3 @@ def test_calls_are_spread_evenly(google):
     list(look_up(some(12), locator(google, settings), settings))
     gaps = [later - earlier for earlier, later in pairwise(sorted(call.at for call in google.calls))]
     assert sorted(gaps)[len(gaps) // 2] > 0.6 / 20
-
-
-def test_offline_answers_are_neither_paced_nor_counted():
-    """Data on this machine cost nothing: the rate of calls does not bind them."""
-    settings, tally = paced(calls_per_second=0.001, geocoder="offline"), Tally()
-    found = dict(answers(some(60), open_geocoder(settings, {}), settings, tally=tally))
-    assert found["US", "98052"].status is Status.OK
-    assert tally.calls == 0
-
-
-def test_metered_answers_are_counted():
-    """A provider that counts calls is asked through the pace."""
-    tally = Tally()
-    geocoder = Geocoder("mine", lambda _country, _postcode: Location(Status.ZERO_RESULTS), metered=True)
-    assert len(list(answers(some(7), geocoder, paced(), tally=tally))) == 7
-    assert tally.calls == 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,57 +14,10 @@ from include.medallion.enrichment import Answered
 from include.medallion.errors import ProviderRefused
 from include.medallion.geocoders import offline
 from include.medallion.geocoding import geocoding
-from include.medallion.pipeline import Geocode, Gold, Parts, Silver
+from include.medallion.pipeline import Gold, Parts, Silver
 from include.medallion.window import Mode
-from include.sandbox.google import KEY, serving
-from tests.integration.one_table import OneTable
+from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.s3_proxy import meeting
-
-QUICK = {"calls_per_second": 1000, "concurrency": 4, "attempts": 4, "timeout_seconds": 5}
-FIVE = ("98052", "10001", "60601", "94105", "33101")
-
-
-@pytest.fixture
-def google():
-    """Start the stand-in, with nothing wrong."""
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def people(bronze_dsn, lake_uri, lake, silver, google):
-    """Lend an empty table whose postcodes Google is asked for."""
-    people = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
-    people.sql("CREATE TABLE people (id serial PRIMARY KEY, postcode text)")
-    set_geocode(people)
-    paid = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": google.geocoding_url}
-    people.connections = replace(people.connections, environ=paid)
-    return people
-
-
-def set_geocode(people, **changes):
-    """Set the pipeline's look-up settings."""
-    settings = Geocode(postcode="postcode", country="US", **(QUICK | changes))
-    enrich = people.pipeline.enrich.model_copy(update={"geocode": settings})
-    people.pipeline = people.pipeline.model_copy(update={"enrich": enrich})
-
-
-def insert(people, *postcodes):
-    """Add a row per postcode."""
-    people.sql(*(f"INSERT INTO people (postcode) VALUES ('{p}')" for p in postcodes))
-
-
-def paid(google):
-    """Give how often each postcode was asked for."""
-    return Counter(call.postcode for call in google.calls)
-
-
-def statuses(people):
-    """Give each row's status, and whether it has coordinates, by postcode."""
-    both = {r["postcode"]: (r["geocode_status"], r["latitude"] is not None, r["longitude"] is not None)
-            for r in people.gold()}  # fmt: skip
-    assert people.silver() == people.gold()
-    return both
 
 
 def test_each_distinct_postcode_is_paid_for_once(people, google):
@@ -94,7 +46,8 @@ def test_later_runs_and_a_full_refresh_pay_for_new_postcodes_only(people, google
     insert(people, *FIVE)
     assert people.run()["lookups"]["calls"] == 2
     assert people.run(mode=Mode.REFRESH)["lookups"] == {
-        "keys": 5, "cached": 5, "calls": 0, "statuses": {"OK": 5},
+        "keys": 5, "cached": 5, "calls": 0, "cost_usd": 0,
+        "calls_saved": {"by_duplicates": 3, "by_cache": 5}, "statuses": {"OK": 5},
     }  # fmt: skip
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
@@ -175,21 +128,6 @@ def test_a_budget_is_never_exceeded_and_the_rest_waits(people, google):
     assert max(paid(google).values()) == 1
 
 
-def test_a_small_budget_reaches_every_part_in_its_turn(people, google):
-    """With one call a run and many parts, no part's keys stay PENDING for ever."""
-    set_geocode(people, max_calls_per_run=1)
-    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=1, most=5)})
-    insert(people, *FIVE)
-    opened = run.begin(people.pipeline, people.connections, None)
-    for turn in range(5):
-        window = replace(opened, batch_id=20260101000000000 + turn)
-        parts = run.read(people.pipeline, people.connections, window)
-        calls = [run.look_up(people.pipeline, people.connections, window, part).calls for part in parts]
-        assert sum(calls) <= 1
-    assert len(parts) > 1
-    assert len(google.calls) == len(parts)
-
-
 def test_a_budget_of_nothing_asks_nothing(people, google):
     """With a budget of 0 all rows are PENDING and Google is not called."""
     set_geocode(people, max_calls_per_run=0)
@@ -221,7 +159,7 @@ def test_a_result_in_another_country_is_no_result(people, google):
 
 def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
     """A merge that meets another pipeline's, of the same key and another, loses neither's answers."""
-    enrichment = geocoding(people.pipeline.enrich.geocode, people.connections.environ)
+    enrichment = geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
     now = datetime.now(UTC)
     here = people.connections.lake
 

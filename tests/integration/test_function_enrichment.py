@@ -10,6 +10,7 @@ from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.pipeline import load
 from tests.integration.one_table import OneTable
 
+COUNTS = ("keys", "cached", "calls")
 ADDS = {"told": "string", "length": "long"}
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "departments.yaml"
 
@@ -34,7 +35,7 @@ def test_a_function_gets_each_key_once_in_the_types_of_the_source(pipeline):
     """An integer key arrives as an integer, once; its answer is on every row that has it; no key, no answer."""
     one = pipeline("describe", "a")
     summary = one.run()
-    assert summary["lookups"] == {"keys": 1, "cached": 0, "calls": 1, "statuses": {"OK": 1}}
+    assert {name: summary["lookups"][name] for name in COUNTS} == {"keys": 1, "cached": 0, "calls": 1}
     for sink in (one.gold(), one.silver()):
         assert [(row["told"], row["length"]) for row in sink] == [("int32: (7,)", 11)] * 3 + [(None, None)]
 
@@ -73,7 +74,8 @@ def test_a_new_key_alone_is_asked_for(pipeline):
     one = pipeline("describe", "a")
     one.run()
     one.sql("INSERT INTO one VALUES (5, 8), (6, 7)")
-    assert one.run()["lookups"] == {"keys": 2, "cached": 1, "calls": 1, "statuses": {"OK": 2}}
+    lookups = one.run()["lookups"]
+    assert {name: lookups[name] for name in COUNTS} == {"keys": 2, "cached": 1, "calls": 1}
 
 
 def test_a_function_may_return_plain_lists(pipeline):

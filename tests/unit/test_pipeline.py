@@ -94,6 +94,35 @@ def test_a_country_column_alone_is_right(written):
     assert made.enrichment_columns == ["land", "zip"]
 
 
+@pytest.mark.parametrize("enrich", [[], [{"geocode": {"postcode": "zip", "country": "US"}}] * 2])
+def test_enrichments_add_something_and_nothing_twice(written, enrich):
+    """An empty list, and two that add the same columns, are told; a prefix would help."""
+    (told,) = complaints(written(enrich=enrich))
+    assert told.startswith("enrich: ") if not enrich else "give a geocode a prefix" in told
+
+
+def test_a_later_enrichment_reads_what_an_earlier_one_adds(written):
+    """Only columns of the source are asked of it, each once, in order."""
+    place = {"geocode": {"postcode": "zip", "country": "US", "prefix": "home_"}}
+    office = {"function": {**FUNCTION, "keys": ["home_latitude", "home_longitude", "team", "zip"]}}
+    made = pipeline.load(written(enrich=[place, office]))
+    assert made.enrichment_columns == ["zip", "team"]
+    assert made.added_columns[:2] == ["home_latitude", "home_longitude"]
+
+
+def test_a_function_with_a_budget_tells_which_rows_wait(written):
+    """Without a status nobody could find the rows that are over the budget."""
+    (told,) = complaints(written(enrich={"function": {**FUNCTION, "max_calls_per_run": 5}}))
+    assert told.startswith("enrich.function: set track")
+
+
+def test_a_mistake_in_a_list_is_told_with_its_place(written):
+    """Of several enrichments the message names the one."""
+    good = {"geocode": {"postcode": "zip", "country": "US"}}
+    (told,) = complaints(written(enrich=[good, {"geocode": {**good["geocode"], "prefix": "No!"}}]))
+    assert told.startswith("enrich.1.geocode.prefix: ")
+
+
 FUNCTION = {"call": "module:function", "keys": "a", "adds": {"b": "string"}}
 
 

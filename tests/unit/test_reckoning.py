@@ -2,6 +2,7 @@
 
 import pytest
 
+from include.medallion.enrich import Enriched
 from include.medallion.errors import ContractBroken
 from include.medallion.reckoning import Applied, line, reckon
 from include.medallion.window import Window
@@ -9,17 +10,8 @@ from include.medallion.window import Window
 WINDOW = Window("one", "source", 500, 900, 20261122203059123, lag=7)
 PARTS = [{"number": 0, "rows": 6, "of": 2}, {"number": 1, "rows": 4, "of": 2}]
 ENRICHED = [
-    {"part": 0, "read": 6, "enriched": 5, "quarantined": 1, "keys": 3, "cached": 1, "calls": 2, "statuses": {"OK": 3}},
-    {
-        "part": 1,
-        "read": 4,
-        "enriched": 4,
-        "quarantined": 0,
-        "keys": 2,
-        "cached": 2,
-        "calls": 0,
-        "statuses": {"OK": 1, "ZERO_RESULTS": 1},
-    },
+    Enriched(0, 6, 5, 1, asked=5, keys=3, cached=1, calls=2, cost_usd=0.01, statuses={"OK": 3}).to_json(),
+    Enriched(1, 4, 4, 0, asked=4, keys=2, cached=2, statuses={"OK": 1, "ZERO_RESULTS": 1}).to_json(),
 ]
 APPLIED = Applied(read=9, inserted=4, updated=3, superseded=2, version=5).to_json()
 
@@ -28,7 +20,14 @@ def test_books_that_balance_are_summed_up():
     """Counts of all parts and sinks come together in one summary."""
     summary = reckon(WINDOW, PARTS, ENRICHED, APPLIED, APPLIED)
     assert (summary["read"], summary["quarantined"], summary["lag_transactions"]) == (10, 1, 7)
-    assert summary["lookups"] == {"keys": 5, "cached": 3, "calls": 2, "statuses": {"OK": 4, "ZERO_RESULTS": 1}}
+    assert summary["lookups"] == {
+        "keys": 5,
+        "cached": 3,
+        "calls": 2,
+        "calls_saved": {"by_duplicates": 4, "by_cache": 3},
+        "cost_usd": 0.01,
+        "statuses": {"OK": 4, "ZERO_RESULTS": 1},
+    }
     assert summary["silver"] == summary["gold"] == {**APPLIED, "quarantined": 1}
 
 

@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from include.medallion import pipeline
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.location import Locate
+from include.medallion.pipeline_enrich import Geocode
 
 _GOOGLE = {"google_geocoding", "google_address_validation"}
 
@@ -26,9 +26,10 @@ class Geocoder(NamedTuple):
     provider: str  # its name in the pipeline file, kept with each answer
     locate: Locate
     metered: bool  # calls go to a provider that counts them: pace them, bound them, keep what they cost
+    list_price: float = 0.0  # US dollars for 1000 calls
 
 
-def open_geocoder(settings: pipeline.Geocode, environ: Mapping[str, str]) -> Geocoder:
+def open_geocoder(settings: Geocode, environ: Mapping[str, str]) -> Geocoder:
     """
     Open the geocoder that the settings choose.
 
@@ -46,7 +47,8 @@ def open_geocoder(settings: pipeline.Geocode, environ: Mapping[str, str]) -> Geo
     _check_key(provider, key)
     url = _url(environ, module.API.url_setting) or module.URL
     session = module.google_http.open_session(settings.concurrency)
-    return Geocoder(provider, module.geocoder(session, key, url, settings.timeout_seconds), metered=True)
+    locate = module.geocoder(session, key, url, settings.timeout_seconds)
+    return Geocoder(provider, locate, metered=True, list_price=module.LIST_PRICE)
 
 
 def _check_key(provider: str, key: str) -> None:

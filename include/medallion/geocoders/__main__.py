@@ -14,7 +14,7 @@ from include.medallion.errors import Refused, SettingError, Transient
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.location import Location
 from include.medallion.geocoders.postcodes import normalise
-from include.medallion.pipeline import Geocode, GeocoderName
+from include.medallion.pipeline_enrich import Geocode, GeocoderName
 
 
 def main(

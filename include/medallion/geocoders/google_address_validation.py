@@ -30,6 +30,8 @@ from include.medallion.geocoders.postcodes import same_country, same_postcode
 
 URL = "https://addressvalidation.googleapis.com/v1:validateAddress"
 API = google_http.Api("Google's Address Validation API", "GOOGLE_ADDRESS_VALIDATION_URL")
+# US dollars for 1000 calls: https://developers.google.com/maps/documentation/address-validation/usage-and-billing
+LIST_PRICE = 17.0
 
 # Google's APIs answer an unknown key with HTTP 400, like a bad request; the reason tells them apart:
 # https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto

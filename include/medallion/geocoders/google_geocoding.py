@@ -7,8 +7,9 @@ correction and partial matches, so a result is only taken where it repeats what
 was asked, whatever its `partial_match` says. Of the results whose `country`
 component is the country asked (none, but others: WRONG_COUNTRY) and whose
 `postal_code` component is the postcode asked (none: ZERO_RESULTS), it is the
-first of type `postal_code`, else the first. A result without a usable
-coordinate is ZERO_RESULTS too: the row must not wait for Google to mend it,
+first of type `postal_code`, else the first. A postcode of several localities
+(`postcode_localities`) is one result, whose coordinate is the postcode's own.
+A result without a usable coordinate is ZERO_RESULTS too: the row must not wait for Google to mend it,
 and it is asked again when that answer expires.
 """
 
@@ -27,6 +28,9 @@ from include.medallion.geocoders.postcodes import same_country, same_postcode
 
 URL = "https://maps.googleapis.com/maps/api/geocode/json"
 API = google_http.Api("Google's Geocoding API", "GOOGLE_GEOCODING_URL")
+LIST_PRICE = (
+    5.0  # US dollars for 1000 calls: https://developers.google.com/maps/documentation/geocoding/usage-and-billing
+)
 
 _ANSWERS = {"OK", "ZERO_RESULTS"}
 _REFUSALS = {"REQUEST_DENIED", "OVER_DAILY_LIMIT"}

@@ -1,0 +1,59 @@
+"""What became of a batch in Gold, counted in the table itself."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from include.medallion.enrich import ENRICHED
+from include.medallion.extract import Part
+from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.pipeline import Pipeline
+from include.medallion.reckoning import Applied
+from include.medallion.schema import BATCH_ID, DELETED_AT, VERSION
+from include.medallion.window import Mode, Window
+
+_HELD = f"{VERSION}.held"
+
+
+def account(
+    lake: Lake, pipeline: Pipeline, table: DeltaTable, window: Window, parts: list[Part], updated: int
+) -> Applied:
+    """
+    Count the batch's rows that the table holds, and those that it holds newer.
+
+    Args:
+        table: at the version that the batch made.
+        updated: rows that the merge says it updated.
+    """
+    rows = sum(p.rows for p in parts)
+    data = table.to_pyarrow_dataset()
+    applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
+    superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
+    return Applied(rows, applied - updated, updated, superseded, version=table.version())
+
+
+def _superseded(lake: Lake, pipeline: Pipeline, data: pa.dataset.Dataset, window: Window, parts: list[Part]) -> int:
+    key, found = pipeline.source.key, 0
+    unwanted = _not_renewed if window.mode is Mode.LOOKUPS else _overtaken
+    for part in parts:
+        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+            mine = enriched.read([*key, VERSION])
+        held = data.to_table([*key, VERSION, BATCH_ID, DELETED_AT])
+        both = mine.join(held, key, join_type="left outer", right_suffix=".held")
+        found += pc.sum(unwanted(both, window)).as_py() or 0
+    return found
+
+
+def _overtaken(both: pa.Table, window: Window) -> pa.ChunkedArray:
+    """Tell whether the table holds a row in a newer version, or in the same one from a newer batch."""
+    newer, same = pc.greater(both[_HELD], both[VERSION]), pc.equal(both[_HELD], both[VERSION])
+    return pc.or_(newer, pc.and_(same, pc.greater(both[BATCH_ID], window.batch_id)))
+
+
+def _not_renewed(both: pa.Table, window: Window) -> pa.ChunkedArray:
+    """Tell whether a row is gone, deleted, of another version, or renewed by a newer batch."""
+    other = pc.fill_null(pc.not_equal(both[_HELD], both[VERSION]), fill_value=True)
+    newer = pc.fill_null(pc.greater(both[BATCH_ID], window.batch_id), fill_value=False)
+    return pc.or_(pc.or_(other, newer), both[DELETED_AT].is_valid())
