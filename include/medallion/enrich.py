@@ -173,7 +173,7 @@ def _renewed_rows(
     whole, changed = renewed(batch, answers, window.opened_at)
     kept = whole.filter(changed)
     given = [kept.column(name) for one in answers for name in one.enrichment.adds]
-    return [*convert(kept, columns), *given, kept.column(VERSION)], SET_ASIDE.empty_table().to_batches()[0]
+    return [*convert(kept, columns), *given, kept.column(VERSION)], pa.RecordBatch.from_pylist([], SET_ASIDE)
 
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:

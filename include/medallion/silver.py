@@ -15,7 +15,7 @@ from include.medallion.extract import Part
 from include.medallion.lake import Lake
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import Applied
-from include.medallion.schema import SYSTEM, Column, check_names, quoted, snowflake_name
+from include.medallion.schema import BATCH_ID, LOADED_AT, SYSTEM, Column, check_names, quoted, snowflake_name
 from include.medallion.silver_batch import SQL, definitions, run_sql, staged_table, sweep
 from include.medallion.window import Mode, Position, Window, holds
 
@@ -147,10 +147,14 @@ def _words(pipeline: Pipeline, columns: tuple[Column, ...], window: Window, tabl
         "loaded_at": window.opened_at.isoformat(),
         "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
         "assignments": ", ".join(f"{n} = s.{n}" for n in names if n not in key),
-        "renewals": ", ".join(f"{n} = s.{n}" for n in map(quoted, map(snowflake_name, pipeline.added_columns))),
+        "renewals": ", ".join(f"{n} = s.{n}" for n in _renewals(pipeline)),
         "columns": ", ".join(names),
         "values": ", ".join(f"s.{n}" for n in names),
     }
+
+
+def _renewals(pipeline: Pipeline) -> list[str]:
+    return [quoted(snowflake_name(name)) for name in (*pipeline.added_columns, BATCH_ID, LOADED_AT)]
 
 
 def table_name(pipeline: Pipeline) -> str:

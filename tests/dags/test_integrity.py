@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORDER = ["open_window", "extract", "enrich", "load_silver", "write_gold", "commit"]
 RECONCILE = "medallion_reconcile"
+REFRESH = "medallion_refresh"
+DAILY = {RECONCILE, REFRESH}
 OTHER = """
 source: {table: other, key: id}
 enrich: {geocode: {postcode: zip, country: US}}
@@ -86,7 +88,7 @@ def test_parsing_loads_nothing_foreign(parsed):
 
 def test_each_pipeline_file_is_a_dag_of_its_name(parsed):
     """A pipeline file <name>.yaml is DAG medallion_<name>."""
-    assert set(parsed["folder"]["dags"]) - {RECONCILE} == {
+    assert set(parsed["folder"]["dags"]) - DAILY == {
         "medallion_employees",
         "medallion_other",
         "medallion_broken",
@@ -146,6 +148,13 @@ def test_the_form_offers_a_trial(employees):
     assert (sorted(offered["type"]), offered["minimum"], offered["value"]) == (["integer", "null"], 1, None)
 
 
+@pytest.mark.parametrize("switch", ["refresh_lookups", "replay_quarantine"])
+def test_the_form_offers_what_is_read_anew(employees, switch):
+    """The trigger form has a switch for answers that are due, and one for rows in quarantine; both are off."""
+    offered = employees["params"][switch]
+    assert (offered["type"], offered["value"]) == ("boolean", False)
+
+
 def test_a_broken_pipeline_file_is_a_dag_that_says_why(parsed):
     """A pipeline file with mistakes is a DAG whose page names the file, the field and the fix."""
     broken = parsed["folder"]["dags"]["medallion_broken"]
@@ -174,30 +183,33 @@ def test_a_broken_pipeline_is_reported_too(parsed):
 )
 def test_the_schedule_is_the_environments_else_the_files(parsed, case, schedules):
     """MEDALLION_SCHEDULE overrides the schedule of every file; `manual` is none."""
-    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id != RECONCILE}
+    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in DAILY}
     assert {dag_id.removeprefix("medallion_"): dag["schedule"] for dag_id, dag in dags.items()} == schedules
 
 
+@pytest.mark.parametrize("dag_id", sorted(DAILY))
 @pytest.mark.parametrize(("case", "schedule"), [("folder", "@daily"), ("hourly", "@daily"), ("manual", None)])
-def test_reconcile_is_daily_unless_manual(parsed, case, schedule):
-    """Comparing is as rare as it is whatever the pipelines' schedule, and can be left to a person."""
-    assert parsed[case]["dags"][RECONCILE]["schedule"] == schedule
+def test_what_is_daily_is_daily_unless_manual(parsed, dag_id, case, schedule):
+    """Comparing and refreshing do not follow the pipelines' schedule, and can be left to a person."""
+    assert parsed[case]["dags"][dag_id]["schedule"] == schedule
 
 
-def test_reconcile_is_one_mapped_task_over_the_pipelines(parsed):
-    """One task chooses the pipelines, the other compares each; the form takes a name."""
-    found = parsed["first"]["dags"][RECONCILE]
-    assert found["order"] == ["choose", "reconcile"]
-    assert found["tasks"]["reconcile"]["mapped"]
+@pytest.mark.parametrize(("dag_id", "task"), [(RECONCILE, "reconcile"), (REFRESH, "refresh")])
+def test_what_is_daily_is_one_mapped_task_over_the_pipelines(parsed, dag_id, task):
+    """One task chooses the pipelines, the other does its work for each; the form takes a name."""
+    found = parsed["first"]["dags"][dag_id]
+    assert found["order"] == ["choose", task]
+    assert found["tasks"][task]["mapped"]
     assert (sorted(found["params"]["pipeline"]["type"]), found["params"]["pipeline"]["value"]) == (
         ["null", "string"],
         None,
     )
 
 
-def test_reconcile_is_retried_and_reported_like_a_pipeline(parsed, employees):
+@pytest.mark.parametrize("dag_id", sorted(DAILY))
+def test_what_is_daily_is_retried_and_reported_like_a_pipeline(parsed, employees, dag_id):
     """It has the pipelines' retries, callbacks and bounds."""
-    found = parsed["first"]["dags"][RECONCILE]
+    found = parsed["first"]["dags"][dag_id]
     shared = ("callback", "catchup", "max_active_runs")
     assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
     for task in found["tasks"].values():

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from include.medallion.errors import ProviderRefused, Transient
+
 
 def describe(keys: pa.Table) -> pa.Table:
     """Tell each key and its types: text in, text out."""
@@ -42,3 +44,39 @@ def nothing(_keys):
 def fails(_keys):
     """Fail as a user's code does."""
     raise RuntimeError("the service is down")
+
+
+ASKED: list[list[tuple]] = []
+"""Keys of each call to `counts`, since a test has cleared it."""
+
+
+def counts(keys: pa.Table) -> dict:
+    """Remember what it was asked for."""
+    rows = [tuple(row.values()) for row in keys.to_pylist()]
+    ASKED.append(rows)
+    return {"told": [str(row) for row in rows], "length": [len(str(row)) for row in rows]}
+
+
+def refuses_sevens(keys: pa.Table) -> dict:
+    """Have nothing to do with the number seven."""
+    found = counts(keys)
+    return {**found, "_refused": [value == 7 for value in keys.columns[0].to_pylist()]}
+
+
+def fails_twice(keys: pa.Table) -> dict:
+    """Fail in a way that may pass, two times."""
+    found = counts(keys)
+    if len(ASKED) <= 2:
+        raise Transient("busy", retry_after=0)
+    return found
+
+
+def is_refused(keys: pa.Table) -> dict:
+    """Be told by the provider that the key is wrong."""
+    counts(keys)
+    raise ProviderRefused("the directory refused the key: set DIRECTORY_KEY")
+
+
+def other(keys: pa.Table) -> dict:
+    """Answer under another name."""
+    return {"other": counts(keys)["told"]}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from include.medallion.errors import ContractBroken, SettingError
-from include.medallion.pipeline import load
 from tests.integration.one_table import OneTable
 
 COUNTS = ("keys", "cached", "calls")
 ADDS = {"told": "string", "length": "long"}
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "departments.yaml"
 
 
 @pytest.fixture
@@ -114,18 +110,3 @@ def test_a_function_that_cannot_be_imported_is_refused_before_anything_is_read(p
     """The refusal names the setting and what it must be."""
     with pytest.raises(SettingError, match=rf"enrich\.function\.call: {module}:{function} .*PYTHONPATH"):
         pipeline(function, "a", module).run()
-
-
-def test_the_worked_example_runs(bronze_dsn, lake_uri, lake, silver):
-    """docs/examples/departments.yaml brings its table to both sinks with each department's name and size."""
-    example = load(EXAMPLE)
-    one = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "staff", "key": "id"})
-    one.pipeline = example
-    one.sql(
-        "CREATE TABLE staff (id int PRIMARY KEY, department_id int)",
-        "INSERT INTO staff VALUES (1, 10), (2, 20), (3, 99), (4, NULL), (5, 10)",
-    )
-    one.run()
-    expected = [("Research", 120), ("Sales", 45), (None, None), (None, None), ("Research", 120)]
-    for sink in (one.gold(), one.silver()):
-        assert [(row["department"], row["staff"]) for row in sink] == expected
