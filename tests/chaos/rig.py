@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -86,12 +87,13 @@ class Rig:
     def crash_postgres(self) -> None:
         """Kill the source as a power cut does, and start it again."""
         _kill_tree(self.pid("postgres-bronze"))
-        postgres.start(self.state, "bronze")
+        self.proxies["bronze"].target = postgres.start(self.state, "bronze").port
 
     def start_snowflake(self) -> None:
         """Start the Snowflake stand-in after it was shot."""
         until(lambda: processes.running(Daemon(self.state, snowflake.NAME)) is None)
-        snowflake.start(self.state)
+        # on another port, if the dead one still held its own for a moment
+        self.proxies["silver"].target = snowflake.start(self.state).port
 
     def crash_snowflake(self) -> None:
         """Kill the Snowflake stand-in, and start it again."""
@@ -102,7 +104,7 @@ class Rig:
         """Kill the S3 server; start it again a second later."""
         _kill_tree(self.pid(s3.NAME))
         time.sleep(1)
-        s3.start(self.state)
+        self.proxies["s3"].target = urlsplit(s3.start(self.state).endpoint).port
 
     def kill_scheduler(self) -> None:
         """Kill the scheduler with its workers and the tasks they run, and start it again."""
