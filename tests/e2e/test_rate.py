@@ -18,7 +18,6 @@ pytestmark = pytest.mark.timeout(900)  # the first test of a session boots every
 ROWS, KEYS, RATE, PARTS = 10_000, 300, 40, 8
 FAULTS = ("429", "503", "500", "408", "disconnect", "truncated", "not_json", "hang")
 SHARE = 0.2 / len(FAULTS)
-FIVE = ("98052", "10001", "60601", "94105", "33101")
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def quiet(deployment, begun, refused) -> Deployment:
 @pytest.fixture(scope="module")
 def stormy(quiet) -> Tried:
     """Run 10 000 rows with 300 postcodes in eight parts, while a fifth of the calls fails."""
-    codes = [code for code in sorted(offline._zip_codes()) if places.find("US", code)][::100][:KEYS]
+    codes = _codes(0, KEYS)
     quiet.sql("CREATE TABLE engine (id int PRIMARY KEY, postcode text)")
     quiet.sql(
         "INSERT INTO engine SELECT n, (%s::text[])[1 + n %% %s] FROM generate_series(1, %s) AS n", codes, KEYS, ROWS
@@ -56,7 +55,7 @@ def stormy(quiet) -> Tried:
 @pytest.fixture(scope="module")
 def denied(quiet, stormy) -> Tried:
     """Run as many new postcodes in eight parts while the key is refused."""
-    codes = [code for code in sorted(offline._zip_codes()) if places.find("US", code)][1::100][:KEYS]
+    codes = _codes(1, KEYS)
     quiet.sql("INSERT INTO engine SELECT n, (%s::text[])[n - %s] FROM generate_series(%s + 1, %s) AS n",
               codes, ROWS, ROWS, ROWS + KEYS)  # fmt: skip
     quiet.google.fail("403")
@@ -69,11 +68,16 @@ def denied(quiet, stormy) -> Tried:
 def renewed(quiet) -> tuple[Run, Run]:
     """Run five postcodes on a budget of two calls, then let the daily refresh trigger the second run."""
     quiet.sql("CREATE TABLE budget (id int PRIMARY KEY, postcode text)")
-    quiet.insert("budget", *({"id": n, "postcode": code} for n, code in enumerate(FIVE)))
+    quiet.insert("budget", *({"id": n, "postcode": code} for n, code in enumerate(_codes(2, 5))))
     first = quiet.run("budget")
     daily = replace(quiet.begin("refresh", pipeline="budget").ended())
     second = Run(daily.api, first.dag_id, f"refresh__{daily.run_id}")
     return first, second.ended()
+
+
+def _codes(offset: int, count: int) -> list[str]:
+    """Return postcodes that the stand-in knows: others for each offset."""
+    return [code for code in sorted(offline._zip_codes()) if places.find("US", code)][offset::100][:count]
 
 
 def _tried(quiet: Deployment) -> Tried:
