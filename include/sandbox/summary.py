@@ -94,10 +94,18 @@ def work(told: Mapping[str, Any]) -> Iterator[str]:
     for sink in ("silver", "gold"):
         counts = {k: v for k, v in told.get(sink, {}).items() if k != "version"}
         yield f"  {sink:<10}{_counts(counts)}"
-    lookups = told.get("lookups", {})
-    yield f"  look-ups  {_counts({k: lookups.get(k, '?') for k in ('keys', 'cached', 'calls')})}"
+    yield f"  look-ups  {_lookups(told.get('lookups', {}))}"
     if lag := told.get("lag_transactions"):
         yield f"  {lag} transactions are held back by one that is still open: the next run reads them"
+
+
+def _lookups(lookups: Mapping[str, Any]) -> str:
+    saved = lookups.get("calls_saved", {})
+    counts = _counts({name: lookups.get(name, "?") for name in ("keys", "cached", "calls")})
+    return (
+        f"{counts} ({lookups.get('cost_usd', 0):.2f} USD); calls saved: {saved.get('by_duplicates', '?'):,} by "
+        f"de-duplication, {saved.get('by_cache', '?'):,} by the cache"
+    )
 
 
 def _accuracy(km: pa.Array) -> Iterator[str]:
