@@ -103,8 +103,8 @@ def _lookups(lookups: Mapping[str, Any]) -> str:
     saved = lookups.get("calls_saved", {})
     counts = _counts({name: lookups.get(name, "?") for name in ("keys", "cached", "calls")})
     return (
-        f"{counts} ({lookups.get('cost_usd', 0):.2f} USD); calls saved: {saved.get('by_duplicates', '?'):,} by "
-        f"de-duplication, {saved.get('by_cache', '?'):,} by the cache"
+        f"{counts} ({lookups.get('cost_usd', 0):.2f} USD); calls saved: {saved.get('by_duplicates', 0):,} by "
+        f"de-duplication, {saved.get('by_cache', 0):,} by the cache"
     )
 
 

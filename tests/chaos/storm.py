@@ -13,7 +13,7 @@ from .oracle import Oracle, Verdict
 from .rig import Rig
 
 # a task is tried thirteen times here: tries of `load_silver` also fail on the locks that a killed one left
-MOST = {"open_window": 1, "extract": 4, "enrich": 7, "load_silver": 4, "write_gold": 5, "commit": 2}
+MOST = {"open_window": 1, "extract": 4, "enrich": 8, "load_silver": 4, "write_gold": 5, "commit": 2}
 Say = Callable[[str], None]
 
 
