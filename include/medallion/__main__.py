@@ -62,14 +62,17 @@ def run(
     name: Name,
     full_refresh: Annotated[bool, typer.Option(help="read everything, replace both sinks")] = False,
     max_rows: Annotated[int | None, typer.Option(min=1, help="a trial: leaves the watermark")] = None,
+    refresh_lookups: Annotated[bool, typer.Option(help="ask anew for PENDING and too old answers")] = False,
+    replay_quarantine: Annotated[bool, typer.Option(help="read the rows in quarantine again")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
     from include.medallion import reckoning
     from include.medallion import run as batch
 
+    wished = {"full_refresh": full_refresh, "max_rows": max_rows}
+    wished |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
     with _opened(name) as (pipeline, connections):
-        wishes = batch.wishes({"full_refresh": full_refresh, "max_rows": max_rows})
-        summary = batch.run(pipeline, connections, **wishes)
+        summary = batch.run(pipeline, connections, **batch.wishes(wished))
         print(reckoning.line(summary) if summary else "nothing new")
 
 
@@ -163,6 +166,15 @@ def quarantine(name: Name, rows: Rows = 5) -> None:
 
     with _opened(name) as (_, connections):
         _show(connections.lake, TABLE, rows, only=("pipeline", name))
+
+
+@app.command()
+def calls(name: Name) -> None:
+    """Show the account of paid look-ups of a pipeline: calls by provider, day and batch."""
+    from include.medallion.calls import TABLE
+
+    with _opened(name) as (_, connections):
+        _show(connections.lake, TABLE, rows=1000, only=("pipeline", name))
 
 
 def _show(lake: object, table: str, rows: int, only: tuple[str, str] | None = None) -> None:
