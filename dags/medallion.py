@@ -74,14 +74,16 @@ def enrich(name: str, window: dict, part: dict) -> dict:
 
 
 @task
-def load_silver(name: str, window: dict, enriched: list[dict]) -> dict:
+def load_silver(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Snowflake: COPY, then one transaction with the ledger."""
     from include.medallion import run
     from include.medallion.enrich import Enriched
+    from include.medallion.reckoning import matched
 
-    pipeline, answered = pipelines.find(name), [Enriched(**e) for e in enriched[:]]
+    pipeline = pipelines.find(name)
     try:
         with discreet(), folded("Snowflake"):
+            answered = [Enriched(**e) for e in matched(parts, enriched)]
             return run.load(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
     except SinkBehind as e:
         get_current_context()["asset_state_store"][bronze(name)].set(KEY, corrected(e.held))
@@ -89,23 +91,24 @@ def load_silver(name: str, window: dict, enriched: list[dict]) -> dict:
 
 
 @task
-def write_gold(name: str, window: dict, enriched: list[dict]) -> dict:
+def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Delta: one conditional commit."""
     from include.medallion import run
     from include.medallion.enrich import Enriched
+    from include.medallion.reckoning import matched
 
     with discreet(), folded("Delta"):
-        pipeline, answered = pipelines.find(name), [Enriched(**e) for e in enriched[:]]
+        pipeline, answered = pipelines.find(name), [Enriched(**e) for e in matched(parts, enriched)]
         return run.write(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
 
 
 @task
 def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
     """Balance the books, move the watermark, tell what happened."""
-    from include.medallion.reckoning import line, reckon
+    from include.medallion.reckoning import line, matched, reckon
 
     context, opened = get_current_context(), Window.from_json(window)
-    summary = reckon(opened, parts, list(enriched[:]), silver, gold)
+    summary = reckon(opened, parts, matched(parts, enriched), silver, gold)
     store = context["asset_state_store"][bronze(name)]
     store.set(KEY, moved(store.get(KEY), opened))
     for asset in sinks(name):
@@ -135,8 +138,8 @@ def build(pipeline: Pipeline) -> None:
         parts = extract(name, window)
         many = enrich.override(max_active_tis_per_dag=pipeline.parts.at_once)
         enriched = many.partial(name=name, window=window).expand(part=parts)
-        silver = load_silver.override(**reads)(name, window, enriched)
-        gold = write_gold(name, window, enriched)
+        silver = load_silver.override(**reads)(name, window, parts, enriched)
+        gold = write_gold(name, window, parts, enriched)
         silver >> gold
         commit.override(**reads, outlets=sinks(name))(name, window, parts, enriched, silver, gold)
 

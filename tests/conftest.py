@@ -24,6 +24,7 @@ from include.sandbox.s3 import Lake
 from include.sandbox.snowflake import Snowflake
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.register_profile("long", deadline=None, max_examples=300)  # pytest --hypothesis-profile=long: to hunt faults
 settings.load_profile("untimed")
 serial = count(1)
 

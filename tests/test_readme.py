@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shlex
@@ -12,6 +11,8 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+
+from tests.documents import named_tests
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -53,12 +54,6 @@ def anchors(file: Path) -> set[str]:
     """Return the names of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ +(.+?) *$", file.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def named_tests(file: Path) -> set[str]:
-    """Return the names of a file's tests."""
-    nodes = ast.walk(ast.parse(file.read_text()))
-    return {n.name for n in nodes if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
 
 
 def guarantees() -> list[str]:

@@ -12,7 +12,7 @@ from pyarrow import fs
 from include.medallion.enrich import ENRICHED, QUARANTINED, Enriched
 from include.medallion.errors import SettingError
 from include.medallion.extract import RAW, WINDOW, Part
-from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, staged
+from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, stage_folder, staged
 from include.medallion.window import Mode, Window
 
 
@@ -39,7 +39,7 @@ def window(lake: Lake, pipeline: str, batch_id: int) -> Window:
 
 def parts(lake: Lake, opened: Window) -> list[Part]:
     """Return references to the raw parts of a batch."""
-    names = keys(lake, f"{batch_folder(opened.pipeline, opened.batch_id)}/{RAW}")
+    names = keys(lake, stage_folder(opened, RAW))
     numbers = [int(name.rpartition("-")[2].removesuffix(".parquet")) for name in names]
     return [Part(n, _rows(lake, opened, RAW, n), max(numbers) + 1) for n in numbers]
 

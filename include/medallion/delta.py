@@ -19,6 +19,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from include.medallion.lake import Lake
 
 FILE_BYTES = 64 << 20
+ATTEMPTS = 10
 T = TypeVar("T")
 
 
@@ -60,7 +61,9 @@ def committed(attempt: Callable[[], T]) -> T:
     Raises:
         CommitFailedError: ten attempts lost; the task's own retries go on from there.
     """
-    for trial in stamina.retry_context(on=CommitFailedError, attempts=10, wait_initial=0.1, wait_max=5.0, timeout=None):
+    for trial in stamina.retry_context(
+        on=CommitFailedError, attempts=ATTEMPTS, wait_initial=0.1, wait_max=5.0, timeout=None
+    ):
         with trial:
             return attempt()
     raise AssertionError("unreachable: the retries end by a return or a raise")

@@ -3,9 +3,9 @@ The lake: one root on object storage (or in a folder) for Gold, the look-up cach
 
     <root>/<table>                                  Delta tables: Gold, caches, quarantine
     <root>/_staging/<pipeline>/<batch>/window.json  what the batch is
-    <root>/_staging/<pipeline>/<batch>/raw/         rows as they were read: the archive
-    <root>/_staging/<pipeline>/<batch>/enriched/    rows as the sinks get them
-    <root>/_staging/<pipeline>/<batch>/quarantined/ rows that broke the contract
+    <root>/_staging/<pipeline>/<batch>/<window>/raw/         rows as they were read: the archive
+    <root>/_staging/<pipeline>/<batch>/<window>/enriched/    rows as the sinks get them
+    <root>/_staging/<pipeline>/<batch>/<window>/quarantined/ rows that broke the contract
     <root>/_lookups/<cache>/                        paid answers not yet in their cache
 
 File names are made of numbers and of names in the pipeline file: never of data.
@@ -89,9 +89,19 @@ def batch_folder(pipeline: str, batch_id: int) -> str:
     return f"_staging/{pipeline}/{batch_id}"
 
 
+def stage_folder(window: Window, stage: str) -> str:
+    """
+    Return the key below which a stage of the batch is (raw, enriched, quarantined).
+
+    It names the window too: batch ids come from clocks, and two windows that got the same one must not mix their rows.
+    """
+    folder = batch_folder(window.pipeline, window.batch_id)
+    return f"{folder}/{window.mode}-{window.after}-{window.upto}/{stage}"
+
+
 def staged(window: Window, stage: str, part: int) -> str:
-    """Return the key of a part's file in a stage of the batch (raw, enriched, quarantined)."""
-    return f"{batch_folder(window.pipeline, window.batch_id)}/{stage}/part-{part:04d}.parquet"
+    """Return the key of a part's file in a stage of the batch."""
+    return f"{stage_folder(window, stage)}/part-{part:04d}.parquet"
 
 
 def create(lake: Lake, key: str, schema: pa.Schema) -> pq.ParquetWriter:

@@ -7,6 +7,7 @@ A run whose books do not balance fails, and its watermark stays.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from include.medallion.errors import ContractBroken
@@ -57,6 +58,22 @@ def reckon(window: Window, parts: list[dict], enriched: list[dict], silver: dict
     if problems:
         raise ContractBroken(f"batch {window.batch_id} does not balance, its watermark stays: {'; '.join(problems)}")
     return _summary(window, read, quarantined, enriched, silver, gold)
+
+
+def matched(parts: list[dict], enriched: Sequence[dict]) -> list[dict]:
+    """
+    Return what became of each part that was extracted.
+
+    `extract`, run again, may find fewer rows (what changed meanwhile is in a later window) and so make fewer parts:
+    what lies beyond them is of an earlier try.
+
+    Raises:
+        ContractBroken: parts are missing, or were extracted anew since: their rows would be lost.
+    """
+    found = list(enriched[: len(parts)])
+    if problems := _parts_problems(parts, found):
+        raise ContractBroken(f"{problems[0]}: clear `extract` and all after it")
+    return found
 
 
 def _parts_problems(parts: list[dict], enriched: list[dict]) -> list[str]:

@@ -29,7 +29,7 @@ SINK = "Silver"
 def held(connection: SnowflakeConnection, pipeline: Pipeline) -> Position | None:
     """Return what the table holds; None for nothing. Reading the ledger may start the warehouse."""
     with connection.cursor() as cursor:
-        run_sql(cursor, "silver_ledger")
+        _open_ledger(cursor, pipeline)
         return position(cursor, pipeline)
 
 
@@ -54,18 +54,27 @@ def load(
     check_names([*columns, *SYSTEM])
     rows = sum(p.rows for p in parts)
     with connection.cursor() as cursor:
-        _prepare(cursor, pipeline, columns)
+        _open_ledger(cursor, pipeline)
         applied = Applied.replay(rows)
         if not holds(SINK, position(cursor, pipeline), window):
+            _prepare(cursor, pipeline, columns)
             with staged_table(cursor, lake, pipeline, columns, window, parts) as table:
                 applied = _apply(cursor, pipeline, columns, window, table, rows)
         sweep(cursor, pipeline, window.batch_id)
         return applied
 
 
+def _open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
+    """Make the ledger if there is none; forget what it tells of a table that is not there: dropped, or renamed."""
+    run_sql(cursor, "silver_ledger")
+    name = snowflake_name(pipeline.silver.table)
+    alike = cursor.execute("SHOW TERSE TABLES LIKE %(name)s", {"name": name}).fetchall()
+    if name not in {row[1] for row in alike}:
+        cursor.execute("DELETE FROM _MEDALLION_BATCHES WHERE PIPELINE = %(pipeline)s", {"pipeline": pipeline.name})
+
+
 def _prepare(cursor: SnowflakeCursor, pipeline: Pipeline, columns: tuple[Column, ...]) -> None:
     target, every = table_name(pipeline), [*columns, *SYSTEM]
-    run_sql(cursor, "silver_ledger")
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definitions(every)})")
     there = {row[0] for row in cursor.execute(f"DESCRIBE TABLE {target}").fetchall()}
     for column in every:

@@ -160,13 +160,13 @@ def holds(sink: str, held: Position | None, window: Window) -> bool:
         SourceChanged: the sink was filled from another source.
         ContractBroken: a full refresh was overtaken by a newer batch.
     """
-    if not window.mode.moves:
-        return False
     if window.mode is Mode.REFRESH:
         return held is not None and _refreshed(sink, held, window)
-    upto = held.upto if held else 0
     if held and held.source != window.source:
         raise SourceChanged(f"{sink} was filled from another source meanwhile: trigger {window.pipeline} again")
+    if not window.mode.moves:
+        return False
+    upto = held.upto if held else 0
     if upto < window.after:
         raise SinkBehind(
             f"{sink} holds transactions below {upto} only, but the window of batch {window.batch_id} starts at "

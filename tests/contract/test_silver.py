@@ -29,6 +29,7 @@ from include.medallion.lake import Lake, create, staged
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import MOMENT
 from include.medallion.window import Mode, Position, Window
+from tests.contract.watched import Killed, Watched, mortal
 
 NEEDED = ("ACCOUNT", "USER", "DATABASE", "WAREHOUSE", "SCHEMA")
 SOURCE = "system.1.2.3"
@@ -45,10 +46,6 @@ SCHEMA = pa.schema(
     ]
 )
 TABLES = "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = CURRENT_SCHEMA()"
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 class Backend:
@@ -74,36 +71,6 @@ class Backend:
     def tables(self):
         """Return the names of all tables."""
         return {name for (name,) in self.sql(TABLES)}
-
-
-class Watched:
-    """A connection that lets `look` see each statement before it is sent and after it is done."""
-
-    def __init__(self, connection, before=None, after=None):
-        self.connection, self.before, self.after = connection, before, after
-
-    def cursor(self):
-        """Open a cursor that is watched."""
-        return _Cursor(self, self.connection.cursor())
-
-
-class _Cursor:
-    def __init__(self, watched, cursor):
-        self.watched, self.real = watched, cursor
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.real.close()
-
-    def execute(self, statement, *values):
-        if self.watched.before:
-            self.watched.before(statement)
-        self.real.execute(statement, *values)
-        if self.watched.after:
-            self.watched.after(statement)
-        return self.real
 
 
 @pytest.fixture(params=["stand-in", "snowflake"])
@@ -272,7 +239,7 @@ def test_an_emptied_silver_refuses_a_later_window(people):
     with pytest.raises(SinkBehind) as refusal:
         people.load(batch(2), [person(2, "Bob", 150)])
     assert refusal.value.held is None
-    assert people.backend.rows() == []
+    assert people.backend.tables() == {"_MEDALLION_BATCHES"}
 
 
 def test_rows_of_another_source_are_refused(people):
@@ -390,17 +357,8 @@ def test_a_try_that_is_killed_at_any_statement_is_made_good_by_the_next(people, 
 
 def _killed(people, window, rows, number):
     """Load a batch, but lose the connection before statement `number`."""
-    connection, sent = people.backend.connect(), []
-
-    def lose(statement):
-        sent.append(statement)
-        if len(sent) == number + 1:
-            connection.close()
-        if len(sent) > number:
-            raise Killed
-
     with pytest.raises(Killed):
-        people.load(window, rows, connection=Watched(connection, before=lose))
+        people.load(window, rows, connection=mortal(people.backend.connect(), number))
 
 
 def test_nothing_of_a_batch_but_its_rows_remains(people):

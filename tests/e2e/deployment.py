@@ -67,9 +67,23 @@ class Run:
 
     def rerun_failed(self) -> Run:
         """Clear what failed and what waited for it, as a person does, and wait for the end."""
-        wish = {"dry_run": False, "dag_run_id": self.run_id, "only_failed": True, "reset_dag_runs": True}
+        return self._clear(only_failed=True)
+
+    def again(self, *tasks: str | tuple[str, int]) -> Run:
+        """Clear some tasks and all after them, or the whole run, and wait for the end."""
+        some = {"task_ids": tasks, "include_downstream": True} if tasks else {}
+        return self._clear(only_failed=False, **some)
+
+    def _clear(self, **wish: object) -> Run:
+        wish |= {"dry_run": False, "dag_run_id": self.run_id, "reset_dag_runs": True}
         self.api.call("POST", f"dags/{self.dag_id}/clearTaskInstances", json=wish)
         return self.ended()
+
+    @property
+    def times(self) -> tuple[str, str]:
+        """When it began and ended."""
+        run = self.api.call("GET", f"dags/{self.dag_id}/dagRuns/{self.run_id}")
+        return run["start_date"], run["end_date"]
 
 
 @dataclass(frozen=True)
@@ -98,10 +112,22 @@ class Deployment:
 
     def watermark(self, name: str) -> dict | None:
         """Return what Airflow remembers of a pipeline's position."""
+        entry = client.login(self.settings).call("GET", path) if (path := self._store(name)) else None
+        return entry and entry["value"]
+
+    def remember(self, name: str, watermark: dict | None) -> None:
+        """Let Airflow remember another position; None: forget it."""
+        api, path = client.login(self.settings), self._store(name)
+        if watermark is None:
+            api.call("DELETE", path)
+        else:
+            api.call("PUT", path, json={"value": watermark})
+
+    def _store(self, name: str) -> str | None:
+        """Return where the watermark is in the API; None as long as the asset is not known."""
         api = client.login(self.settings)
         found = api.call("GET", "assets", params={"name_pattern": f"bronze_{name}"})["assets"]
-        entry = api.call("GET", f"assets/{found[0]['id']}/state-store/watermark") if found else None
-        return entry and entry["value"]
+        return f"assets/{found[0]['id']}/state-store/watermark" if found else None
 
     def sql(self, statement: str, *values: object) -> list[tuple]:
         """Run one statement in Bronze, in a transaction of its own."""

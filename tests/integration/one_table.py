@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import psycopg
-from deltalake import DeltaTable
 
-from include.medallion import run
+from include.medallion import delta, run
 from include.medallion.lake import open_lake
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import snowflake_name
@@ -67,14 +66,14 @@ class OneTable:
 
     def gold_names(self):
         """Return the names of Gold's columns."""
-        return self._open(self.pipeline.gold.table).to_pyarrow_table().column_names
+        return self.open(self.pipeline.gold.table).to_pyarrow_table().column_names
 
-    def _open(self, table):
-        lake = self.connections.lake
-        return DeltaTable(lake.table(table), storage_options=dict(lake.options))
+    def open(self, table):
+        """Open a Delta table of the lake; None if there is none."""
+        return delta.open_table(self.connections.lake, table)
 
     def _delta(self, table):
-        return self._open(table).to_pyarrow_table().to_pylist()
+        return self.open(table).to_pyarrow_table().to_pylist()
 
     def _ordered(self, rows):
         return sorted(rows, key=lambda row: [str(row[name]) for name in self.pipeline.source.key])

@@ -1,33 +1,55 @@
-"""A proxy before the S3 server, so that a test can act at the very moment between a read and its commit."""
+"""A proxy before the S3 server: a test acts between a read and its commit, or lets the process die at a write."""
 
 from __future__ import annotations
 
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 COMMIT = re.compile(r"/_delta_log/\d{20}\.json$")
-HOP = {"connection", "keep-alive", "transfer-encoding"}
+HOP = {"connection", "keep-alive", "expect"}
+READS = ("GET", "HEAD")
 
 
 class Proxy(ThreadingHTTPServer):
-    """Forwards everything as it is (signatures stay valid: the Host header too); before the first commit, acts."""
+    """
+    Forwards everything as it is (signatures stay valid: the Host header too).
+
+    Args:
+        act: called before each commit is forwarded, with its number from 0.
+        last: the write after which nothing gets through any more, counted from 0; None for no end.
+        told: whether that write itself gets through: the dead process never learns of it.
+    """
 
     daemon_threads = True
 
-    def __init__(self, endpoint, act):
+    def __init__(self, endpoint, act=lambda _: None, last=None, told=True):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(endpoint).netloc
         self.commits = []  # status of each attempt to commit
-        self._act, self._once = act, threading.Lock()
+        self.died = False
+        self._act, self._met = act, 0
+        self._last, self._told, self._writes, self._lock = last, told, 0, threading.Lock()
 
     def meet(self):
-        """Act, the first time."""
-        if self._once.acquire(blocking=False):
-            self._act()
+        """Act, as a commit comes by."""
+        with self._lock:
+            number, self._met = self._met, self._met + 1
+        self._act(number)
+
+    def lives(self, command):
+        """Tell whether a request gets through, and whether its answer does."""
+        with self._lock:
+            if self._last is None or (command in READS and not self.died):
+                return True, True
+            if self.died:
+                return False, False
+            self.died = self._writes == self._last
+            self._writes += 1
+            return self._told or not self.died, not self.died
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,8 +58,34 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Say nothing."""
 
+    def handle(self):
+        """Serve a connection; a client that goes away is none of our business."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def _forward(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"".join(self._body())
+        asked, answered = self.server.lives(self.command)
+        if asked:
+            self._ask(body, answered)
+        if not answered:  # clients do not ask again what they may not
+            self.send_response_only(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _body(self):
+        """Yield what comes after the headers, in chunks as they are."""
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return
+        size = None
+        while size != 0:
+            yield (line := self.rfile.readline())
+            size = int(line.split(b";")[0], 16)
+            yield self.rfile.read(size)
+            yield self.rfile.readline()
+
+    def _ask(self, body, answered):
         commits = self.command == "PUT" and COMMIT.search(urlsplit(self.path).path)
         if commits:
             self.server.meet()
@@ -49,25 +97,29 @@ class _Handler(BaseHTTPRequestHandler):
         connection.endheaders(body)
         answer = connection.getresponse()
         data = answer.read()
+        connection.close()
         if commits:
             self.server.commits.append(answer.status)
+        if answered:
+            self._answer(answer, data)
+
+    def _answer(self, answer, data):
         self.send_response_only(answer.status, answer.reason)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
         for name, value in answer.getheaders():
-            if name.lower() not in HOP | {"content-length"}:
+            if name.lower() not in HOP | {"content-length", "transfer-encoding"}:
                 self.send_header(name, value)
         self.send_header("Content-Length", length or "0")
         self.end_headers()
         self.wfile.write(data)
-        connection.close()
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815 (names that the server calls)
 
 
 @contextmanager
-def meeting(endpoint, act):
-    """Run the proxy until the block ends."""
-    proxy = Proxy(endpoint, act)
+def before(endpoint, **how):
+    """Run a proxy until the block ends."""
+    proxy = Proxy(endpoint, **how)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -76,3 +128,8 @@ def meeting(endpoint, act):
         proxy.shutdown()
         proxy.server_close()
         thread.join()
+
+
+def meeting(endpoint, act):
+    """Run a proxy that acts once, before the first commit."""
+    return before(endpoint, act=lambda number: act() if number == 0 else None)

@@ -2,99 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-from deltalake import DeltaTable
 
 from include.medallion import gold, run
-from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
-from include.medallion.extract import Part
-from include.medallion.lake import create, filesystem, open_lake, staged
-from include.medallion.pipeline import Pipeline
-from include.medallion.window import Mode, Position, Window
-from tests.integration.s3_proxy import meeting
-
-SOURCE = "system.1.2.3"
-FIRST, SECOND = 20260101000000001, 20260101000000002
-SCHEMA = pa.schema([("id", pa.int64()), ("email", pa.string()), ("postcode", pa.string()), ("_version", pa.int64())])
-TEXT_KEY = pa.schema([("email", pa.string()), ("postcode", pa.string()), ("_version", pa.int64())])
-
-
-class People:
-    """A pipeline whose enriched parts a test writes itself."""
-
-    def __init__(self, lake, name="people", key="id", source="people"):
-        self.lake = lake
-        self.pipeline = Pipeline.model_validate(
-            {
-                "name": name,
-                "source": {"table": source, "key": key},
-                "enrich": {"geocode": {"postcode": "postcode", "country": "US"}},
-                "silver": {"table": "people"},
-                "gold": {"table": "people"},
-            }
-        )
-
-    def stage(self, window, *parts, schema=SCHEMA):
-        """Write enriched parts; what a row leaves out is NULL."""
-        for number, rows in enumerate(parts):
-            with create(self.lake, staged(window, ENRICHED, number), schema) as out:
-                out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
-        return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
-
-    def write(self, window, *parts, schema=SCHEMA, lake=None):
-        """Stage parts and write them to Gold."""
-        return gold.write(lake or self.lake, self.pipeline, window, self.stage(window, *parts, schema=schema))
-
-    def table(self, version=None):
-        """Open Gold's table."""
-        return DeltaTable(self.lake.table("people"), version=version, storage_options=dict(self.lake.options))
-
-    def rows(self, *columns, version=None):
-        """Return Gold's rows, sorted."""
-        found = self.table(version).to_pyarrow_table(columns=list(columns or ("id", "email"))).to_pylist()
-        return sorted(tuple(row.values()) for row in found)
-
-    def held(self):
-        """Ask Gold what it holds of SOURCE."""
-        return gold.held(self.lake, self.pipeline, SOURCE)
-
-    def log(self):
-        """Return all that stands in the Delta log: commits as they are, checkpoints as text."""
-        files, folder = filesystem(self.lake), self.lake.path("people/_delta_log")
-        names = [f.path for f in files.get_file_info(pa.fs.FileSelector(folder))]
-        texts = [files.open_input_file(n).read().decode() for n in names if n.endswith(".json")]
-        checkpoints = [str(pq.read_table(n, filesystem=files).to_pylist()) for n in names if n.endswith(".parquet")]
-        return "\n".join(texts), "\n".join(checkpoints)
+from include.medallion.lake import open_lake
+from include.medallion.window import Mode, Position
+from tests.integration.gold_people import (
+    FIRST,
+    SCHEMA,
+    SECOND,
+    SOURCE,
+    TEXT_KEY,
+    People,
+    batch,
+    counts,
+    met,
+    person,
+)
 
 
 @pytest.fixture
 def people(lake, lake_uri):
     """Lend an empty prefix on S3 and a pipeline into it."""
     return People(open_lake(lake_uri, lake.options))
-
-
-def batch(number, after=None, mode=Mode.WINDOW, source=SOURCE, name="people"):
-    """Give the window of the n-th batch: it ends at transaction 100 n."""
-    start = 100 * (number - 1) if after is None else after
-    return Window(name, source, start, 100 * number, 20260101000000000 + number, mode)
-
-
-def person(key, email, version=50, **more):
-    """Give a row as an enriched part holds it."""
-    return {"id": key, "email": email, "_version": version, **more}
-
-
-def counts(applied):
-    """Give inserted, updated, superseded."""
-    return applied.inserted, applied.updated, applied.superseded
 
 
 def test_the_first_batch_makes_the_table(people):
@@ -370,14 +306,6 @@ def test_a_newer_batch_meanwhile_stops_a_full_refresh(people, lake):
             lambda: people.write(batch(3, after=100), [person(1, "anna@", 250)]),
         )
     assert people.rows() == [(1, "anna@")]
-
-
-def met(people, lake, window, rows, act):
-    """Write a batch, and act at the moment of its first commit; return what was applied, and the proxy."""
-    with meeting(lake.options["AWS_ENDPOINT_URL"], act) as proxy:
-        endpoint = f"http://127.0.0.1:{proxy.server_port}"
-        through = replace(people.lake, options={**people.lake.options, "AWS_ENDPOINT_URL": endpoint})
-        return people.write(window, rows, lake=through), proxy
 
 
 def test_the_server_refuses_a_second_commit_of_one_version(people, lake):

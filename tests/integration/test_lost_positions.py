@@ -7,6 +7,7 @@ import pytest
 from include.medallion import run
 from include.medallion.errors import SinkBehind
 from include.medallion.lake import filesystem
+from include.medallion.pipeline import Silver
 from include.medallion.reckoning import reckon
 from include.medallion.watermark import corrected, moved, silver_position
 from tests.integration.one_table import OneTable
@@ -16,7 +17,7 @@ class Runs:
     """A table, and its runs one after another with the hint between them, as the DAG does."""
 
     def __init__(self, one):
-        self.one, self.hint, self.asked = one, None, 0
+        self.one, self.hint, self.asked, self.first = one, None, 0, None
         one.sql("CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)")
 
     def insert(self, key):
@@ -31,6 +32,7 @@ class Runs:
         if not parts:
             return None
         answered = [run.look_up(pipeline, connections, window, part) for part in parts]
+        self.first = self.first or (window, answered)
         try:
             loaded = run.load(pipeline, connections, window, answered)
         except SinkBehind as e:
@@ -126,6 +128,34 @@ def test_an_emptied_silver_is_healed(runs):
         runs.run()
     assert runs.run()["silver"]["inserted"] == 3
     runs.check(1, 2, 3)
+
+
+def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
+    """The ledger that outlived its table is not believed: the table is filled again from the start."""
+    runs.silver("DROP TABLE ONE")
+    runs.insert(3)
+    with pytest.raises(SinkBehind):
+        runs.run()
+    assert runs.run()["silver"]["inserted"] == 3
+    runs.check(1, 2, 3)
+
+
+def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
+    """The first batch makes the table anew and is in it; what came after it is read again."""
+    runs.silver("DROP TABLE ONE")
+    assert not run.load(runs.one.pipeline, runs.one.connections, *runs.first).replayed
+    runs.hint = None
+    assert runs.run()["silver"]["inserted"] == 1
+    runs.check(1, 2)
+
+
+def test_another_silver_table_is_filled_from_the_start(runs):
+    """A pipeline file that names another table brings all rows there, though the ledger knows the pipeline."""
+    runs.one.pipeline = runs.one.pipeline.model_copy(update={"silver": Silver(table="OTHER")})
+    runs.hint = None
+    assert runs.run()["silver"]["inserted"] == 2
+    runs.check(1, 2)
+    assert runs.run() is None
 
 
 def test_a_deleted_gold_is_healed_though_nothing_is_new(runs):

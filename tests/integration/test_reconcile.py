@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from include.medallion import archive, gold_reconcile, reconcile, reconcile_keys, run
 from include.medallion.__main__ import app
 from include.medallion.errors import ContractBroken, SettingError, SourceChanged
+from include.medallion.lake import staged
 from include.medallion.reconcile_report import Difference, check
 from tests.integration.one_table import OneTable
 
@@ -268,7 +269,7 @@ def test_an_unfinished_reconcile_whose_keys_are_gone_is_dropped(people):
     """Staging may be cleaned: the next reconcile starts anew."""
     keys = people.begin_reconcile()
     lake = people.connections.lake
-    reconcile.delete(lake, [f"_staging/one/{keys.window.batch_id}/keys/part-0000.parquet"])
+    reconcile.delete(lake, [staged(keys.window, reconcile_keys.KEYS, 0)])
     check(people.reconcile())
     assert list(reconcile.unfinished(lake, "one")) == []
 

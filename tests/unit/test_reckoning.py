@@ -4,7 +4,7 @@ import pytest
 
 from include.medallion.enrich import Enriched
 from include.medallion.errors import ContractBroken
-from include.medallion.reckoning import Applied, line, reckon
+from include.medallion.reckoning import Applied, line, matched, reckon
 from include.medallion.window import Window
 
 WINDOW = Window("one", "source", 500, 900, 20261122203059123, lag=7)
@@ -58,6 +58,19 @@ def test_a_part_that_was_not_enriched_whole_is_an_error(answered):
     """A part lost, or read in part, between two tasks stops the run, with the counts of both."""
     with pytest.raises(ContractBroken, match=r"parts: \{0: 6, 1: 4\} extracted"):
         reckon(WINDOW, PARTS, answered, APPLIED, APPLIED)
+
+
+def test_answers_of_an_earlier_try_are_left_out():
+    """A window that is extracted again may make fewer parts; answers beyond them are none of this try's."""
+    assert matched(PARTS, ENRICHED) == ENRICHED
+    assert matched(PARTS[:1], ENRICHED) == ENRICHED[:1]
+
+
+@pytest.mark.parametrize("parts", [[*PARTS, {"number": 2, "rows": 1}], [PARTS[0], {**PARTS[1], "rows": 5}], PARTS[1:]])
+def test_answers_that_are_not_of_the_parts_never_reach_a_sink(parts):
+    """Parts that were extracted anew and not enriched since hold rows that would be lost: the message tells so."""
+    with pytest.raises(ContractBroken, match=r"extracted.*enriched: clear `extract` and all after it"):
+        matched(parts, ENRICHED)
 
 
 def test_a_summary_can_be_read_in_one_line():

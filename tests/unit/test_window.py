@@ -118,6 +118,13 @@ def test_a_trial_is_always_applied():
     assert holds("Gold", position(900, BATCH + 1), trial) is False
 
 
+def test_a_trial_of_another_source_is_refused():
+    """Its rows carry ids of the old table: above those of the new one they would fence newer rows off for ever."""
+    trial = Window("one", "source", 0, 900, BATCH, Mode.TRIAL, 5)
+    with pytest.raises(SourceChanged, match="Gold was filled from another source"):
+        holds("Gold", position(900, BATCH + 1, source="new"), trial)
+
+
 @pytest.mark.parametrize(("held", "expected"), [(None, False), (position(900), False), (position(900, BATCH), True)])
 def test_a_refresh_is_held_by_its_own_batch_only(held, expected):
     """A replayed refresh is seen by its id; anything older is replaced."""

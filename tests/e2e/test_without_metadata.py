@@ -1,0 +1,50 @@
+"""Airflow's database is lost: the sinks still know where they stand. The last tests here: what Airflow knew is gone."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from include.sandbox import airflow, postgres
+
+from . import replays
+from .deployment import Run
+
+pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
+
+
+@pytest.fixture(scope="module")
+def reborn(deployment) -> Run:
+    """Bring rows, lose the whole database, change one row and add one; return the run of the new Airflow."""
+    deployment.sql(replays.DDL)
+    replays.put(deployment, 7, *range(11))
+    assert deployment.run(replays.NAME).state == "success"
+    lose_metadata(deployment)
+    replays.put(deployment, 8, 5, 11)
+    return deployment.run(replays.NAME)
+
+
+def lose_metadata(deployment) -> None:
+    """Stop Airflow, drop its database, and start it with an empty one."""
+    airflow.stop(deployment.state)
+    metadata = postgres.start(deployment.state, "airflow")
+    with psycopg.connect(metadata.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {airflow.DATABASE} WITH (FORCE)")
+    postgres.create_database(metadata, airflow.DATABASE)
+    (deployment.state / "airflow" / "migrated").unlink()
+    airflow.prepare(deployment.settings, metadata)
+    airflow.start(deployment.state, deployment.settings)
+
+
+def test_a_lost_airflow_database_loses_and_doubles_nothing(reborn, deployment):
+    """The first run of an empty Airflow reads the two new rows; all is equal by value, each key was paid for once."""
+    assert (reborn.state, reborn.summary["read"]) == ("success", 2)
+    after = replays.stand(deployment)
+    assert {i for i, row in after.gold.items() if row["_batch_id"] == reborn.summary["batch_id"]} == {5, 11}
+
+
+def test_an_airflow_without_a_past_finds_nothing_more(reborn, deployment):
+    """The next run finds nothing new, and remembers where Silver stands."""
+    before = replays.stand(deployment)
+    assert deployment.run(replays.NAME).summary is None
+    assert replays.stand(deployment) == before

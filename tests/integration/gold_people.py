@@ -1,0 +1,115 @@
+"""A pipeline into Gold whose enriched parts a test writes itself."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from include.medallion import gold
+from include.medallion.enrich import ENRICHED
+from include.medallion.extract import Part
+from include.medallion.lake import create, filesystem, staged
+from include.medallion.pipeline import Pipeline
+from include.medallion.window import Mode, Window
+from tests.integration.s3_proxy import meeting
+
+SOURCE = "system.1.2.3"
+BATCHES, ROWS = 3, 25  # of `write_all`
+FIRST, SECOND = 20260101000000001, 20260101000000002
+SCHEMA = pa.schema([("id", pa.int64()), ("email", pa.string()), ("postcode", pa.string()), ("_version", pa.int64())])
+TEXT_KEY = pa.schema([("email", pa.string()), ("postcode", pa.string()), ("_version", pa.int64())])
+
+
+class People:
+    """A pipeline whose enriched parts a test writes itself."""
+
+    def __init__(self, lake, name="people", key="id", source="people"):
+        self.lake = lake
+        self.pipeline = Pipeline.model_validate(
+            {
+                "name": name,
+                "source": {"table": source, "key": key},
+                "enrich": {"geocode": {"postcode": "postcode", "country": "US"}},
+                "silver": {"table": "people"},
+                "gold": {"table": "people"},
+            }
+        )
+
+    def stage(self, window, *parts, schema=SCHEMA):
+        """Write enriched parts; what a row leaves out is NULL."""
+        for number, rows in enumerate(parts):
+            with create(self.lake, staged(window, ENRICHED, number), schema) as out:
+                out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
+        return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
+
+    def write(self, window, *parts, schema=SCHEMA, lake=None):
+        """Stage parts and write them to Gold."""
+        return gold.write(lake or self.lake, self.pipeline, window, self.stage(window, *parts, schema=schema))
+
+    def table(self, version=None):
+        """Open Gold's table."""
+        return DeltaTable(self.lake.table("people"), version=version, storage_options=dict(self.lake.options))
+
+    def rows(self, *columns, version=None):
+        """Return Gold's rows, sorted."""
+        found = self.table(version).to_pyarrow_table(columns=list(columns or ("id", "email"))).to_pylist()
+        return sorted(tuple(row.values()) for row in found)
+
+    def held(self):
+        """Ask Gold what it holds of SOURCE."""
+        return gold.held(self.lake, self.pipeline, SOURCE)
+
+    def log(self):
+        """Return all that stands in the Delta log: commits as they are, checkpoints as text."""
+        files, folder = filesystem(self.lake), self.lake.path("people/_delta_log")
+        names = [f.path for f in files.get_file_info(pa.fs.FileSelector(folder))]
+        texts = [files.open_input_file(n).read().decode() for n in names if n.endswith(".json")]
+        checkpoints = [str(pq.read_table(n, filesystem=files).to_pylist()) for n in names if n.endswith(".parquet")]
+        return "\n".join(texts), "\n".join(checkpoints)
+
+
+def batch(number, after=None, mode=Mode.WINDOW, source=SOURCE, name="people"):
+    """Give the window of the n-th batch: it ends at transaction 100 n."""
+    start = 100 * (number - 1) if after is None else after
+    return Window(name, source, start, 100 * number, 20260101000000000 + number, mode)
+
+
+def person(key, email, version=50, **more):
+    """Give a row as an enriched part holds it."""
+    return {"id": key, "email": email, "_version": version, **more}
+
+
+def counts(applied):
+    """Give inserted, updated, superseded."""
+    return applied.inserted, applied.updated, applied.superseded
+
+
+def met(people, lake, window, rows, act):
+    """Write a batch, and act at the moment of its first commit; return what was applied, and the proxy."""
+    with meeting(lake.options["AWS_ENDPOINT_URL"], act) as proxy:
+        endpoint = f"http://127.0.0.1:{proxy.server_port}"
+        through = replace(people.lake, options={**people.lake.options, "AWS_ENDPOINT_URL": endpoint})
+        return people.write(window, rows, lake=through), proxy
+
+
+def write_all(lake, name, first):
+    """Write batch after batch as a pipeline does, its task tried again if it gives up; return how many were applied."""
+    mine, applied = People(lake, name=name), 0
+    for n in range(1, BATCHES + 1):
+        rows = [person(first + ROWS * n + i, f"{name} {n}", 100 * n - 50) for i in range(ROWS)]
+        parts = mine.stage(batch(n, name=name), rows)
+        applied += not tried(mine, batch(n, name=name), parts).replayed
+    return applied
+
+
+def tried(mine, window, parts):
+    """Write as a task does: with five tries."""
+    for _ in range(4):
+        with suppress(CommitFailedError):
+            return gold.write(mine.lake, mine.pipeline, window, parts)
+    return gold.write(mine.lake, mine.pipeline, window, parts)

@@ -1,0 +1,439 @@
+"""
+One pipeline, and everything that may happen to it: the steps of runs one at a time, in any order, killed anywhere.
+
+Every server is real. A step that is killed loses its connection to Snowflake, or every request to S3, from a chosen
+statement or write on: what it did until then is all that it ever did.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pyarrow.parquet as pq
+import snowflake.connector  # noqa: TID253 (its errors are a lost race's)
+
+from include.medallion import gold_reconcile, reconcile, run
+from include.medallion.enrich import Enriched
+from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.extract import Part
+from include.medallion.lake import filesystem, keys
+from include.medallion.reckoning import Applied, reckon
+from include.medallion.watermark import corrected, moved, silver_position
+from include.medallion.window import Mode, Window, new_batch_id
+from include.sandbox.google import KEY, places
+from tests.contract.watched import Killed, Watched, mortal
+from tests.integration.one_table import OneTable
+from tests.integration.s3_proxy import before
+
+DDL = "CREATE TABLE rows (id int PRIMARY KEY, n int NOT NULL, postcode text, day date)"
+PUT = """INSERT INTO rows VALUES (%s, %s, %s, %s)
+         ON CONFLICT (id) DO UPDATE SET n = excluded.n, postcode = excluded.postcode, day = excluded.day"""
+POSTCODES = ("98052", "10001", "60601", "94105", "33101", "99553", "00000", None)
+ENRICH = {
+    "postcode": "postcode",
+    "country": "US",
+    "geocoder": "google_geocoding",
+    "calls_per_second": 1000,
+    "concurrency": 2,
+    "attempts": 2,
+}
+OVERTAKEN = "newer than this full refresh"
+
+
+@dataclass
+class Batch:
+    """A run of the pipeline, as far as it has come: what its tasks returned."""
+
+    window: Window
+    parts: list[Part] | None = None
+    answered: dict[int, Enriched] = field(default_factory=dict)
+    loaded: Applied | None = None
+    written: Applied | None = None
+    committed: bool = False
+    overtaken: bool = False
+
+    @property
+    def steps(self) -> list[str]:
+        """What may be done next: each step whose inputs are there."""
+        if self.overtaken or self.parts is None:
+            return [] if self.overtaken else ["read"]
+        looks = [f"look_up {part.number}" for part in self.parts]
+        whole = bool(looks) and len(self.answered) == len(looks)
+        then = [("load", whole), ("write", whole and self.loaded), ("commit", self.written)]
+        return ["read", *looks, *(step for step, may in then if may)]
+
+    @property
+    def next(self) -> str | None:
+        """The first step that was not done."""
+        done = {"read": self.parts is not None, "load": self.loaded, "write": self.written, "commit": self.committed}
+        done |= {f"look_up {number}": True for number in self.answered}
+        return next((step for step in self.steps if not done.get(step)), None)
+
+
+class History:
+    """A source with writers, two sinks, and all batches there ever were."""
+
+    def __init__(self, dsn, lake_uri, lake, silver, google):
+        self.one = OneTable(dsn, lake_uri, lake, silver, {"table": "rows", "key": "id"}, {"geocode": ENRICH})
+        few = {"parts": {"keys": 2, "most": 3}, "quarantine": {"max_share": 1.0}}
+        self.pipeline = self.one.pipeline = type(self.one.pipeline).model_validate(
+            self.one.pipeline.model_dump(by_alias=True) | few
+        )
+        environ = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": google.geocoding_url}
+        self.connections = self.one.connections = replace(self.one.connections, environ=environ)
+        self.google, self.since = google, len(google.calls)
+        self.closing = ExitStack()
+        self.reader = self.closing.enter_context(silver.connect())
+        self.writers = [self._writer() for _ in range(3)]
+        self.plain = self.closing.enter_context(psycopg.connect(dsn, autocommit=True))
+        self.plain.execute("SET lock_timeout = '20ms'")
+        self.n = 0
+        self.batches: list[Batch] = []
+        self.hints: list[dict | None] = [None]
+        self.excused: Counter[str] = Counter()  # calls whose answer died with its process
+        self.ahead = False  # by an hour is the first batch's id
+        self.lost: set[str] = set()  # sinks that were taken away
+        self.told: list[str] = []
+        self.rows = {"silver": {}, "gold": {}}
+        self.plain.execute(DDL)
+
+    def _writer(self):
+        connection = self.closing.enter_context(psycopg.connect(self.one.dsn))
+        connection.execute("SET lock_timeout = '20ms'")
+        connection.commit()
+        return connection
+
+    def close(self):
+        """Let go of everything."""
+        for writer in self.writers:
+            writer.rollback()
+        self.closing.close()
+
+    # the source
+
+    def write(self, verb, some):
+        """Write and commit; a locked row is left alone."""
+        try:
+            self._write_rows(self.plain, verb, some)
+        except psycopg.errors.LockNotAvailable:
+            verb += ", until a lock"
+        self.tell(f"somebody: {verb} {some}")
+
+    def write_open(self, who, verb, some, *, savepoint):
+        """Write in a transaction that stays open and had its id before; a locked row ends it, or its savepoint."""
+        writer = self.writers[who]
+        writer.execute("SELECT pg_current_xact_id()")
+        try:
+            with writer.transaction() if savepoint else nullcontext():
+                self._write_rows(writer, verb, some)
+        except psycopg.errors.LockNotAvailable:
+            verb += ", and back at a lock"
+            if not savepoint:
+                writer.rollback()
+        self.tell(f"writer {who}: {verb} {some}{' behind a savepoint' if savepoint else ''}")
+
+    def _write_rows(self, connection, verb, some):
+        """Delete rows, insert them, or give them a new version; each has an n of its own, and one in nine is bad."""
+        for key in some:
+            self.n += 1
+            day = "infinity" if self.n % 9 == 0 else "2020-02-29"
+            if verb == "put":
+                connection.execute(PUT, [key, self.n, POSTCODES[self.n % len(POSTCODES)], day])
+            else:
+                connection.execute("DELETE FROM rows WHERE id = %s", [key])
+
+    def end(self, who, how):
+        """End an open transaction."""
+        getattr(self.writers[who], how)()
+        self.tell(f"writer {who}: {how}")
+
+    # steps of a run
+
+    @property
+    def hint(self):
+        """What Airflow remembers of Silver's position."""
+        return self.hints[-1]
+
+    def begin(self, mode=Mode.WINDOW, ahead=False):
+        """Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead."""
+        position = silver_position(self.hint, lambda: run.silver_position(self.pipeline, self.connections))
+        window = run.begin(self.pipeline, self.connections, position, mode, 3 if mode is Mode.TRIAL else None)
+        if ahead:
+            self.ahead = True
+            wrong = datetime.now(UTC) + timedelta(hours=1)
+            window = replace(window, batch_id=new_batch_id(wrong, window.batch_id))
+        self.batches.append(Batch(window))
+        self.tell(f"begin {self.name(self.batches[-1])}: {mode} [{window.after}, {window.upto})")
+        return self.batches[-1]
+
+    def step(self, batch, step, connections=None, how=""):
+        """Do one step of a batch, the first time or again."""
+        self.tell(f"{how}{self.name(batch)}: {step}")
+        word, _, number = step.partition(" ")
+        try:
+            getattr(self, f"_{word}")(batch, connections or self.connections, *filter(None, [number]))
+        except SinkBehind as e:
+            if not self.lost:
+                raise
+            batch.overtaken = True
+            if word == "load":
+                self.hints.append(corrected(e.held))
+        except (ContractBroken, snowflake.connector.errors.Error) as e:
+            if not (OVERTAKEN in str(e) or self._shares_its_id(batch)):
+                raise
+            batch.overtaken = True
+        finally:
+            self.check({"load": ["silver"], "write": ["gold"]}.get(word, []), batch)
+
+    def _shares_its_id(self, batch):
+        """Tell whether two windows got one id, as may be while a clock is behind: one may be refused, aloud."""
+        return sum(b.window.batch_id == batch.window.batch_id for b in self.batches) > 1
+
+    def _read(self, batch, connections):
+        batch.parts = run.read(self.pipeline, connections, batch.window)
+        batch.answered, batch.loaded, batch.written, batch.committed = {}, None, None, False
+
+    def _look_up(self, batch, connections, number):
+        part = next(part for part in batch.parts if part.number == int(number))
+        batch.answered[part.number] = run.look_up(self.pipeline, connections, batch.window, part)
+
+    def _load(self, batch, connections):
+        batch.loaded = run.load(self.pipeline, connections, batch.window, list(batch.answered.values()))
+
+    def _write(self, batch, connections):
+        batch.written = run.write(self.pipeline, connections, batch.window, list(batch.answered.values()))
+
+    def _commit(self, batch, _):
+        told = [[one.to_json() for one in some] for some in (batch.parts, batch.answered.values())]
+        reckon(batch.window, *told, batch.loaded.to_json(), batch.written.to_json())
+        self.hints.append(moved(self.hint, batch.window))
+        batch.committed = True
+
+    def whole(self, mode=Mode.WINDOW):
+        """Run from begin to end; return the batch, None if nothing is new."""
+        batch = self.begin(mode)
+        while step := batch.next:
+            self.step(batch, step)
+        return batch if batch.parts else None
+
+    # what strikes a step
+
+    @contextmanager
+    def dying(self, where, number, told):
+        """Lend connections of a process that dies at this write to S3, or at this statement to Snowflake."""
+        last = number if where == "s3" else None
+        with before(self.connections.lake.options["AWS_ENDPOINT_URL"], last=last, told=told) as proxy:
+            lost = []
+
+            def open_silver():
+                connection = self.one.account.connect()
+                return Watched(connection) if where == "s3" else mortal(connection, number)
+
+            try:
+                yield replace(self.connections, lake=self._through(proxy), silver=open_silver)
+            except BaseException as e:
+                if not (proxy.died or isinstance(e, Killed)):
+                    raise
+                lost.append(e)
+            if lost:
+                self.tell("  killed")
+
+    def killed(self, batch, step, where, number, told):
+        """Do a step in a process that is killed on the way, if it gets that far."""
+        asked = len(self.google.calls)
+        with self.dying(where, number, told) as connections:
+            self.step(batch, step, connections, "to die: ")
+        self._excuse(asked)
+
+    def met(self, batch, step, number, act):
+        """Do a step, and something else before its commit to Delta, or statement to Snowflake, of this number."""
+        acted = []
+
+        def once(reached):
+            if reached == number and not acted:
+                acted.append(reached)
+                act()
+
+        sent = []
+
+        def send(_):
+            sent.append(len(sent))
+            once(sent[-1])
+
+        with before(self.connections.lake.options["AWS_ENDPOINT_URL"], act=once) as proxy:
+            racing = replace(self.connections, lake=self._through(proxy))
+            if step == "load":
+                watched = lambda: Watched(self.one.account.connect(), before=send)  # noqa: E731
+                racing = replace(self.connections, silver=watched)
+            try:
+                self.step(batch, step, racing, "to be met: ")
+            except snowflake.connector.errors.Error as e:
+                if "onflict" not in str(e):
+                    raise
+                self.tell("  lost to the other: the task's next try decides")
+
+    def _through(self, proxy):
+        lake = self.connections.lake
+        endpoint = f"http://127.0.0.1:{proxy.server_port}"
+        return replace(lake, options={**lake.options, "AWS_ENDPOINT_URL": endpoint})
+
+    def _excuse(self, asked):
+        """Answers that had not reached staging when their process died may be asked for again."""
+        lost = {call.postcode for call in self.google.calls[asked:]} - self._staged()
+        self.excused.update(lost)
+
+    def _staged(self):
+        lake = self.connections.lake
+        files = filesystem(lake)
+        tables = [pq.read_table(lake.path(key), filesystem=files) for key in keys(lake, "_lookups")]
+        if (merged := self.one.open("locations")) is not None:
+            tables.append(merged.to_pyarrow_table())
+        return {postcode for table in tables for postcode in table["postcode"].to_pylist()}
+
+    # reconciles
+
+    def reconcile(self, connections=None):
+        """Reconcile as the DAG does: nothing was taken from a sink, so nothing may be called lost."""
+        self.tell("reconcile")
+        try:
+            report = reconcile.reconcile(self.pipeline, connections or self.connections)
+            assert report is None or report.lost == 0, self.story(report)
+        except snowflake.connector.errors.ProgrammingError:
+            if "silver" not in self.lost:  # one that was begun before cannot be finished
+                raise
+        finally:
+            self.check(["silver", "gold"], None)
+
+    def compare(self, looked, sink):
+        """Do one half of a reconcile that looked at the source before."""
+        self.tell(f"reconcile {sink} as the source was")
+        try:
+            if sink == "silver":
+                reconcile.compare_silver(self.pipeline, self.connections, looked)
+            else:
+                gold_reconcile.compare(self.connections.lake, self.pipeline, looked)
+        except ContractBroken:
+            if not self.ahead:  # another reconcile may have got the same id, and staged other keys
+                raise
+        except (SourceChanged, snowflake.connector.errors.ProgrammingError):
+            if not self.lost:
+                raise
+        self.check([sink], None)
+
+    def lose(self, sink, ledger):
+        """Take a sink away; Silver's ledger with it, or not."""
+        self.tell(f"{sink} is lost" + (", and its ledger" if ledger else ""))
+        self.lost.add(sink)
+        self.rows[sink] = {}
+        if sink == "gold" and self.one.open("one") is not None:
+            filesystem(self.connections.lake).delete_dir(self.connections.lake.path("one"))
+        for table in ("ONE", "_MEDALLION_BATCHES")[: 1 + ledger] if sink == "silver" else ():
+            self.reader.cursor().execute(f"DROP TABLE IF EXISTS {table}")
+
+    def maintain(self, what):
+        """Do what a maintenance of Gold does."""
+        table = self.one.open("one")
+        if table is None or not table.file_uris():
+            return
+        self.tell(what)
+        if what == "compact":
+            table.optimize.compact()
+        elif what == "z-order":
+            table.optimize.z_order(["id"])
+        else:
+            table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        self.check(["gold"], None)
+
+    # what must be so
+
+    def check(self, sinks, batch):
+        """Assert that no key is in a sink twice, and none in an older version than before."""
+        for sink in sinks:
+            found = getattr(self, f"_{sink}")()
+            twice = [key for key, count in Counter(row["id"] for row in found).items() if count > 1]
+            assert not twice, self.story(f"keys twice in {sink}: {twice}")
+            rows, was = {row["id"]: row for row in found}, self.rows[sink]
+            gone = [] if self._may_remove(batch) else [key for key in was if key not in rows]
+            older = [key for key in rows if key in was and rows[key]["_version"] < was[key]["_version"]]
+            older = [key for key in older if not self._only_tried(batch, was[key])]
+            assert not gone + older, self.story(f"gone from {sink}: {gone}, older: {older}")
+            self.rows[sink] = rows
+
+    def _may_remove(self, batch):
+        """Tell whether a full refresh, or a reconcile with hard deletes, may have taken rows away."""
+        return batch.window.mode is Mode.REFRESH if batch else self.pipeline.deletes == "hard"
+
+    def _only_tried(self, batch, row):
+        """Tell whether a full refresh takes back what a trial brought that began after it: a trial moves nothing."""
+        trials = {b.window.batch_id for b in self.batches if b.window.mode is Mode.TRIAL}
+        refresh = batch is not None and batch.window.mode is Mode.REFRESH
+        return refresh and row["_batch_id"] in trials and row["_batch_id"] > batch.window.batch_id
+
+    def settle(self):
+        """Let all transactions end, and run until nothing is new; then everything must be right."""
+        for writer in self.writers:
+            writer.commit()
+        self.tell("all transactions ended")
+        self.write("put", [99])  # that Silver was lost is found by a run that has rows
+        for _ in range(6):
+            if self.whole() is None:
+                break
+        else:
+            raise AssertionError(self.story("runs do not come to an end"))
+        self.reconcile()
+        assert self.whole() is None, self.story("a reconcile brought something new")
+        self._compare()
+
+    def _compare(self):
+        source = self.plain.execute("SELECT id, n, postcode, day = 'infinity', xmin::text::bigint FROM rows").fetchall()
+        bad = {row[0] for row in source if row[3]}
+        wanted = {key: (n, postcode, version, *truth(postcode)) for key, n, postcode, aside, version in source}
+        for sink, rows in self.rows.items():
+            living = {key: row for key, row in rows.items() if row["_deleted_at"] is None}
+            found = {key: tuple(row[c] for c in COMPARED) for key, row in living.items()}
+            wrong = {k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k)} - bad
+            assert not wrong, self.story(f"{sink} differs: {[(k, wanted.get(k), found.get(k)) for k in sorted(wrong)]}")
+        calls = Counter(call.postcode for call in self.google.calls[self.since :])
+        over = {p: count for p, count in calls.items() if count > 1 + self.excused[p]}
+        assert not over, self.story(f"paid twice: {over}")
+
+    def _silver(self):
+        with self.reader.cursor() as cursor:
+            if not cursor.execute("SHOW TERSE TABLES LIKE 'ONE'").fetchall():
+                return []
+            cursor.execute("SELECT * FROM ONE")
+            names = [column[0].lower() for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _gold(self):
+        table = self.one.open("one")
+        return table.to_pyarrow_table().to_pylist() if table else []
+
+    # the story
+
+    def name(self, batch):
+        """Return a batch's short name."""
+        return f"batch {self.batches.index(batch)}"
+
+    def tell(self, line):
+        """Note what happens."""
+        self.told.append(line)
+
+    def story(self, end):
+        """Return all that happened, and how it ended."""
+        return "\n".join(["", *self.told, f"=> {end}"])
+
+
+COMPARED = ("n", "postcode", "_version", "latitude", "longitude", "geocode_status")
+
+
+def truth(postcode):
+    """Return where a postcode is, and how its look-up must end."""
+    if postcode is None:
+        return None, None, "NO_POSTCODE"
+    place = places.find("US", postcode)
+    return (place.latitude, place.longitude, "OK") if place else (None, None, "ZERO_RESULTS")
