@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def start(state: Path) -> Snowflake:
         bundle=folder / "ca-bundle.pem",
     )
     if not alive:
-        certificate = _certificate(folder, account.bundle)
+        made = certificate(folder / "server.pem", account.bundle, ["127.0.0.1", "localhost"])
         data, uploads = folder / "data", folder / "uploads"
         data.mkdir(exist_ok=True)
         # the server forgets its stages when it ends, and with them whose files these were
@@ -104,7 +105,7 @@ def start(state: Path) -> Snowflake:
         uploads.mkdir()
         processes.spawn(
             daemon,
-            [sys.executable, "-m", "include.sandbox.snowflake_server", data, str(account.port), certificate],
+            [sys.executable, "-m", "include.sandbox.snowflake_server", data, str(account.port), made],
             env={**os.environ, "SANDBOX_SNOWFLAKE_PASSWORD": account.password, "TMPDIR": str(uploads)},
             cwd=ROOT,
         )
@@ -126,15 +127,14 @@ def _answer(account: Snowflake) -> None:
     response.raise_for_status()
 
 
-def _certificate(folder: Path, bundle: Path) -> Path:
-    """Return the server's key and certificate; on the first call make them, and the bundle that trusts them."""
+def certificate(file: Path, bundle: Path, names: Sequence[str]) -> Path:
+    """Return a server's key and certificate; on the first call make them, and the bundle that trusts them."""
     import certifi
     import trustme
 
-    file = folder / "server.pem"
     if not (file.exists() and bundle.exists()):
         authority = trustme.CA(organization_name="Medallion sandbox")
-        issued = authority.issue_cert("127.0.0.1", "localhost")
+        issued = authority.issue_cert(*names)
         # a bundle that is already in force (of a company's proxy, say) stays so
         known = os.environ.get("REQUESTS_CA_BUNDLE", str(bundle))
         roots = Path(certifi.where() if known == str(bundle) else known).read_text()

@@ -1,7 +1,7 @@
 """
 Snowflake's stand-in as a program: fakesnow, over TLS, with a password and data that outlive it.
 
-    python -m include.sandbox.snowflake_server DATA PORT CERTIFICATE
+    python -m include.sandbox.snowflake_server DATA PORT CERTIFICATE [ADDRESS]
 
 The password is read from `SANDBOX_SNOWFLAKE_PASSWORD`, so that no list of processes shows it.
 """
@@ -44,7 +44,7 @@ timestamps_as_structs = arrow.timestamp_to_sf_struct
 
 def main() -> None:
     """Serve until stopped."""
-    data, port, certificate = sys.argv[1:]
+    data, port, certificate, *address = sys.argv[1:]
     arrow.timestamp_to_sf_struct = nullable_timestamps
     info_schema.insert_table_comment_sql = uncommented(info_schema.insert_table_comment_sql)
     copy_into._get_table_columns = as_they_are_spelt
@@ -56,7 +56,7 @@ def main() -> None:
     server.app.add_middleware(BaseHTTPMiddleware, dispatch=answer_errors)
     uvicorn.run(
         server.app,
-        host="127.0.0.1",
+        host=address[0] if address else "127.0.0.1",
         port=int(port),
         ssl_certfile=certificate,
         access_log=False,
