@@ -149,9 +149,9 @@ class Cluster:
 
 
 @contextmanager
-def deployed(state: Path, say: Callable[[str], None]) -> Iterator[Cluster]:
-    """Start everything that the compose file names, in its order, and stop it at the end."""
-    cluster = _described(state)
+def deployed(state: Path, say: Callable[[str], None], **chosen: str) -> Iterator[Cluster]:
+    """Start everything that the compose file names, in its order, with these lines in `.env`; stop it at the end."""
+    cluster = _described(state, chosen)
     try:
         _serve(cluster, say)
         say(cluster.run("rows").strip())
@@ -171,13 +171,13 @@ def deployed(state: Path, say: Callable[[str], None]) -> Iterator[Cluster]:
         postgres.discard(state)
 
 
-def _described(state: Path) -> Cluster:
+def _described(state: Path, more: Mapping[str, str]) -> Cluster:
     """Fill `.env` as a person does, and let Compose read both files."""
     password = private.secret(state, "postgres")  # of both clusters here
     example = subprocess.run(
         [sys.executable, ROOT / "deploy" / "new_env.py"], capture_output=True, text=True, check=True
     )
-    chosen = CHOSEN | {"BRONZE_PASSWORD": password, "AIRFLOW_DATABASE_PASSWORD": password}
+    chosen = CHOSEN | more | {"BRONZE_PASSWORD": password, "AIRFLOW_DATABASE_PASSWORD": password}
     file = state / "env"
     file.write_text(
         re.sub(
