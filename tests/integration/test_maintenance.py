@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -16,6 +21,7 @@ from include.medallion.maintenance import Retention
 from include.medallion.window import Position, new_batch_id
 from tests.integration.one_table import OneTable
 
+ROOT = Path(__file__).parents[2]
 DDL = "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)"
 INSERT = "INSERT INTO people SELECT n, 'name ' || n, '98052' FROM generate_series({}, {}) AS n"
 KEEP = Retention(timedelta(days=30), timedelta(days=7))
@@ -260,3 +266,39 @@ def test_a_retention_that_could_hurt_a_task_at_work_is_refused(value):
 def test_retention_has_defaults():
     """Thirty days of archive, seven of versions."""
     assert maintenance.retention({"MEDALLION_STAGING_DAYS": ""}) == KEEP
+
+
+POINTS = [
+    ("during", "deltalake.table", "TableOptimizer.compact"),
+    ("after", "deltalake.table", "TableOptimizer.compact"),
+    ("during", "deltalake.table", "DeltaTable.vacuum"),
+    ("after", "include.medallion.delta_maintenance", "_vacuum"),
+    ("during", "deltalake.table", "DeltaTable.create_checkpoint"),
+    ("after", "include.medallion.silver_maintenance", "sweep"),
+    ("after", "include.medallion.silver_maintenance", "tend"),
+    ("before", "include.medallion.archive", "batches"),
+    ("after", "include.medallion.maintenance", "batch_folder"),
+]
+
+
+def test_killed_at_any_point_it_has_changed_no_row_and_the_next_one_ends_the_work(people, tmp_path):
+    """After each kill all rows are there in both sinks and a run goes on; a maintenance that lives leaves nothing."""
+    (tmp_path / "one.yaml").write_text(
+        people.pipeline.model_dump_json(by_alias=True, exclude={"name"}, exclude_none=True)
+    )
+    lake = people.connections.lake
+    settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(tmp_path)}
+    connections = {"AIRFLOW_CONN_BRONZE": people.dsn, "AIRFLOW_CONN_SILVER": people.account.airflow()}
+    for n, point in enumerate(POINTS):
+        people.sql(INSERT.format(31 + n, 31 + n), f"UPDATE people SET name = 'after kill {n}' WHERE id <= 10")
+        people.run()
+        command = [sys.executable, "-m", "tests.integration.struck_maintenance", "one", *point]
+        died = subprocess.run(command, env={**os.environ, **settings, **connections}, cwd=ROOT, check=False)
+        assert died.returncode == -signal.SIGKILL, point
+        source = people.sql("SELECT id, name FROM people ORDER BY id::text")
+        assert [(r["id"], r["name"]) for r in people.gold()] == source, point
+        assert people.silver() == people.gold(), point
+    people.tend(keep=Retention(timedelta(days=30), timedelta(0)), now=datetime.now(UTC) + AGES)
+    assert people.files() == {uri.rpartition("/")[2] for uri in people.delta().file_uris()}
+    assert (len(people.batches()), len(people.ledger())) == (1, 1)
+    assert people.run() is None

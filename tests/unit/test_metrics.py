@@ -47,7 +47,7 @@ def arrived(monkeypatch) -> Iterator:
         monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(server.getsockname()[1]))
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
         yield lambda: _until_end(server)
-        stats.initialize(factory=lambda: stats_utils.NoStatsLogger(), export_legacy_names=False)
+        stats.initialize(factory=stats_utils.NoStatsLogger, export_legacy_names=False)
 
 
 def _until_end(server: socket.socket) -> dict[str, str]:
