@@ -106,7 +106,7 @@ def start(state: Path) -> Snowflake:
         processes.spawn(
             daemon,
             [sys.executable, "-m", "include.sandbox.snowflake_server", data, str(account.port), made],
-            env={**os.environ, "SANDBOX_SNOWFLAKE_PASSWORD": account.password, "TMPDIR": str(uploads)},
+            env={**os.environ, **_secrets(folder, account), "TMPDIR": str(uploads)},
             cwd=ROOT,
         )
     processes.wait(daemon, lambda: _answer(account), seconds=90)
@@ -116,6 +116,14 @@ def start(state: Path) -> Snowflake:
 def stop(state: Path) -> None:
     """Stop the server; the tables stay."""
     processes.stop(Daemon(state, NAME))
+
+
+def _secrets(folder: Path, account: Snowflake) -> dict[str, str]:
+    """Tell the server by which password, or whose key, a client is known: `user.pub`, if somebody put one there."""
+    return {
+        "SANDBOX_SNOWFLAKE_PASSWORD": account.password,
+        "SANDBOX_SNOWFLAKE_PUBLIC_KEY": str(folder / "user.pub"),
+    }
 
 
 def _answer(account: Snowflake) -> None:
