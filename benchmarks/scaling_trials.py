@@ -71,7 +71,7 @@ def source_scan() -> Iterator[str]:
 
 
 def delta_log() -> Iterator[str]:
-    """Measure the seconds to open a Delta table, by data files that its log names; entries one by one, and summed up."""
+    """Measure the seconds to open a Delta table, by data files in its log; entry by entry, and summed up."""
     for files in (100, 1_000, 10_000, 50_000):
         folder = Path(tempfile.mkdtemp())
         write_deltalake(folder, pa.table({"id": pa.array([1], pa.int64())}))
