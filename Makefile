@@ -10,7 +10,7 @@ SANDBOX = .venv/bin/python -m include.sandbox
 .PHONY: help demo up down run status env query test chaos check bench constraints cluster-test audit
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
 	@$(SANDBOX) demo --rows $(ROWS)

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ class Cluster:
 
     def start(self, instance: str) -> None:
         """Start an instance of an Airflow service."""
-        service = self.services[instance.rstrip("-12") if instance.startswith("worker") else instance]
+        service = self.services[_service(instance)]
         folders = self._container(instance, service)
         name = ["--celery-hostname", f"{instance}@%h"] if service.name == "worker" else []
         command = [sys.executable, "-m", "airflow", *service.command, *name]
@@ -108,6 +109,25 @@ class Cluster:
         environment = self._environment(name, service, folders)
         processes.spawn(daemon, command, env=environment, cwd=folders.get("/data", folders[HOME]))
         processes.wait(daemon, check, seconds=90)
+
+    def health(self, instance: str) -> subprocess.CompletedProcess:
+        """Ask for a service's health as Compose does."""
+        service = self.services[_service(instance)]
+        kind, *command = service.health
+        command = ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
+        folders = self._container(instance, service)
+        # in a container both are its id; Celery takes the one, Airflow the other
+        host = socket.gethostname() if service.name == "worker" else socket.getfqdn()
+        environment = self._environment(instance, service, folders) | {"HOSTNAME": host}
+        ports = self.ports | {"health": private.port(self.state, "scheduler health", busy_is_ours=True)}
+        known = {
+            f"//localhost:{PORTS[name]}": f"//localhost:{ports[name]}" for name in ("api-server", "silver", "sentry")
+        }
+        known |= {"//localhost:8974": f"//localhost:{ports['health']}", "celery@$": f"{instance}@$"}
+        for said, here in known.items():
+            command = [part.replace(said, here) for part in command]
+        command = [described.placed(part, self.ports, folders) for part in command]
+        return subprocess.run(command, env=environment, cwd=folders[HOME], capture_output=True, text=True, check=False)
 
     def kill(self, instance: str) -> None:
         """End an instance as a lost machine does: it, its tasks, everything, at once."""
@@ -146,6 +166,10 @@ class Cluster:
         own |= {"AIRFLOW__API__PORT": str(self.ports["api-server"]), "AIRFLOW__API__HOST": "127.0.0.1"}
         strikes = {"PYTHONPATH": f"{INJECT}:{given['PYTHONPATH']}", "CHAOS_FOLDER": str(self.state / "chaos")}
         return outside | image | given | own | {"C_FORCE_ROOT": "1"} | strikes
+
+
+def _service(instance: str) -> str:
+    return "worker" if instance.startswith("worker") else instance
 
 
 @contextmanager

@@ -27,13 +27,14 @@ PORTS = {
 
 @dataclass(frozen=True)
 class Service:
-    """One service: what it runs, with which settings, and what is mounted where (target: volume, or bound folder)."""
+    """One service: what it runs, with which settings, what is mounted where, and how its health is asked for."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     mounts: dict[str, str]
     image: str
+    health: list[str]
 
 
 def services(env_file: Path, *arguments: str) -> dict[str, Service]:
@@ -49,7 +50,8 @@ def _service(name: str, found: Mapping) -> Service:
     command = [part.replace("$$", "$") for part in found.get("command") or []]
     settings = {k: str(v).replace("$$", "$") for k, v in found.get("environment", {}).items() if v is not None}
     mounts = {mount["target"]: mount["source"] for mount in found.get("volumes", [])}
-    return Service(name, command, settings, mounts, found.get("image", ""))
+    health = [part.replace("$$", "$") for part in found.get("healthcheck", {}).get("test", [])]
+    return Service(name, command, settings, mounts, found.get("image", ""), health)
 
 
 def placed(text: str, ports: Mapping[str, int], folders: Mapping[str, Path]) -> str:

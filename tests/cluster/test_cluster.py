@@ -60,6 +60,15 @@ def test_compose_up_does_what_the_demo_does(cluster):
     assert all(workers.values())
 
 
+@pytest.mark.parametrize(
+    "instance", ["api-server", "scheduler", "dag-processor", "triggerer", "worker-1", "silver", "sentry"]
+)
+def test_a_running_service_is_healthy(cluster, instance):
+    """The health check that the compose file names succeeds."""
+    asked = cluster.health(instance)
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+
+
 def test_the_numbers_of_the_run_reached_statsd(cluster, statsd):
     """What a worker's task tells arrives at the server that `.env` names."""
     lines = [line for line in _received(statsd) if ".medallion.employees." in line]
