@@ -25,6 +25,8 @@ from include.medallion.lake import Lake, filesystem, read_json
 
 OVERLAP = 4.0
 """Files that a key may be in, on average, before a table is sorted anew: a merge reads so many for each."""
+SORTABLE = 1 << 30
+"""Bytes of data files that one task can sort: it takes half as much again of memory (docs/scaling.md)."""
 COMMITS = 20
 """Commits that a reader may have to read one by one, before a checkpoint sums them up."""
 
@@ -54,7 +56,7 @@ def tend(lake: Lake, name: str, keep: timedelta, key: Sequence[str] = ()) -> Ten
     if table is None:
         return None
     before = len(table.file_uris())
-    by_key = overlap(table, key) > OVERLAP
+    by_key = _bytes(table) <= SORTABLE and overlap(table, key) > OVERLAP
     gave_way = not _laid_out(table, key if by_key else ())
     deleted = _vacuum(lake, name, table, keep)
     checkpoint = _sum_up(lake, name, table)
@@ -71,6 +73,10 @@ def overlap(table: DeltaTable, key: Sequence[str]) -> float:
         return 0.0
     starts, ends = sorted(least), sorted(most)
     return sum(bisect_right(starts, k) - bisect_left(ends, k) for k in least) / len(least)
+
+
+def _bytes(table: DeltaTable) -> int:
+    return sum(pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
 
 
 def _laid_out(table: DeltaTable, key: Sequence[str]) -> bool:

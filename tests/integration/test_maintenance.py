@@ -102,6 +102,14 @@ def test_gold_is_sorted_when_a_key_can_be_in_many_files(people, monkeypatch):
     assert people.gold() == before
 
 
+def test_a_table_too_large_to_sort_is_compacted(people, monkeypatch):
+    """Beyond what one worker can sort, small files are joined all the same."""
+    monkeypatch.setattr(delta_maintenance, "OVERLAP", 0.5)
+    monkeypatch.setattr(delta_maintenance, "SORTABLE", 1)
+    done = people.tend()["gold"]
+    assert (done["sorted"], done["files"]) == (False, 1)
+
+
 def test_overlap_counts_the_files_that_a_key_can_be_in(people):
     """Batches of keys side by side overlap nowhere; one over all of them is in the way of each."""
     assert delta_maintenance.overlap(people.delta(), ["id"]) == 1
