@@ -116,9 +116,7 @@ class Cluster:
         kind, *command = service.health
         command = ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
         folders = self._container(instance, service)
-        # in a container both are its id; Celery takes the one, Airflow the other
-        host = socket.gethostname() if service.name == "worker" else socket.getfqdn()
-        environment = self._environment(instance, service, folders) | {"HOSTNAME": host}
+        environment = self._environment(instance, service, folders) | {"HOSTNAME": socket.gethostname()}
         ports = self.ports | {"health": private.port(self.state, "scheduler health", busy_is_ours=True)}
         known = {
             f"//localhost:{PORTS[name]}": f"//localhost:{ports[name]}" for name in ("api-server", "silver", "sentry")
@@ -162,7 +160,10 @@ class Cluster:
         outside = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folders[HOME])}
         if service.image != "medallion-airflow":
             return outside | image | given
-        own = {key: str(private.port(self.state, f"{instance} {name}")) for key, name in OWN_PORTS.items()}
+        ports = {
+            key: private.port(self.state, f"{instance} {name}", busy_is_ours=True) for key, name in OWN_PORTS.items()
+        }
+        own = {key: str(port) for key, port in ports.items()}
         own |= {"AIRFLOW__API__PORT": str(self.ports["api-server"]), "AIRFLOW__API__HOST": "127.0.0.1"}
         strikes = {"PYTHONPATH": f"{INJECT}:{given['PYTHONPATH']}", "CHAOS_FOLDER": str(self.state / "chaos")}
         return outside | image | given | own | {"C_FORCE_ROOT": "1"} | strikes
