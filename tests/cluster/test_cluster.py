@@ -82,16 +82,11 @@ def test_the_numbers_of_the_run_reached_statsd(cluster, statsd):
 )
 def test_a_worker_that_dies_in_the_middle_loses_and_doubles_nothing(cluster, point, task):
     """All processes of the worker that holds a task are killed: the run completes on the other."""
-    with psycopg.connect(cluster.bronze.dsn("bronze")) as connection:
-        connection.execute("UPDATE employees SET last_name = last_name || '!' WHERE id % 3 = 0")
-        connection.execute(
-            "INSERT INTO employees (first_name, postcode) SELECT 'new', '98052' FROM generate_series(1, 50)"
-        )
-    order = cluster.state / "chaos" / "orders" / f"{point}~{task}"
-    order.write_text(json.dumps({"how": "call", "nth": 1, "seconds": 0, "pid": 0}))
+    change(cluster)
+    order = strike(cluster, point)
     api = client.login(cluster.settings)
     run_id = client.trigger(api, DAG, {})
-    until((cluster.state / "chaos" / "struck" / order.name).exists, 120)
+    until((cluster.state / "chaos" / "struck" / order).exists, 120)
     lost = _worker_of(cluster, next(t["pid"] for t in client.tasks(api, DAG, run_id) if t["task_id"] == task))
     print(f"{task} waits at {point} on {lost}: killed with all its processes")
     cluster.kill(lost)
@@ -102,14 +97,44 @@ def test_a_worker_that_dies_in_the_middle_loses_and_doubles_nothing(cluster, poi
     cluster.start(lost)
 
 
-def test_maintenance_runs_on_the_cluster_too(cluster):
-    """The nightly DAG waits for quiet, tends what the runs above left, and changes no row."""
-    api = client.login(cluster.settings)
+def test_maintenance_waits_while_a_run_writes_and_then_does_its_work(cluster):
+    """While `write_gold` is at work the nightly DAG is not; then it tends what all runs left, and changes no row."""
+    change(cluster)
+    order, api = strike(cluster, "gold.before"), client.login(cluster.settings)
     client.await_dag(api, MAINTENANCE, cluster.home("dag-processor"))
-    run_id = client.trigger(api, MAINTENANCE, {})
-    assert client.watch(api, MAINTENANCE, run_id, print, seconds=240) == "success"
-    assert {t["state"] for t in client.tasks(api, MAINTENANCE, run_id)} == {"success"}
+    writing = client.trigger(api, DAG, {})
+    until((cluster.state / "chaos" / "struck" / order).exists, 120)
+    tending = client.trigger(api, MAINTENANCE, {})
+    until(lambda: states(api, MAINTENANCE, tending).get("pipeline.quiet[0]") == "up_for_reschedule", 60)
+    assert states(api, MAINTENANCE, tending).get("pipeline.tend[0]") in client.QUIET
+    (cluster.state / "chaos" / "done" / order).touch()
+    assert client.watch(api, DAG, writing, print, seconds=120) == "success"
+    assert client.watch(api, MAINTENANCE, tending, print, seconds=240) == "success"
+    assert set(states(api, MAINTENANCE, tending).values()) == {"success"}
     assert compare(cluster) > 3000
+
+
+def change(cluster: Cluster) -> None:
+    """Write a third of the rows anew, and some more."""
+    with psycopg.connect(cluster.bronze.dsn("bronze")) as connection:
+        connection.execute("UPDATE employees SET last_name = last_name || '!' WHERE id % 3 = 0")
+        connection.execute(
+            "INSERT INTO employees (first_name, postcode) SELECT 'new', '98052' FROM generate_series(1, 50)"
+        )
+
+
+def strike(cluster: Cluster, point: str) -> str:
+    """Let the first task that comes to a point of the storm's wait there; return the order's name."""
+    name = f"{point}~cluster"
+    (cluster.state / "chaos" / "orders" / name).write_text(
+        json.dumps({"how": "call", "nth": 1, "seconds": 0, "pid": 0})
+    )
+    return name
+
+
+def states(api: client.Api, dag_id: str, run_id: str) -> dict[str, str | None]:
+    """Return the states of a run's tasks."""
+    return {client.name(task): task["state"] for task in client.tasks(api, dag_id, run_id)}
 
 
 def compare(cluster: Cluster) -> int:
