@@ -18,7 +18,8 @@ from include.sandbox import client
 from include.sandbox.containers import servers
 from tests.chaos.rig import until
 
-from .cluster import Cluster, deployed
+from .cluster import Cluster
+from .deployment import deployed
 
 DAG, MAINTENANCE = "medallion_employees", "medallion_maintenance"
 SOURCE = (
