@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from include.medallion.pipeline import Pipeline
 from include.medallion.silver_batch import SQL, run_sql, sweep
+from include.medallion.silver_reconcile import SUFFIX
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
-
-KINDS = ("", "_KEYS")
-"""Ends of the names of tables that a try makes for itself: of a batch, of a reconcile."""
 
 
 def tend(connection: SnowflakeConnection, pipeline: Pipeline, *, abandoned: int, before: int) -> int:
@@ -26,7 +24,7 @@ def tend(connection: SnowflakeConnection, pipeline: Pipeline, *, abandoned: int,
         How many ledger rows were deleted.
     """
     with connection.cursor() as cursor:
-        for kind in KINDS:
+        for kind in ("", SUFFIX):  # of a batch, of a reconcile
             sweep(cursor, pipeline, abandoned, kind)
         run_sql(cursor, "silver_ledger")
         words = {"pipeline": pipeline.name, "before": before}
