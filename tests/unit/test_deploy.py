@@ -28,6 +28,7 @@ KNOWN = {
     "pgbouncer.enabled": bool,
     "redis.enabled": bool,
     "redis.passwordSecretName": str,
+    "webserver.defaultUser.enabled": bool,
     "config": dict,
     "workers.resources": dict,
     "workers.serviceAccount.annotations": dict,
@@ -69,6 +70,11 @@ def test_values_use_only_what_the_chart_knows(name):
     found = leaves(values(name))
     assert set(found) - set(KNOWN) == set()
     assert [path for path, value in found.items() if not isinstance(value, KNOWN[path])] == []
+
+
+def test_the_chart_makes_no_user_with_a_known_password():
+    """Its default is admin with password admin."""
+    assert values("values.yaml")["webserver"]["defaultUser"]["enabled"] is False
 
 
 def test_environment_and_secrets_have_the_charts_form():
