@@ -165,6 +165,18 @@ def quarantine(name: Name, rows: Rows = 5) -> None:
         _show(connections.lake, TABLE, rows, only=("pipeline", name))
 
 
+@app.command()
+def maintain(name: Name) -> None:
+    """Tend what runs left behind: Gold's files, the archive, Silver's ledger."""
+    from datetime import UTC, datetime
+
+    from include.medallion import maintenance
+
+    with _opened(name) as (pipeline, connections):
+        done = maintenance.tend(pipeline, connections, maintenance.retention(os.environ), datetime.now(UTC))
+        print(maintenance.line(done))
+
+
 def _show(lake: object, table: str, rows: int, only: tuple[str, str] | None = None) -> None:
     import pyarrow.compute as pc
 

@@ -53,6 +53,15 @@ class Table(OneTable):
         """Return the ids of the staged batches."""
         return archive.batches(self.connections.lake, "one")
 
+    def environ(self, folder):
+        """Return the environment of a program that knows this pipeline; its file is put into a folder."""
+        document = self.pipeline.model_dump_json(by_alias=True, exclude={"name"}, exclude_none=True)
+        (folder / "one.yaml").write_text(document)
+        lake = self.connections.lake
+        settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(folder)}
+        connections = {"AIRFLOW_CONN_BRONZE": self.dsn, "AIRFLOW_CONN_SILVER": self.account.airflow()}
+        return {**os.environ, **settings, **connections}
+
     def files(self):
         """Return the names of Gold's data files that are there, needed or not."""
         lake = self.connections.lake
@@ -264,6 +273,14 @@ def test_writers_and_maintenance_at_the_same_time_lose_and_double_nothing(people
     assert people.silver() == people.gold()
 
 
+def test_the_command_tends_and_tells_what_it_did(people, tmp_path):
+    """`maintain` does the same in a shell, and says so in one line."""
+    command = [sys.executable, "-m", "include.medallion", "maintain", "one"]
+    done = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
+    told = "one: 3 files, now 1 (compacted), 0 old ones deleted; 0 staged batches and 0 ledger rows deleted\n"
+    assert (done.returncode, done.stdout) == (0, told), done.stderr
+
+
 @pytest.mark.parametrize("value", ["0.5", "0", "-3", "a week", "nan"])
 def test_a_retention_that_could_hurt_a_task_at_work_is_refused(value):
     """Less than a day, or no number, is named with its setting."""
@@ -291,17 +308,11 @@ POINTS = [
 
 def test_killed_at_any_point_it_has_changed_no_row_and_the_next_one_ends_the_work(people, tmp_path):
     """After each kill all rows are there in both sinks and a run goes on; a maintenance that lives leaves nothing."""
-    (tmp_path / "one.yaml").write_text(
-        people.pipeline.model_dump_json(by_alias=True, exclude={"name"}, exclude_none=True)
-    )
-    lake = people.connections.lake
-    settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(tmp_path)}
-    connections = {"AIRFLOW_CONN_BRONZE": people.dsn, "AIRFLOW_CONN_SILVER": people.account.airflow()}
     for n, point in enumerate(POINTS):
         people.sql(INSERT.format(31 + n, 31 + n), f"UPDATE people SET name = 'after kill {n}' WHERE id <= 10")
         people.run()
         command = [sys.executable, "-m", "tests.integration.struck_maintenance", "one", *point]
-        died = subprocess.run(command, env={**os.environ, **settings, **connections}, cwd=ROOT, check=False)
+        died = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, check=False)
         assert died.returncode == -signal.SIGKILL, point
         source = people.sql("SELECT id, name FROM people ORDER BY id::text")
         assert [(r["id"], r["name"]) for r in people.gold()] == source, point
