@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,8 +97,8 @@ def enforcing():
 
 
 @pytest.fixture(scope="module")
-def granted(enforcing) -> dict[str, str]:
-    """Make a user with the policy of deploy/aws; from then on everyone is asked for rights."""
+def granted(enforcing) -> Iterator[dict[str, str]]:
+    """Make a user with the policy of deploy/aws, and let everyone be asked for rights until the end."""
     s3, iam = client("s3", enforcing), client("iam", enforcing)
     s3.create_bucket(Bucket="my-bucket")
     s3.put_object(Bucket="my-bucket", Key="other/secret", Body=b"")
@@ -107,8 +108,10 @@ def granted(enforcing) -> dict[str, str]:
     iam.create_user(UserName="medallion")
     iam.put_user_policy(UserName="medallion", PolicyName="lake", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName="medallion")["AccessKey"]
-    requests.post(f"{enforcing['AWS_ENDPOINT_URL']}/moto-api/reset-auth", data=b"0", timeout=5).raise_for_status()
-    return enforcing | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    switch = f"{enforcing['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+    requests.post(switch, data=b"0", timeout=5).raise_for_status()
+    yield enforcing | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    requests.post(switch, data=b"inf", timeout=5).raise_for_status()  # it is the process's, for tests to come
 
 
 def client(service: str, settings: dict[str, str]):
