@@ -7,10 +7,10 @@ UV = uv==0.13.9
 SANDBOX = .venv/bin/python -m include.sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down run status env query test chaos check bench constraints
+.PHONY: help demo up down run status env query test chaos check bench constraints cluster-test audit
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
 	@$(SANDBOX) demo --rows $(ROWS)
@@ -33,15 +33,26 @@ env: .venv/sandbox ## the settings with which any program joins the sandbox
 query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT ...")
 	@$(SANDBOX) query "$$LAYER" "$$SQL"
 
-test: .venv/dev ## all tests but the storm, on real servers of their own
-	.venv/bin/python -m pytest -m 'not chaos' $(ARGS)
+test: .venv/dev ## all tests but the storm and the cluster, on real servers of their own
+	.venv/bin/python -m pytest -m 'not chaos and not cluster' $(ARGS)
 
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
 	.venv/bin/python -m tests.chaos $(ARGS)
 
-check: .venv/dev ## lint, and the format
+cluster-test: .venv/dev ## run what docker-compose.yaml describes without containers, and kill one of its two workers
+	.venv/bin/python -m pytest -m cluster -s $(ARGS)
+
+.env: ## the settings of `docker compose up`, with fresh secrets
+	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
+
+check: .venv/dev ## lint, the format, and known security faults of code
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
+
+audit: .venv/uv ## look all pinned versions up in the database of known vulnerabilities (needs the internet)
+	@.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --no-deps --disable-pip -r constraints.txt || \
+		{ echo "pip-audit found something, or could not reach https://pypi.org or https://api.osv.dev: see above"; exit 1; }
 
 bench: .venv/dev ## the benchmarks
 	@ls benchmarks/*.py >/dev/null 2>&1 || { echo "there are no benchmarks yet"; exit 1; }
@@ -61,7 +72,7 @@ constraints: .venv/uv ## resolve every version anew into constraints.txt
 .venv/sandbox: .venv/uv requirements.txt requirements-sandbox.txt constraints.txt
 	@$(call install,requirements-sandbox.txt)
 
-.venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-dev.txt constraints.txt
+.venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
 	@$(call install,requirements-dev.txt)
 
 # uv does not read pip's settings: hand it the package index that they name, if they do

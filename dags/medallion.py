@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 
+import medallion_metrics
 from airflow.sdk import Asset, dag, get_current_context, task
 from medallion_connections import connect
 from medallion_defaults import SETTINGS
@@ -55,6 +56,8 @@ def extract(name: str, window: dict) -> list[dict]:
         pipeline = pipelines.find(name)
         parts = run.read(pipeline, connect(pipeline), Window.from_json(window))
         log.info("%s rows staged in %s parts", f"{sum(p.rows for p in parts):,}", len(parts))
+        if not parts:
+            medallion_metrics.tell_nothing_new(Window.from_json(window))
         return [part.to_json() for part in parts]
 
 
@@ -97,7 +100,7 @@ def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict])
     from include.medallion.enrich import Enriched
     from include.medallion.reckoning import matched
 
-    with discreet(), folded("Delta"):
+    with discreet(), folded("Delta"), medallion_metrics.counting_conflicts(name):
         pipeline, answered = pipelines.find(name), [Enriched(**e) for e in matched(parts, enriched)]
         return run.write(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
 
@@ -114,6 +117,7 @@ def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], sil
     for asset in sinks(name):
         context["outlet_events"][asset].extra = summary
     log.info(line(summary))
+    medallion_metrics.tell(opened, summary, context["dag_run"].start_date)
     return summary
 
 

@@ -69,7 +69,7 @@ def _first(items: list[str]) -> int:
 @pytest.mark.parametrize("words", commands("make"), ids=" ".join)
 def test_make_targets_exist(words):
     """Each `make` command names targets, and sets variables, that the Makefile has."""
-    targets = set(re.findall(r"^([a-z]+):", makefile(), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([.a-z-]+):", makefile(), flags=re.MULTILINE))
     assert {word for word in words[1:] if "=" not in word and not word.startswith("-")} <= targets
     for variable in (word.partition("=")[0] for word in words[1:] if "=" in word):
         assert re.search(rf"^{variable} \?=|\$\$?[({{]?{variable}\b", makefile(), flags=re.MULTILINE), variable

@@ -155,41 +155,42 @@ def write_gold(name: Name, batch_id: Batch) -> None:
 @app.command()
 def gold(name: Name, rows: Rows = 5) -> None:
     """Show the Gold table: version, rows, schema, the first rows."""
+    from include.medallion.look import show
+
     with _opened(name) as (pipeline, connections):
-        _show(connections.lake, pipeline.gold.table, rows)
+        show(connections.lake, pipeline.gold.table, rows)
 
 
 @app.command()
 def quarantine(name: Name, rows: Rows = 5) -> None:
     """Show the rows that were set aside, with their reasons."""
+    from include.medallion.look import show
     from include.medallion.quarantine import TABLE
 
     with _opened(name) as (_, connections):
-        _show(connections.lake, TABLE, rows, only=("pipeline", name))
+        show(connections.lake, TABLE, rows, only=("pipeline", name))
 
 
 @app.command()
 def calls(name: Name) -> None:
     """Show the account of paid look-ups of a pipeline: calls by provider, day and batch."""
     from include.medallion.calls import TABLE
+    from include.medallion.look import show
 
     with _opened(name) as (_, connections):
-        _show(connections.lake, TABLE, rows=1000, only=("pipeline", name))
+        show(connections.lake, TABLE, rows=1000, only=("pipeline", name))
 
 
-def _show(lake: object, table: str, rows: int, only: tuple[str, str] | None = None) -> None:
-    import pyarrow.compute as pc
+@app.command()
+def maintain(name: Name) -> None:
+    """Tend what runs left behind: Gold's files, the archive, Silver's ledger."""
+    from datetime import UTC, datetime
 
-    from include.medallion.delta import open_table
+    from include.medallion import maintenance
 
-    found = open_table(lake, table)
-    if found is None:
-        print(f"{table}: there is no such table yet")
-        return
-    data, matching = found.to_pyarrow_dataset(), pc.field(only[0]) == only[1] if only else None
-    print(f"{found.table_uri}  version {found.version()}, {data.count_rows(filter=matching):,} rows\n{data.schema}\n")
-    for row in data.head(rows, filter=matching).to_pylist():
-        print(json.dumps(row, default=str, ensure_ascii=False))
+    with _opened(name) as (pipeline, connections):
+        done = maintenance.tend(pipeline, connections, maintenance.retention(os.environ), datetime.now(UTC))
+        print(maintenance.line(done))
 
 
 @contextmanager

@@ -75,16 +75,15 @@ def merge(lake: Lake, enrichment: Enrichment) -> int:
     return newest.num_rows
 
 
-def purge(lake: Lake, enrichment: Enrichment, now: datetime) -> None:
-    """Delete what may not be kept any longer; whoever still needs such an answer asks anew."""
-    delta.committed(lambda: _purge(lake, enrichment, now))
+def purge(lake: Lake, name: str, now: datetime) -> None:
+    """Delete the answers of a cache that may not be kept any longer: they are not used, whoever needs one asks anew."""
+    delta.committed(lambda: _purge(lake, name, now))
 
 
-def _purge(lake: Lake, enrichment: Enrichment, now: datetime) -> None:
-    table, moment = delta.open_table(lake, enrichment.cache), pa.scalar(now, MOMENT)
-    expired = _of_provider(enrichment) & (pc.field("expires_at") <= moment)
+def _purge(lake: Lake, name: str, now: datetime) -> None:
+    table, expired = delta.open_table(lake, name), pc.field("expires_at") <= pa.scalar(now, MOMENT)
     if table and table.to_pyarrow_dataset().count_rows(filter=expired):
-        table.delete(f"provider = '{enrichment.provider}' AND expires_at <= '{now.isoformat()}'")
+        table.delete(f"expires_at <= '{now.isoformat()}'")
 
 
 def _upsert(lake: Lake, enrichment: Enrichment, newest: pa.Table) -> None:
@@ -120,11 +119,7 @@ def _good(answers: pa.Table, enrichment: Enrichment, now: datetime) -> pa.Table:
 
 
 def _alive(enrichment: Enrichment, now: datetime) -> pc.Expression:
-    return _of_provider(enrichment) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
-
-
-def _of_provider(enrichment: Enrichment) -> pc.Expression:
-    return pc.field("provider") == enrichment.provider
+    return (pc.field("provider") == enrichment.provider) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
 
 
 def _wanted(answers: pa.RecordBatch | pa.Table, enrichment: Enrichment, wanted: Mapping[Key, int]) -> dict[Key, Answer]:

@@ -7,11 +7,14 @@ The same variables that Airflow reads: `AIRFLOW_CONN_<ID>` (JSON or URI),
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from cryptography.hazmat.primitives import serialization
 
 from include.medallion.errors import SettingError
 from include.medallion.lake import Lake, open_lake
@@ -80,13 +83,25 @@ def libpq_uri(given: Account) -> str:
 
 
 def snowflake(given: Account) -> SnowflakeConnection:
-    """Open a Snowflake connection."""
+    """Open a Snowflake connection: by password, or by a key pair as Airflow's extras name it."""
     import snowflake.connector
 
     known = {k: v for k, v in given.extra.items() if v not in (None, "")}
+    if content := known.pop("private_key_content", None):
+        known["private_key"] = _private_key(str(content), given.password)
+    elif "private_key_file" in known and given.password:
+        known["private_key_file_pwd"] = given.password
     return snowflake.connector.connect(
         user=given.login, password=given.password, schema=given.schema, login_timeout=60, network_timeout=600, **known
     )
+
+
+def _private_key(content: str, passphrase: str | None) -> bytes:
+    """Return a PEM key (as it is, or in base64, as one line) as the connector takes it."""
+    pem = content.encode() if content.startswith("-----") else base64.b64decode(content)
+    key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
+    kinds = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*kinds)
 
 
 def lake(environ: Mapping[str, str]) -> Lake:

@@ -168,8 +168,7 @@ def write(pipeline: Pipeline, connections: Connections, window: Window, answered
         cache.merge(lake, enrichment)
     applied = gold.write(lake, pipeline, window, parts)
     for enrichment in enrichments if window.mode is Mode.LOOKUPS else ():
-        if enrichment.expires:
-            cache.purge(lake, enrichment, window.opened_at)
+        cache.purge(lake, enrichment.cache, window.opened_at)
     quarantine_replay.close(lake, pipeline, window, parts)
     return applied
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
-_SUFFIX = "_KEYS"
+SUFFIX = "_KEYS"
 _ABANDONED = timedelta(days=1)
 
 
@@ -36,10 +36,10 @@ def compare(connection: SnowflakeConnection, lake: Lake, pipeline: Pipeline, key
     with connection.cursor() as cursor:
         added = definitions([added_column(DELETED_AT, MOMENT)])
         cursor.execute(f"ALTER TABLE {table_name(pipeline)} ADD COLUMN IF NOT EXISTS {added}")
-        with staged_table(cursor, lake, pipeline, columns, keys.window, keys.parts, KEYS, _SUFFIX) as table:
+        with staged_table(cursor, lake, pipeline, columns, keys.window, keys.parts, KEYS, SUFFIX) as table:
             difference = _compare(cursor, pipeline, keys, table)
         # a day later: until then another reconcile may still be at work on its own
-        sweep(cursor, pipeline, new_batch_id(keys.window.opened_at - _ABANDONED, 0), _SUFFIX)
+        sweep(cursor, pipeline, new_batch_id(keys.window.opened_at - _ABANDONED, 0), SUFFIX)
         return difference
 
 

@@ -25,13 +25,13 @@ _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Receiver(ThreadingHTTPServer):
-    """A server on 127.0.0.1; `events` holds what arrived, in that order."""
+    """A server, on 127.0.0.1 if not told otherwise; `events` holds what arrived, in that order."""
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0, folder: Path | None = None) -> None:
+    def __init__(self, port: int = 0, folder: Path | None = None, host: str = "127.0.0.1") -> None:
         """Listen on `port` (0: a free one); keep events in `folder` if there is one, those in it are read back."""
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((host, port), _Handler)
         self._lock = threading.Lock()
         self.folder = folder
         if folder:
@@ -129,9 +129,10 @@ def main() -> None:
     """Receive until killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--folder", type=Path, required=True, help="where events are kept")
     options = parser.parse_args()
-    with Receiver(options.port, options.folder) as receiver:
+    with Receiver(options.port, options.folder, options.host) as receiver:
         print(f"SENTRY_DSN={receiver.dsn}", flush=True)
         receiver.serve_forever()
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def start(state: Path) -> Snowflake:
         bundle=folder / "ca-bundle.pem",
     )
     if not alive:
-        certificate = _certificate(folder, account.bundle)
+        made = certificate(folder / "server.pem", account.bundle, ["127.0.0.1", "localhost"])
         data, uploads = folder / "data", folder / "uploads"
         data.mkdir(exist_ok=True)
         # the server forgets its stages when it ends, and with them whose files these were
@@ -104,8 +105,8 @@ def start(state: Path) -> Snowflake:
         uploads.mkdir()
         processes.spawn(
             daemon,
-            [sys.executable, "-m", "include.sandbox.snowflake_server", data, str(account.port), certificate],
-            env={**os.environ, "SANDBOX_SNOWFLAKE_PASSWORD": account.password, "TMPDIR": str(uploads)},
+            [sys.executable, "-m", "include.sandbox.snowflake_server", data, str(account.port), made],
+            env={**os.environ, **_secrets(folder, account), "TMPDIR": str(uploads)},
             cwd=ROOT,
         )
     processes.wait(daemon, lambda: _answer(account), seconds=90)
@@ -117,6 +118,14 @@ def stop(state: Path) -> None:
     processes.stop(Daemon(state, NAME))
 
 
+def _secrets(folder: Path, account: Snowflake) -> dict[str, str]:
+    """Tell the server by which password, or whose key, a client is known: `user.pub`, if somebody put one there."""
+    return {
+        "SANDBOX_SNOWFLAKE_PASSWORD": account.password,
+        "SANDBOX_SNOWFLAKE_PUBLIC_KEY": str(folder / "user.pub"),
+    }
+
+
 def _answer(account: Snowflake) -> None:
     """Ask for a session as a client does; a missing password is refused, but by a server that is ready."""
     import requests
@@ -126,15 +135,14 @@ def _answer(account: Snowflake) -> None:
     response.raise_for_status()
 
 
-def _certificate(folder: Path, bundle: Path) -> Path:
-    """Return the server's key and certificate; on the first call make them, and the bundle that trusts them."""
+def certificate(file: Path, bundle: Path, names: Sequence[str]) -> Path:
+    """Return a server's key and certificate; on the first call make them, and the bundle that trusts them."""
     import certifi
     import trustme
 
-    file = folder / "server.pem"
     if not (file.exists() and bundle.exists()):
         authority = trustme.CA(organization_name="Medallion sandbox")
-        issued = authority.issue_cert("127.0.0.1", "localhost")
+        issued = authority.issue_cert(*names)
         # a bundle that is already in force (of a company's proxy, say) stays so
         known = os.environ.get("REQUESTS_CA_BUNDLE", str(bundle))
         roots = Path(certifi.where() if known == str(bundle) else known).read_text()

@@ -1,9 +1,10 @@
 """
 Snowflake's stand-in as a program: fakesnow, over TLS, with a password and data that outlive it.
 
-    python -m include.sandbox.snowflake_server DATA PORT CERTIFICATE
+    python -m include.sandbox.snowflake_server DATA PORT CERTIFICATE [ADDRESS]
 
-The password is read from `SANDBOX_SNOWFLAKE_PASSWORD`, so that no list of processes shows it.
+The password is read from `SANDBOX_SNOWFLAKE_PASSWORD`, so that no list of processes shows it;
+the file of a user's public key, if there is one, from `SANDBOX_SNOWFLAKE_PUBLIC_KEY`.
 """
 
 # ruff: noqa: SLF001 (fakesnow has no public place for what it does not do)
@@ -22,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
@@ -44,7 +46,7 @@ timestamps_as_structs = arrow.timestamp_to_sf_struct
 
 def main() -> None:
     """Serve until stopped."""
-    data, port, certificate = sys.argv[1:]
+    data, port, certificate, *address = sys.argv[1:]
     arrow.timestamp_to_sf_struct = nullable_timestamps
     info_schema.insert_table_comment_sql = uncommented(info_schema.insert_table_comment_sql)
     copy_into._get_table_columns = as_they_are_spelt
@@ -52,11 +54,11 @@ def main() -> None:
     server.FakeSnowflakeCursor.execute = told(server.FakeSnowflakeCursor.execute)
     open_databases(Path(data))
     server.app.router.routes.insert(0, Route(LOGIN, login, methods=["POST"]))
-    server.app.add_middleware(BaseHTTPMiddleware, dispatch=check_password)
+    server.app.add_middleware(BaseHTTPMiddleware, dispatch=check_login)
     server.app.add_middleware(BaseHTTPMiddleware, dispatch=answer_errors)
     uvicorn.run(
         server.app,
-        host="127.0.0.1",
+        host=address[0] if address else "127.0.0.1",
         port=int(port),
         ssl_certfile=certificate,
         access_log=False,
@@ -145,17 +147,33 @@ async def login(request: Request) -> JSONResponse:
     return JSONResponse(answer)
 
 
-async def check_password(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Refuse a login with another password than ours: fakesnow itself takes any."""
+async def check_login(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Refuse a login with another password or key than ours: fakesnow itself takes any."""
     if request.url.path != LOGIN:
         return await call_next(request)
     body = await request.body()
     if request.headers.get("Content-Encoding") == "gzip":
         body = gzip.decompress(body)
-    given = json.loads(body)["data"].get("PASSWORD") or ""
-    if hmac.compare_digest(given.encode(), os.environ["SANDBOX_SNOWFLAKE_PASSWORD"].encode()):
+    given = json.loads(body)["data"]
+    known = signed(given) if given.get("AUTHENTICATOR") == "SNOWFLAKE_JWT" else told_password(given)
+    if known:
         return await call_next(request)
     return JSONResponse({"success": False, "code": "390100", "message": "Incorrect username or password.", "data": {}})
+
+
+def told_password(given: dict) -> bool:
+    """Tell whether the login has the password."""
+    password = given.get("PASSWORD") or ""
+    return hmac.compare_digest(password.encode(), os.environ["SANDBOX_SNOWFLAKE_PASSWORD"].encode())
+
+
+def signed(given: dict) -> bool:
+    """Tell whether the login is signed by the user's key (https://docs.snowflake.com/en/user-guide/key-pair-auth)."""
+    key = Path(os.environ.get("SANDBOX_SNOWFLAKE_PUBLIC_KEY", "/nonexistent"))
+    try:
+        return key.exists() and bool(jwt.decode(given["TOKEN"], key.read_bytes(), ["RS256"]))
+    except jwt.InvalidTokenError:
+        return False
 
 
 async def answer_errors(request: Request, call_next: RequestResponseEndpoint) -> Response:

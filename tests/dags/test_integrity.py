@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 ORDER = ["open_window", "extract", "enrich", "load_silver", "write_gold", "commit"]
 RECONCILE = "medallion_reconcile"
 REFRESH = "medallion_refresh"
+MAINTENANCE = "medallion_maintenance"
 DAILY = {RECONCILE, REFRESH}
+CARE = {*DAILY, MAINTENANCE}  # DAGs over all pipelines
 OTHER = """
 source: {table: other, key: id}
 enrich: {geocode: {postcode: zip, country: US}}
@@ -88,7 +90,7 @@ def test_parsing_loads_nothing_foreign(parsed):
 
 def test_each_pipeline_file_is_a_dag_of_its_name(parsed):
     """A pipeline file <name>.yaml is DAG medallion_<name>."""
-    assert set(parsed["folder"]["dags"]) - DAILY == {
+    assert set(parsed["folder"]["dags"]) - CARE == {
         "medallion_employees",
         "medallion_other",
         "medallion_broken",
@@ -183,7 +185,7 @@ def test_a_broken_pipeline_is_reported_too(parsed):
 )
 def test_the_schedule_is_the_environments_else_the_files(parsed, case, schedules):
     """MEDALLION_SCHEDULE overrides the schedule of every file; `manual` is none."""
-    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in DAILY}
+    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in CARE}
     assert {dag_id.removeprefix("medallion_"): dag["schedule"] for dag_id, dag in dags.items()} == schedules
 
 
@@ -210,6 +212,38 @@ def test_what_is_daily_is_one_mapped_task_over_the_pipelines(parsed, dag_id, tas
 def test_what_is_daily_is_retried_and_reported_like_a_pipeline(parsed, employees, dag_id):
     """It has the pipelines' retries, callbacks and bounds."""
     found = parsed["first"]["dags"][dag_id]
+    shared = ("callback", "catchup", "max_active_runs")
+    assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
+    for task in found["tasks"].values():
+        assert (task["callback"], task["policy"]) == (["SentryNotifier"], "PatientRetries")
+        assert task["retries"] == employees["tasks"]["commit"]["retries"]
+
+
+@pytest.mark.parametrize(("case", "schedule"), [("folder", "30 3 * * *"), ("hourly", "30 3 * * *"), ("manual", None)])
+def test_maintenance_is_nightly_unless_manual(parsed, case, schedule):
+    """Tending the tables is nightly whatever the pipelines' schedule, and can be left to a person."""
+    assert parsed[case]["dags"][MAINTENANCE]["schedule"] == schedule
+
+
+def test_maintenance_waits_for_each_pipeline_and_tends_one_at_a_time(parsed):
+    """For each pipeline that was chosen: wait until it is quiet, then tend, one at a time; the form takes a name."""
+    found = parsed["first"]["dags"][MAINTENANCE]
+    tasks = found["tasks"]
+    assert set(tasks) == {"choose", "pipeline.quiet", "pipeline.tend", "tend_shared"}
+    assert (tasks["pipeline.quiet"]["upstream"], tasks["pipeline.tend"]["upstream"]) == (
+        ["choose"],
+        ["choose", "pipeline.quiet"],
+    )
+    assert tasks["pipeline.tend"]["at_once"] == 1
+    assert (sorted(found["params"]["pipeline"]["type"]), found["params"]["pipeline"]["value"]) == (
+        ["null", "string"],
+        None,
+    )
+
+
+def test_maintenance_is_retried_and_reported_like_a_pipeline(parsed, employees):
+    """It has the pipelines' retries, callbacks and bounds."""
+    found = parsed["first"]["dags"][MAINTENANCE]
     shared = ("callback", "catchup", "max_active_runs")
     assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
     for task in found["tasks"].values():

@@ -1,0 +1,125 @@
+"""
+Where the limits lie: one trial for each claim of docs/scaling.md that two cores can try.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/scaling_trials.py
+
+Each prints how cost grows with size, as figures of one machine: read the ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from include.medallion import delta_maintenance
+from include.medallion.enrich import Enriched
+from include.medallion.extract import Part
+from include.sandbox import postgres
+
+GIB = 1 << 30
+
+
+def main() -> None:
+    """Run all trials, or one in a process of its own."""
+    if len(sys.argv) > 1:
+        print(json.dumps(sort_by_key(int(sys.argv[1]))))
+        return
+    for trial in (xcom, source_scan, delta_log, sorting):
+        print(f"\n{trial.__doc__}\n", *trial(), sep="\n")
+
+
+def xcom() -> Iterator[str]:
+    """Weigh what XCom carries, in bytes of JSON, by parts."""
+    part = Part(9, 1_000_000, 1024).to_json()
+    answer = {field.name: 1_000_000 for field in fields(Enriched)} | {
+        "statuses": {"OK": 980_000, "ZERO_RESULTS": 10_000}
+    }
+    for parts in (1, 10, 1024):
+        yield f"| {parts:>5} parts | {parts * len(json.dumps(part)):>9,} | {parts * len(json.dumps(answer)):>9,} |"
+
+
+def source_scan() -> Iterator[str]:
+    """Measure the seconds of a scan of the source by transaction id, when nothing is new, by rows."""
+    state = Path(tempfile.mkdtemp())
+    server = postgres.start(state, "scan", durable=False)
+    try:
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b text, c int)")
+            rows = 0
+            for more in (500_000, 500_000, 1_000_000, 2_000_000):
+                values = "n, 'name ' || n, 'some address ' || n, n"
+                connection.execute(f"INSERT INTO t SELECT {values} FROM generate_series({rows + 1}, {rows + more}) n")
+                connection.execute("VACUUM ANALYZE t")
+                rows += more
+                query = "SELECT count(*) FROM t WHERE age(xmin) < 1"
+                yield f"| {rows:>9,} rows | {best(lambda q=query: connection.execute(q).fetchone()):.3f} s |"
+    finally:
+        postgres.stop(state, "scan")
+        postgres.discard(state)
+
+
+def delta_log() -> Iterator[str]:
+    """Measure the seconds to open a Delta table, by data files in its log; entry by entry, and summed up."""
+    for files in (100, 1_000, 10_000, 50_000):
+        folder = Path(tempfile.mkdtemp())
+        write_deltalake(folder, pa.table({"id": pa.array([1], pa.int64())}))
+        add = json.loads((folder / "_delta_log" / f"{0:020d}.json").read_text().splitlines()[-1])["add"]
+        for version in range(1, 11):
+            adds = ({**add, "path": f"{version}-{n}.parquet"} for n in range(files // 10))
+            text = "\n".join(json.dumps({"add": a}) for a in adds)
+            (folder / "_delta_log" / f"{version:020d}.json").write_text(text)
+        one_by_one = best(lambda f=folder: len(DeltaTable(f).file_uris()))
+        DeltaTable(folder).create_checkpoint()
+        summed = best(lambda f=folder: len(DeltaTable(f).file_uris()))
+        yield f"| {files:>6,} files | {one_by_one:.3f} s | {summed:.3f} s |"
+
+
+def sorting() -> Iterator[str]:
+    """Sort a table by key, by rows: seconds, memory over an idle process, files that a key can be in."""
+    for rows in (250_000, 1_000_000, 4_000_000):
+        command = [sys.executable, __file__, str(rows)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        size, memory, order = told["bytes"] / GIB, told["memory"] / GIB, f"{told['before']:.1f} -> {told['after']:.1f}"
+        yield f"| {rows:>9,} rows, {size:.2f} GiB | {told['seconds']:.1f} s | {memory:.2f} GiB | {order} |"
+
+
+def sort_by_key(rows: int) -> dict:
+    """Write rows in random order as eight batches, sort them by key, and tell what it took."""
+    folder, chance = Path(tempfile.mkdtemp()), random.Random(1)
+    for _ in range(8):
+        ids = pa.array([chance.randrange(1 << 40) for _ in range(rows // 8)], pa.int64())
+        texts = pa.array([f"{chance.random()} {chance.random()}" for _ in range(rows // 8)])
+        write_deltalake(folder, pa.table({"id": ids, "a": texts, "b": texts}), mode="append")
+    table = DeltaTable(folder)
+    before, bytes_ = delta_maintenance.overlap(table, ["id"]), sum(f.stat().st_size for f in folder.glob("*.parquet"))
+    idle, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, time.perf_counter()
+    table.optimize.z_order(["id"], target_size=max(bytes_ // 8, 1 << 20))
+    seconds, most = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    after = delta_maintenance.overlap(table, ["id"])
+    return {"bytes": bytes_, "seconds": seconds, "memory": most - idle, "before": before, "after": after}
+
+
+def best(work: Callable[[], object], times: int = 3) -> float:
+    """Return the least of some measurements, in seconds."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""
+A run's numbers, sent where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
+
+Each is named `medallion.<pipeline>.<number>`, behind Airflow's own prefix. A
+number that cannot be sent is logged; it never harms the run that it tells of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.medallion.window import Window
+
+log = logging.getLogger(__name__)
+
+COUNTERS = {
+    "rows_read": "rows of the source that a run read",
+    "rows_quarantined": "of these, set aside",
+    "rows_unchanged": "of these, left out because nothing that is loaded had changed",
+    "silver_inserted": "rows new in Snowflake",
+    "silver_updated": "rows written over an older version in Snowflake",
+    "silver_superseded": "rows that Snowflake held in a newer version",
+    "gold_inserted": "rows new in Delta",
+    "gold_updated": "rows written over an older version in Delta",
+    "gold_superseded": "rows that Delta held in a newer version",
+    "keys": "distinct keys to look up",
+    "keys_cached": "of these, answered by the cache",
+    "calls": "calls to a provider",
+    "spend_usd": "what they cost at the provider's list price",
+    "conflicts": "Delta commits that lost a race and were tried again",
+}
+GAUGES = {
+    "lag_transactions": "transactions begun, but not in the window because an older one is open",
+    "lag_seconds": "age of the window when both sinks held it",
+    "held_at": "Unix time of the newest window that both sinks hold",
+    "quarantine_depth": "rows of the pipeline that wait in quarantine",
+    "run_seconds": "from the start of the run to its commit",
+}
+
+
+def wanted() -> bool:
+    """Tell whether Airflow is configured to send metrics anywhere."""
+    from airflow.sdk.configuration import conf
+
+    return any(conf.getboolean("metrics", name) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on"))
+
+
+def told(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the counters of a run's summary."""
+    lookups = summary["lookups"]
+    sinks = {
+        f"{sink}_{what}": summary[sink][what]
+        for sink in ("silver", "gold")
+        for what in ("inserted", "updated", "superseded")
+    }
+    return {
+        "rows_read": summary["read"],
+        "rows_quarantined": summary["quarantined"],
+        "rows_unchanged": summary.get("unchanged", 0),
+        **sinks,
+        "keys": lookups["keys"],
+        "keys_cached": lookups["cached"],
+        "calls": lookups["calls"],
+        "spend_usd": lookups.get("cost_usd", 0.0),
+    }
+
+
+def tell(window: Window, summary: Mapping[str, Any], began: datetime) -> None:
+    """Send the numbers of a run that both sinks have committed."""
+    if not wanted():
+        return
+    with _harmless(window.pipeline) as (count, gauge):
+        for name, value in told(summary).items():
+            count(name, value)
+        gauge("run_seconds", _seconds_since(began))
+        gauge("quarantine_depth", _quarantine_depth(window.pipeline))
+        _freshness(window, gauge)
+
+
+def tell_nothing_new(window: Window) -> None:
+    """Send how far the sinks are after a run that found nothing to bring."""
+    if not wanted():
+        return
+    with _harmless(window.pipeline) as (_, gauge):
+        _freshness(window, gauge)
+
+
+@contextmanager
+def counting_conflicts(pipeline: str) -> Iterator[None]:
+    """Count the Delta commits that lose a race while this is open."""
+    from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
+
+    def count_conflict(details: RetryDetails) -> None:
+        if type(details.caused_by).__name__ == "CommitFailedError":
+            with _harmless(pipeline) as (count, _):
+                count("conflicts", 1)
+
+    known = get_on_retry_hooks()
+    set_on_retry_hooks([*known, count_conflict])
+    try:
+        yield
+    finally:
+        set_on_retry_hooks(known)
+
+
+def _freshness(window: Window, gauge: Any) -> None:
+    gauge("lag_transactions", window.lag)
+    gauge("lag_seconds", _seconds_since(window.opened_at))
+    gauge("held_at", window.opened_at.timestamp())
+
+
+def _seconds_since(moment: datetime) -> float:
+    return round((datetime.now(UTC) - moment).total_seconds(), 3)
+
+
+def _quarantine_depth(pipeline: str) -> int:
+    from medallion_connections import lake
+
+    from include.medallion import quarantine
+
+    return quarantine.still_open(lake(), pipeline).num_rows
+
+
+@contextmanager
+def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
+    """Lend a counter and a gauge of the pipeline; what fails in between is logged."""
+    from airflow.sdk.observability import stats
+
+    try:
+        yield (
+            lambda name, value: stats.incr(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
+            lambda name, value: stats.gauge(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
+        )
+    except Exception as error:  # noqa: BLE001 a number must not harm what it tells of
+        log.warning("metrics of %s were not sent (%s)", pipeline, type(error).__name__)

@@ -1,0 +1,1 @@
+"""What docker-compose.yaml describes, run without containers."""

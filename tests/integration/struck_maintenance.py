@@ -1,0 +1,56 @@
+"""
+One pipeline's maintenance in a process that dies at a point of it, as if its machine had.
+
+    python -m tests.integration.struck_maintenance PIPELINE before|during|after MODULE FUNCTION
+
+Settings come from the environment. All that may be deleted by its age is old
+enough, and every commit is worth a checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+
+from include.medallion import delta_maintenance, maintenance
+from include.medallion import pipeline as pipelines
+from include.medallion.environment import connections
+from include.medallion.maintenance import Retention
+
+
+def main() -> None:
+    """Set the trap and start."""
+    name, when, module, function = sys.argv[1:]
+    *path, last = function.split(".")
+    owner = import_module(module)
+    for part in path:
+        owner = getattr(owner, part)
+    setattr(owner, last, trap(when, getattr(owner, last)))
+    delta_maintenance.COMMITS = 1
+    pipeline = pipelines.find(name)
+    keep, later = Retention(timedelta(days=30), timedelta(0)), datetime.now(UTC) + timedelta(days=365)
+    maintenance.tend(pipeline, connections(pipeline, os.environ), keep, later)
+    sys.exit("nobody was struck")
+
+
+def trap(when: str, function: object) -> object:
+    """Return the function with its death in it."""
+
+    def struck(*args: object, **kwargs: object) -> object:
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if when == "during":  # a shell, which no lock of this interpreter can delay
+            subprocess.Popen(["/bin/sh", "-c", f"sleep 0.03; kill -9 {os.getpid()}"], start_new_session=True)
+        result = function(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return struck
+
+
+if __name__ == "__main__":
+    main()

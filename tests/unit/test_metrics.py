@@ -1,0 +1,147 @@
+"""The numbers of a run: what is sent, where to, and that dashboard and alerts ask for nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import medallion_metrics
+import pyarrow as pa
+import pytest
+import stamina
+import yaml
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics import stats_utils
+from deltalake import write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from include.medallion.quarantine import SCHEMA, TABLE
+from include.medallion.window import Window
+
+MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
+WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7)
+SINK = {"inserted": 3, "updated": 2, "superseded": 1}
+SUMMARY = {
+    "pipeline": "people",
+    "read": 8,
+    "quarantined": 2,
+    "silver": SINK,
+    "gold": SINK,
+    "lookups": {"keys": 5, "cached": 4, "calls": 1, "cost_usd": 0.005},
+}
+KNOWN = medallion_metrics.COUNTERS | medallion_metrics.GAUGES
+
+
+@pytest.fixture
+def arrived(monkeypatch) -> Iterator:
+    """Let Airflow's metrics go to a StatsD server of the test's; lend a function that returns what arrived."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_HOST", "127.0.0.1")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(server.getsockname()[1]))
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        yield lambda: _until_end(server)
+        stats.initialize(factory=stats_utils.NoStatsLogger, export_legacy_names=False)
+
+
+def _until_end(server: socket.socket) -> dict[str, str]:
+    stats.incr("end")
+    found = {}
+    while (line := server.recv(4096).decode()) != "airflow.end:1|c":
+        name, _, value = line.partition(":")
+        found[name] = value
+    return found
+
+
+def quarantine(folder: Path, *pipelines: str) -> None:
+    """Let the quarantine hold one row of each pipeline named."""
+    rows = pa.Table.from_pylist([dict.fromkeys(SCHEMA.names) | {"pipeline": p} for p in pipelines], SCHEMA)
+    write_deltalake(folder / TABLE, rows, partition_by=["pipeline"])
+
+
+def test_every_number_of_a_run_arrives_at_statsd(arrived, tmp_path, monkeypatch):
+    """Counters and gauges, all that there are, with the run's values; only conflicts are told when they happen."""
+    monkeypatch.setenv("AWS_URI", f"file://{tmp_path}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unused")  # else Airflow is asked for a connection
+    quarantine(tmp_path, "people", "others", "people")
+    medallion_metrics.tell(WINDOW, SUMMARY, datetime.now(UTC) - timedelta(seconds=20))
+    got = {name.removeprefix("airflow.medallion.people."): value for name, value in arrived().items()}
+    assert set(got) == set(KNOWN) - {"conflicts"}
+    assert (got["rows_read"], got["gold_updated"], got["calls"]) == ("8|c", "2|c", "1|c")
+    assert (got["spend_usd"], got["quarantine_depth"], got["lag_transactions"]) == ("0.005|c", "2|g", "7|g")
+    assert float(got["held_at"].removesuffix("|g")) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    assert 20 <= float(got["run_seconds"].removesuffix("|g")) < 60
+
+
+def test_a_run_with_nothing_new_still_tells_how_fresh_the_sinks_are(arrived):
+    """Else a quiet source would look like a pipeline that stands still."""
+    medallion_metrics.tell_nothing_new(WINDOW)
+    assert set(arrived()) == {f"airflow.medallion.people.{n}" for n in ("lag_transactions", "lag_seconds", "held_at")}
+
+
+def test_a_commit_that_lost_a_race_is_counted(arrived):
+    """Each retry after a conflict counts once, other retries not at all."""
+    failures = [CommitFailedError("lost"), OSError("gone"), CommitFailedError("lost")]
+
+    @stamina.retry(on=Exception, attempts=5, wait_initial=0, wait_max=0, wait_jitter=0)
+    def attempt() -> None:
+        if failures:
+            raise failures.pop()
+
+    with medallion_metrics.counting_conflicts("people"):
+        attempt()
+    assert set(arrived()) == {"airflow.medallion.people.conflicts"}
+    failures.append(CommitFailedError("lost"))
+    attempt()
+    assert arrived() == {}
+
+
+def test_a_number_that_cannot_be_sent_harms_nothing(arrived, caplog):
+    """A summary without what is told is logged by the kind of the failure, and the run goes on."""
+    medallion_metrics.tell(WINDOW, {"read": 1}, datetime.now(UTC))
+    assert "metrics of people were not sent (KeyError)" in caplog.text
+
+
+def test_without_a_server_nothing_is_read_or_sent(monkeypatch):
+    """Where metrics are off, not even the quarantine is counted."""
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "False")
+    assert medallion_metrics.wanted() is False
+    medallion_metrics.tell(WINDOW, {}, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("name", ["grafana.json", "alerts.yaml"])
+def test_dashboard_and_alerts_ask_for_numbers_that_are_sent(name):
+    """Every medallion_... in a query is a number that the DAG sends, and the dashboard shows each of them."""
+    asked = {n.removeprefix("medallion_") for n in re.findall(r"medallion_\w+", _queries(MONITORING / name))}
+    assert asked
+    assert asked <= set(KNOWN)
+    assert name != "grafana.json" or asked == set(KNOWN)
+
+
+def _queries(file: Path) -> str:
+    if file.suffix == ".json":
+        return " ".join(t["expr"] for panel in json.loads(file.read_text())["panels"] for t in panel["targets"])
+    return " ".join(rule["expr"] for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"])
+
+
+def test_each_alert_names_a_part_of_the_runbook_that_is_there():
+    """The runbook of an alert is a heading of docs/operations.md."""
+    rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
+    text = (MONITORING.parents[1] / "docs" / "operations.md").read_text()
+    anchors = {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in re.findall(r"(?m)^#+ (.+)$", text)}
+    named = {rule["annotations"]["runbook"].partition("#")[2].partition(":")[0] for rule in rules}
+    assert named - anchors == set()
+
+
+def test_statsd_names_become_labelled_series():
+    """The mapping for Prometheus fits the names that are sent."""
+    (rule,) = yaml.safe_load((MONITORING / "statsd-mapping.yaml").read_text())["mappings"]
+    pattern = re.escape(rule["match"]).replace(r"\*", "([^.]+)")
+    found = re.fullmatch(pattern, "airflow.medallion.people.rows_read")
+    assert (found[1], rule["name"].replace("$2", found[2])) == ("people", "medallion_rows_read")
