@@ -3,9 +3,9 @@ The lake: one root on object storage (or in a folder) for Gold, the look-up cach
 
     <root>/<table>                                  Delta tables: Gold, caches, quarantine
     <root>/_staging/<pipeline>/<batch>/window.json  what the batch is
-    <root>/_staging/<pipeline>/<batch>/<window>/raw/         rows as they were read: the archive
-    <root>/_staging/<pipeline>/<batch>/<window>/enriched/    rows as the sinks get them
-    <root>/_staging/<pipeline>/<batch>/<window>/quarantined/ rows that broke the contract
+    <root>/_staging/<pipeline>/<batch>/raw-<window>/         rows as they were read: the archive
+    <root>/_staging/<pipeline>/<batch>/enriched-<window>/    rows as the sinks get them
+    <root>/_staging/<pipeline>/<batch>/quarantined-<window>/ rows that broke the contract
     <root>/_lookups/<cache>/                        paid answers not yet in their cache
 
 File names are made of numbers and of names in the pipeline file: never of data.
@@ -99,7 +99,7 @@ def stage_folder(window: Window, stage: str) -> str:
     It names the window too: batch ids come from clocks, and two windows that got the same one must not mix their rows.
     """
     folder = batch_folder(window.pipeline, window.batch_id)
-    return f"{folder}/{window.mode}-{window.after}-{window.upto}/{stage}"
+    return f"{folder}/{stage}-{window.mode}-{window.after}-{window.upto}"
 
 
 def staged(window: Window, stage: str, part: int) -> str:

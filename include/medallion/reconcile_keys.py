@@ -1,7 +1,7 @@
 """
 The keys of all rows that the source has, on their way to be compared with a sink's.
 
-    _staging/<pipeline>/<batch>/<window>/keys/part-0000.parquet   key columns and `_version`
+    _staging/<pipeline>/<batch>/keys-<window>/part-0000.parquet   key columns and `_version`
 
 Keys are cut by their hash into parts of about `PART_ROWS`, and a sink's keys by
 the same hash: memory holds one part of each.
