@@ -27,6 +27,7 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.register_profile("long", deadline=None, max_examples=300)  # pytest --hypothesis-profile=long: to hunt faults
 settings.load_profile("untimed")
 serial = count(1)
+TESTS, AIRFLOW = Path(__file__).parent, ("chaos", "e2e")
 
 
 def pytest_configure(config):
@@ -34,6 +35,14 @@ def pytest_configure(config):
     home = TemporaryDirectory(prefix="airflow-home-")
     os.environ["AIRFLOW_HOME"] = home.name
     config.add_cleanup(home.cleanup)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let one of several testers have all that boots an Airflow, the others the rest file by file."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group("airflow" if folder in AIRFLOW else item.path.name))
 
 
 @pytest.fixture(scope="session")
