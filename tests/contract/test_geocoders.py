@@ -16,7 +16,7 @@ from google.maps.addressvalidation import ValidateAddressRequest
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
 from include.medallion.geocoders import google_address_validation, google_geocoding, offline, open_geocoder
 from include.medallion.geocoders.location import Location, Status
-from include.medallion.pipeline import Geocode
+from include.medallion.pipeline_enrich import Geocode
 from include.sandbox.google import KEY, serving
 
 GOOGLE = ["google_geocoding", "google_address_validation"]
