@@ -168,13 +168,13 @@ def quarantine(name: Name, rows: Rows = 5) -> None:
 def _show(lake: object, table: str, rows: int, only: tuple[str, str] | None = None) -> None:
     import pyarrow.compute as pc
 
-    from include.medallion.delta import open_table
+    from include.medallion.delta import dataset, open_table
 
     found = open_table(lake, table)
     if found is None:
         print(f"{table}: there is no such table yet")
         return
-    data, matching = found.to_pyarrow_dataset(), pc.field(only[0]) == only[1] if only else None
+    data, matching = dataset(lake, table, found), pc.field(only[0]) == only[1] if only else None
     print(f"{found.table_uri}  version {found.version()}, {data.count_rows(filter=matching):,} rows\n{data.schema}\n")
     for row in data.head(rows, filter=matching).to_pylist():
         print(json.dumps(row, default=str, ensure_ascii=False))

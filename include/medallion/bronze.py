@@ -94,6 +94,9 @@ def read(
     """
     Stream the rows of a window, in no order.
 
+    A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
+    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
+
     Yields record batches of about `BATCH_BYTES` with the table's columns (as
     `Column.read_type`), `_version` (int64: the transaction id that wrote the
     row) and `_op`. Memory holds one batch at a time.
@@ -105,8 +108,8 @@ def read(
     now = rows(connection, "bronze_moment")[0]
     if window.mode is not Mode.REFRESH and now["xmin"] < window.upto:
         raise Transient("this Postgres lags behind the one that the window was opened on: use one server, not several")
-    sql = select_sql(source, table.columns, Clock.read(now["xmax"], now["age_of_3"]), window)
-    schema = read_schema(table.columns)
+    clock, schema = Clock.read(now["xmax"], now["age_of_3"]), read_schema(table.columns)
+    sql = select_sql(source, table.columns, clock, window)
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         statement.set_sql_query(sql)
@@ -117,8 +120,9 @@ def read(
         with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
             for batch in reader:
                 if batch.num_rows:
+                    versions = clock.versions(batch.columns[-1], window.upto)
                     operations = pa.repeat(UPSERT, batch.num_rows)
-                    yield pa.RecordBatch.from_arrays([*batch.columns, operations], schema=schema)
+                    yield pa.RecordBatch.from_arrays([*batch.columns[:-1], versions, operations], schema=schema)
 
 
 def read_schema(columns: tuple[Column, ...]) -> pa.Schema:
@@ -128,16 +132,11 @@ def read_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 
 def select_sql(source: Source, columns: tuple[Column, ...], clock: Clock, window: Window) -> str:
-    """
-    Return the statement that reads a window.
-
-    A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
-    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
-    """
+    """Return the statement that reads a window: the columns, and last `age(xmin)`."""
     chosen = [f"{quoted(c.name)}::text AS {quoted(c.name)}" if c.as_text else quoted(c.name) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
     return (
-        f"SELECT {', '.join(chosen)}, LEAST(({clock.version_sql()})::int8, {window.upto}) AS {quoted(VERSION)} "  # noqa: S608
+        f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
         f"FROM {quoted(source.schema_)}.{quoted(source.table)} WHERE {clock.where_sql(window)}{limit}"
     )
 

@@ -39,7 +39,7 @@ def known(lake: Lake, enrichment: Enrichment, wanted: Mapping[Key, int], now: da
     for _, staged in _staged(lake, enrichment):  # before the table: what leaves here meanwhile is there
         found |= _wanted(_good(staged, enrichment, now), enrichment, wanted)
     table = delta.open_table(lake, enrichment.cache)
-    for batch in _stored(table, enrichment, now) if table else ():
+    for batch in _stored(lake, table, enrichment, now) if table else ():
         found |= _wanted(batch, enrichment, wanted)
     return found
 
@@ -99,10 +99,10 @@ def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
     return ordered.take(first["_row_min"])
 
 
-def _stored(table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
+def _stored(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
     columns = [*enrichment.key.names, *enrichment.answers.names]
     alive = (pc.field("provider") == enrichment.provider) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
-    return table.to_pyarrow_dataset().to_batches(columns=columns, filter=alive)
+    return delta.dataset(lake, enrichment.cache, table).to_batches(columns=columns, filter=alive)
 
 
 def _good(answers: pa.Table, enrichment: Enrichment, now: datetime) -> pa.Table:

@@ -2,14 +2,15 @@
 One part: its distinct keys answered, its rows joined with the answers, bad rows set aside.
 
 Two passes over the raw part, batch by batch: the first gathers the keys, the
-second joins and writes. Memory holds one batch and the part's distinct keys.
+second joins and writes. Memory holds a few batches, the part's distinct keys and
+four bytes a row: the number of its key.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -23,12 +24,12 @@ from include.medallion.extract import RAW, Part
 from include.medallion.keys import Key, number
 from include.medallion.lake import Lake, create, open_parquet, staged
 from include.medallion.lookups import Tally
+from include.medallion.parquet import ahead, batches
 from include.medallion.pipeline import Pipeline
-from include.medallion.schema import VERSION, Column, columns_of
+from include.medallion.schema import SYSTEM, VERSION, Column, columns_of
 from include.medallion.window import Window
 
 ENRICHED, QUARANTINED = "enriched", "quarantined"
-BATCH_ROWS = 65_536
 SET_ASIDE = pa.schema([("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())])
 """Staged quarantine: reason, the row's key and the whole row as JSON, its version."""
 
@@ -72,23 +73,24 @@ def enrich(
         ProviderRefused, Transient: as the look-up does. What was paid for until
             then is staged: the next try pays for the rest.
     """
-    wanted = _distinct(lake, enrichment, window, part)
+    wanted, numbers = _distinct(lake, enrichment, window, part)
     found = cache.known(lake, enrichment, wanted, now)
     tally = Tally()
     missing = [key for key in wanted if key not in found]
     paid = _paid(lake, enrichment, missing, now, budget, share, tally)
     answers = found | {a.key: a.answer for a in paid}
-    good, bad = _join(lake, pipeline, enrichment, window, part, wanted, answers)
+    good, bad = _stage(lake, pipeline, enrichment, window, part, numbers, _answer_table(enrichment, wanted, answers))
     statuses = Counter(answers.get(k, enrichment.unanswered).get("geocode_status", "OK") for k in wanted)
     return Enriched(part.number, good + bad, good, bad, len(wanted), len(found), tally.calls, dict(statuses))
 
 
-def _distinct(lake: Lake, enrichment: Enrichment, window: Window, part: Part) -> dict[Key, int]:
+def _distinct(lake: Lake, enrichment: Enrichment, window: Window, part: Part) -> tuple[dict[Key, int], list[pa.Array]]:
+    """Return the part's keys with their numbers, and the number of each row, batch by batch."""
     known: dict[Key, int] = {}
     with open_parquet(lake, staged(window, RAW, part.number)) as raw:
-        for batch in raw.iter_batches(BATCH_ROWS, columns=list(enrichment.reads)):
-            number(batch, enrichment.reads, enrichment.normalise, known)
-    return known
+        read = ahead(batches(raw, enrichment.reads))
+        numbers = [number(batch, enrichment.reads, enrichment.normalise, known) for batch in read]
+    return known, numbers
 
 
 def _paid(
@@ -114,37 +116,59 @@ def _paid(
     yield from group
 
 
-def _join(
+def _stage(
     lake: Lake,
     pipeline: Pipeline,
     enrichment: Enrichment,
     window: Window,
     part: Part,
-    known: dict[Key, int],
-    answers: dict[Key, Answer],
+    numbers: list[pa.Array],
+    answers: tuple[pa.RecordBatch, pa.Array],
 ) -> tuple[int, int]:
     """Write the part's good rows with their answers, and its bad ones; return how many of each."""
     columns = staged_columns(lake, window, RAW, part)
     schema = enriched_schema(columns, enrichment.columns)
-    table, refused = _answer_table(enrichment, known, answers)
     good = bad = 0
     with (
         open_parquet(lake, staged(window, RAW, part.number)) as raw,
         create(lake, staged(window, ENRICHED, part.number), schema) as enriched,
         create(lake, staged(window, QUARANTINED, part.number), SET_ASIDE) as quarantined,
     ):
-        for batch in raw.iter_batches(BATCH_ROWS):
-            rows = pc.fill_null(number(batch, enrichment.reads, enrichment.normalise, known), len(known))
-            reasons = judge(batch, columns, pipeline.source.key)
-            reasons = pc.coalesce(reasons, pc.if_else(refused.take(rows), str(Reason.KEY_REFUSED), None))
-            kept, fine = batch, reasons.is_null()
-            if reasons.null_count < batch.num_rows:
-                quarantined.write_batch(set_aside(batch.filter(reasons.is_valid()), reasons.drop_null(), pipeline))
-                kept, rows = batch.filter(fine), rows.filter(fine)
-            arrays = [*convert(kept, columns), *table.take(rows).columns, kept.column(VERSION)]
-            enriched.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            good, bad = good + kept.num_rows, bad + batch.num_rows - kept.num_rows
+        for fine, refused in ahead(_joined(batches(raw), numbers, answers, columns, schema, pipeline, window)):
+            enriched.write_batch(fine)
+            quarantined.write_batch(refused)
+            good, bad = good + fine.num_rows, bad + refused.num_rows
     return good, bad
+
+
+def _joined(
+    read: Iterable[pa.RecordBatch],
+    numbers: list[pa.Array],
+    answers: tuple[pa.RecordBatch, pa.Array],
+    columns: tuple[Column, ...],
+    schema: pa.Schema,
+    pipeline: Pipeline,
+    window: Window,
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield each batch as its good rows with their answers, and its bad ones as the quarantine keeps them."""
+    table, refused = answers
+    for batch, numbered in zip(read, numbers, strict=True):
+        rows = pc.fill_null(numbered, table.num_rows - 1)
+        reasons = judge(batch, columns, pipeline.source.key)
+        reasons = pc.coalesce(reasons, pc.if_else(refused.take(rows), str(Reason.KEY_REFUSED), None))
+        kept, bad = batch, batch.slice(0, 0)
+        if reasons.null_count < batch.num_rows:
+            bad, fine = batch.filter(reasons.is_valid()), reasons.is_null()
+            kept, rows = batch.filter(fine), rows.filter(fine)
+        arrays = [*convert(kept, columns), *table.take(rows).columns, kept.column(VERSION)]
+        whole = [*arrays, *(pa.repeat(value, kept.num_rows) for value in of_batch(window))]
+        yield pa.RecordBatch.from_arrays(whole, schema=schema), set_aside(bad, reasons.drop_null(), pipeline)
+
+
+def of_batch(window: Window) -> list[pa.Scalar]:
+    """Return what the rows of a batch have in common: the system columns after `_version`."""
+    values = (window.batch_id, window.opened_at, None)
+    return [pa.scalar(value, column.type) for value, column in zip(values, SYSTEM[1:], strict=True)]
 
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:
@@ -154,8 +178,8 @@ def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[
 
 
 def enriched_schema(columns: tuple[Column, ...], added: tuple[Column, ...]) -> pa.Schema:
-    """Return the schema of an enriched part: the source's columns, the added ones, `_version`."""
-    return pa.schema([*((c.name, c.type) for c in (*columns, *added)), (VERSION, pa.int64())])
+    """Return the schema of an enriched part: that of Gold, so that a part can become a file of the table."""
+    return pa.schema([(c.name, c.type) for c in (*columns, *added, *SYSTEM)])
 
 
 def _answer_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ CACHE = "locations"
 _KEY = pa.schema([("country", pa.string()), ("postcode", pa.string())])
 _KEPT = pa.schema([*((c.name, c.type) for c in GEOCODED), ("place_id", pa.string())])
 _METERED_GROUP, _FREE_GROUP = 20, 10_000
+_REMEMBERED = 1 << 17  # spellings of postcodes: all that there are in most countries
 
 
 def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
@@ -48,8 +50,8 @@ def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
 
 def _normaliser(settings: Geocode) -> Normalise:
     if settings.country_column:
-        return lambda values: normalise(_text(values[0]), _text(values[1]))
-    return lambda values: normalise(settings.country, _text(values[0]))
+        return lru_cache(_REMEMBERED)(lambda values: normalise(_text(values[0]), _text(values[1])))
+    return lru_cache(_REMEMBERED)(lambda values: normalise(settings.country, _text(values[0])))
 
 
 def _text(value: object) -> str | None:

@@ -11,16 +11,16 @@ same line conflict, and the second looks again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from include.medallion import delta
-from include.medallion.enrich import BATCH_ROWS, ENRICHED, staged_columns
+from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
-from include.medallion.gold_keys import bounded, check_unique, match
+from include.medallion.gold_append import adopt
+from include.medallion.gold_keys import above, bounded, check_unique, match
+from include.medallion.gold_rows import in_turns
 from include.medallion.lake import Lake, open_parquet, staged
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import Applied
@@ -64,11 +64,12 @@ def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window
     rows = sum(p.rows for p in parts)
     if holds(SINK, position(table, pipeline, window.source), window):
         return Applied.replay(rows, table.version())
-    source, commit = _reader(lake, columns, window, parts), _commit(pipeline, window)
+    source, commit = in_turns(lake, schema(columns), window, parts), _commit(pipeline, window)
     if window.mode is Mode.REFRESH:
         updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
-    elif not table.file_uris():
-        updated = _write(table, source, commit, mode="append", schema_mode="merge")
+    elif above(lake, table, pipeline, columns, window, parts):
+        adopted = adopt(lake, table, pipeline, schema(columns), window, parts, commit)
+        updated = 0 if adopted else _write(table, source, commit, mode="append", schema_mode="merge")
     else:
         updated = _merge(table, source, commit, match(lake, pipeline, columns, window, parts))
     _record(table, columns, window, commit)
@@ -124,7 +125,7 @@ def _account(
 ) -> Applied:
     """Count what the table now holds of the batch, in the table itself."""
     rows = sum(p.rows for p in parts)
-    data = table.to_pyarrow_dataset()
+    data = delta.dataset(lake, pipeline.gold.table, table)
     applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
     superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
     return Applied(rows, applied - updated, updated, superseded, version=table.version())
@@ -167,16 +168,3 @@ def _commit(pipeline: Pipeline, window: Window) -> CommitProperties:
     about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
     # a lost race must be decided anew on the refreshed table, not by delta-rs's own retries
     return CommitProperties(about, max_commit_retries=0, app_transactions=[] if window.mode is Mode.TRIAL else lines)
-
-
-def _reader(lake: Lake, columns: tuple[Column, ...], window: Window, parts: list[Part]) -> pa.RecordBatchReader:
-    return pa.RecordBatchReader.from_batches(schema(columns), _batches(lake, schema(columns), window, parts))
-
-
-def _batches(lake: Lake, whole: pa.Schema, window: Window, parts: list[Part]) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
-            for batch in enriched.iter_batches(BATCH_ROWS):
-                constants = zip((window.batch_id, window.opened_at, None), SYSTEM[1:], strict=True)
-                repeated = [pa.repeat(pa.scalar(value, c.type), batch.num_rows) for value, c in constants]
-                yield pa.RecordBatch.from_arrays([*batch.columns, *repeated], schema=whole)

@@ -126,7 +126,9 @@ def _quarantined(lake: Lake, name: str) -> dict[int, set[str]]:
     """Return what the quarantine holds of a pipeline: keys by version."""
     table, known = delta.open_table(lake, quarantine.TABLE), {}
     if table is not None:
-        mine = table.to_pyarrow_dataset().to_table(columns=["key", VERSION], filter=ds.field("pipeline") == name)
+        mine = delta.dataset(lake, quarantine.TABLE, table).to_table(
+            columns=["key", VERSION], filter=ds.field("pipeline") == name
+        )
         for key, version in zip(*(column.to_pylist() for column in mine.columns), strict=True):
             known.setdefault(version, set()).add(key)
     return known

@@ -372,12 +372,12 @@ def test_a_newer_batch_meanwhile_stops_a_full_refresh(people, lake):
     assert people.rows() == [(1, "anna@")]
 
 
-def met(people, lake, window, rows, act):
+def met(people, lake, window, rows, act, schema=SCHEMA):
     """Write a batch, and act at the moment of its first commit; return what was applied, and the proxy."""
     with meeting(lake.options["AWS_ENDPOINT_URL"], act) as proxy:
         endpoint = f"http://127.0.0.1:{proxy.server_port}"
         through = replace(people.lake, options={**people.lake.options, "AWS_ENDPOINT_URL": endpoint})
-        return people.write(window, rows, lake=through), proxy
+        return people.write(window, rows, lake=through, schema=schema), proxy
 
 
 def test_the_server_refuses_a_second_commit_of_one_version(people, lake):
