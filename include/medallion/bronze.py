@@ -98,6 +98,9 @@ def read(
     """
     Stream the rows of a window, in no order.
 
+    A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
+    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
+
     Args:
         condition: SQL that rows meet besides.
 
@@ -112,8 +115,8 @@ def read(
     now = rows(connection, "bronze_moment")[0]
     if window.mode is not Mode.REFRESH and now["xmin"] < window.upto:
         raise Transient("this Postgres lags behind the one that the window was opened on: use one server, not several")
-    sql = select_sql(source, table.columns, Clock.read(now["xmax"], now["age_of_3"]), window, condition)
-    schema = read_schema(table.columns)
+    clock, schema = Clock.read(now["xmax"], now["age_of_3"]), read_schema(table.columns)
+    sql = select_sql(source, table.columns, clock, window, condition)
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         statement.set_sql_query(sql)
@@ -122,10 +125,14 @@ def read(
         except adbc_driver_manager.Error as e:
             raise _reading_failure(e, source) from None
         with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
-            for batch in reader:
-                if batch.num_rows:
-                    operations = pa.repeat(UPSERT, batch.num_rows)
-                    yield pa.RecordBatch.from_arrays([*batch.columns, operations], schema=schema)
+            yield from (_versioned(batch, clock, window, schema) for batch in reader if batch.num_rows)
+
+
+def _versioned(batch: pa.RecordBatch, clock: Clock, window: Window, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch whose last column is `age(xmin)` as `read` yields it."""
+    versions = clock.versions(batch.columns[-1], window.upto)
+    operations = pa.repeat(UPSERT, batch.num_rows)
+    return pa.RecordBatch.from_arrays([*batch.columns[:-1], versions, operations], schema=schema)
 
 
 def read_schema(columns: tuple[Column, ...]) -> pa.Schema:
@@ -137,17 +144,12 @@ def read_schema(columns: tuple[Column, ...]) -> pa.Schema:
 def select_sql(
     source: Source, columns: tuple[Column, ...], clock: Clock, window: Window, condition: str = "true"
 ) -> str:
-    """
-    Return the statement that reads a window.
-
-    A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
-    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
-    """
+    """Return the statement that reads a window: the columns, and last `age(xmin)`."""
     chosen = [f"{quoted(c.name)}::text AS {quoted(c.name)}" if c.as_text else quoted(c.name) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
     where = f"({clock.where_sql(window)}) AND ({condition})"
     return (
-        f"SELECT {', '.join(chosen)}, LEAST(({clock.version_sql()})::int8, {window.upto}) AS {quoted(VERSION)} "  # noqa: S608
+        f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
         f"FROM {quoted(source.schema_)}.{quoted(source.table)} WHERE {where}{limit}"
     )
 

@@ -38,7 +38,7 @@ def known(lake: Lake, enrichment: Enrichment, wanted: Mapping[Key, int], now: da
     for _, staged in _staged(lake, enrichment):  # before the table: what leaves here meanwhile is there
         found |= _wanted(_good(staged, enrichment, now), enrichment, wanted)
     table = delta.open_table(lake, enrichment.cache)
-    for batch in _stored(table, enrichment, now) if table else ():
+    for batch in _stored(lake, table, enrichment, now) if table else ():
         found |= _wanted(batch, enrichment, wanted)
     return found
 
@@ -82,7 +82,7 @@ def purge(lake: Lake, name: str, now: datetime) -> None:
 
 def _purge(lake: Lake, name: str, now: datetime) -> None:
     table, expired = delta.open_table(lake, name), pc.field("expires_at") <= pa.scalar(now, MOMENT)
-    if table and table.to_pyarrow_dataset().count_rows(filter=expired):
+    if table and delta.dataset(lake, name, table).count_rows(filter=expired):
         table.delete(f"expires_at <= '{now.isoformat()}'")
 
 
@@ -109,9 +109,9 @@ def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
     return ordered.take(first["_row_min"])
 
 
-def _stored(table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
+def _stored(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
     columns = [*enrichment.key.names, *enrichment.answers.names, *ABOUT.names]
-    return table.to_pyarrow_dataset().to_batches(columns=columns, filter=_alive(enrichment, now))
+    return delta.dataset(lake, enrichment.cache, table).to_batches(columns=columns, filter=_alive(enrichment, now))
 
 
 def _good(answers: pa.Table, enrichment: Enrichment, now: datetime) -> pa.Table:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from include.medallion.window import Mode, Window
 
 EPOCH = 1 << 32
@@ -32,12 +35,18 @@ class Clock:
         low = (3 + age_of_3) % EPOCH
         return cls(xmax + (low - xmax) % EPOCH)
 
-    def version_sql(self) -> str:
-        """Return the SQL expression of a row's 64-bit transaction id; 0 for rows from before any (bootstrap)."""
-        return (
-            f"CASE WHEN age(xmin) = {INT_MAX} THEN 0 "
-            f"WHEN age(xmin) < 0 THEN {self.now - EPOCH} - age(xmin) ELSE {self.now} - age(xmin) END"
-        )
+    def versions(self, ages: pa.Array, most: int) -> pa.Array:
+        """
+        Turn `age(xmin)` of rows into 64-bit transaction ids; 0 for rows from before any (bootstrap).
+
+        Here and not in SQL: there each row would cost the server a tenth of a microsecond for each operator.
+
+        Args:
+            most: larger ids are cut to it.
+        """
+        epoch = pc.if_else(pc.less(ages, 0), pa.scalar(self.now - EPOCH), pa.scalar(self.now))
+        ids = pc.subtract(epoch, ages.cast(pa.int64()))
+        return pc.min_element_wise(pc.if_else(pc.equal(ages, INT_MAX), pa.scalar(0, pa.int64()), ids), most)
 
     def where_sql(self, window: Window) -> str:
         """

@@ -9,14 +9,18 @@ person's data.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import stamina
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from pyarrow import fs
 
-from include.medallion.lake import Lake
+from include.medallion.lake import Lake, filesystem
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 FILE_BYTES = 64 << 20
 ATTEMPTS = 10
@@ -52,6 +56,16 @@ def open_or_create(
             "delta.targetFileSize": str(FILE_BYTES),
         },
     )
+
+
+def dataset(lake: Lake, name: str, table: DeltaTable) -> ds.Dataset:
+    """
+    Open the rows of a table that is at hand, through Arrow's own filesystem.
+
+    By default deltalake lends one that is written in Python; a thread that still holds it when the process ends may
+    abort the process ("terminate called without an active exception", exit code -6).
+    """
+    return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(lake.path(name), filesystem(lake)))
 
 
 def committed(attempt: Callable[[], T]) -> T:

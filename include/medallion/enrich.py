@@ -2,7 +2,8 @@
 One part: its distinct keys answered, its rows joined with the answers, bad rows set aside.
 
 For each enrichment one pass over the raw part gathers the keys; a last pass
-joins and writes. Memory holds one batch and the part's distinct keys.
+joins and writes. Memory holds a few batches, the part's distinct keys and four
+bytes a row for each enrichment: the number of its key.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from include.medallion.calls import Payer
 from include.medallion.contract import SET_ASIDE, Reason, convert, judge, set_aside
 from include.medallion.enrichment import Enrichment
 from include.medallion.extract import RAW, Part
-from include.medallion.joining import Answers, extended, tabulated, with_columns
+from include.medallion.joining import Answers, extended, tabulated
 from include.medallion.keys import Key, number
 from include.medallion.lake import Lake, create, open_parquet, staged
+from include.medallion.parquet import ahead, batches
 from include.medallion.pipeline import Pipeline
-from include.medallion.schema import VERSION, Column, columns_of
+from include.medallion.schema import SYSTEM, VERSION, Column, columns_of
 from include.medallion.stale import renewed
 from include.medallion.window import Mode, Window
 
 ENRICHED, QUARANTINED = "enriched", "quarantined"
-BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +77,35 @@ def enrich(
     answers: list[Answers] = []
     costs: list[dict] = []
     for enrichment in enrichments:
-        known, asked = _distinct(lake, enrichment, window, part, answers)
+        known, numbers = _distinct(lake, enrichment, window, part, answers)
         asker = Asker(Payer(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
         found = find(lake, enrichment, asker, known, now)
-        answers.append(tabulated(enrichment, known, found.answers))
-        costs.append(_cost(enrichment, known, asked, found))
+        answers.append(tabulated(enrichment, known, numbers, found.answers))
+        costs.append(_cost(enrichment, known, sum(len(n) - n.null_count for n in numbers), found))
     good, bad = _join(lake, pipeline, window, part, answers)
     return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, **_total(costs))
 
 
 def _distinct(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[Answers]
-) -> tuple[dict[Key, int], int]:
-    """Give each distinct key of a part its number; also count the rows that have one."""
+) -> tuple[dict[Key, int], list[pa.Array]]:
+    """Give each distinct key of a part its number; return them, and the number of each row, batch by batch."""
     known: dict[Key, int] = {}
-    rows = 0
     needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
     with open_parquet(lake, staged(window, RAW, part.number)) as raw:
         there = [name for name in raw.schema_arrow.names if name in needed]
-        columns = None if window.mode is Mode.LOOKUPS else there
-        for batch in raw.iter_batches(BATCH_ROWS, columns=columns):
-            numbers = number(_so_far(window, batch, earlier), enrichment.reads, enrichment.normalise, known)
-            rows += len(numbers) - numbers.null_count
-    return known, rows
+        read = ahead(batches(raw, None if window.mode is Mode.LOOKUPS else there))
+        return known, [
+            number(_so_far(window, index, batch, earlier), enrichment.reads, enrichment.normalise, known)
+            for index, batch in enumerate(read)
+        ]
 
 
-def _so_far(window: Window, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
-    """Return a batch as the enrichments before have left it."""
-    return renewed(batch, earlier, window.opened_at)[0] if window.mode is Mode.LOOKUPS else extended(batch, earlier)
+def _so_far(window: Window, index: int, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
+    """Return a part's batch as the enrichments before have left it."""
+    if window.mode is Mode.LOOKUPS:
+        return renewed(index, batch, earlier, window.opened_at)[0]
+    return extended(index, batch, earlier)
 
 
 def _cost(enrichment: Enrichment, known: dict[Key, int], asked: int, found: Found) -> dict:
@@ -136,11 +138,11 @@ def _join(lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: l
         create(lake, staged(window, ENRICHED, part.number), schema) as enriched,
         create(lake, staged(window, QUARANTINED, part.number), SET_ASIDE) as quarantined,
     ):
-        for batch in raw.iter_batches(BATCH_ROWS):
-            arrays, aside = shape(columns, batch)
-            enriched.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            if aside.num_rows:
-                quarantined.write_batch(aside)
+        shaped = (shape(columns, index, batch) for index, batch in enumerate(batches(raw)))
+        for arrays, aside in ahead(shaped):
+            whole = [*arrays, *(pa.repeat(value, len(arrays[0])) for value in of_batch(window))]
+            enriched.write_batch(pa.RecordBatch.from_arrays(whole, schema=schema))
+            quarantined.write_batch(aside)
             good, bad = good + len(arrays[0]), bad + aside.num_rows
     return good, bad
 
@@ -151,29 +153,35 @@ def _source_columns(columns: tuple[Column, ...], answers: list[Answers]) -> tupl
 
 
 def _judged_rows(
-    pipeline: Pipeline, answers: list[Answers], columns: tuple[Column, ...], batch: pa.RecordBatch
+    pipeline: Pipeline, answers: list[Answers], columns: tuple[Column, ...], index: int, batch: pa.RecordBatch
 ) -> tuple[list[pa.Array], pa.RecordBatch]:
     """Return the columns of a batch's good rows, and its bad rows with the reason."""
-    reasons, added, whole = judge(batch, columns, pipeline.source.key), [], batch
-    for one in answers:
-        rows = one.rows(whole)
+    reasons, numbers = judge(batch, columns, pipeline.source.key), [one.rows(index) for one in answers]
+    for one, rows in zip(answers, numbers, strict=True):
         reasons = pc.coalesce(reasons, pc.if_else(one.refused.take(rows), str(Reason.KEY_REFUSED), None))
-        added.append(one.columns.take(rows))
-        whole = with_columns(whole, added[-1])
-    fine = reasons.is_null()
-    aside = set_aside(batch.filter(reasons.is_valid()), reasons.drop_null(), pipeline.source.key)
-    kept, given = batch.filter(fine), [array for columns_ in added for array in columns_.filter(fine).columns]
+    kept, bad = batch, batch.slice(0, 0)
+    if reasons.null_count < batch.num_rows:
+        fine, bad = reasons.is_null(), batch.filter(reasons.is_valid())
+        kept, numbers = batch.filter(fine), [rows.filter(fine) for rows in numbers]
+    given = [array for one, rows in zip(answers, numbers, strict=True) for array in one.columns.take(rows).columns]
+    aside = set_aside(bad, reasons.drop_null(), pipeline.source.key)
     return [*convert(kept, columns), *given, kept.column(VERSION)], aside
 
 
 def _renewed_rows(
-    window: Window, answers: list[Answers], columns: tuple[Column, ...], batch: pa.RecordBatch
+    window: Window, answers: list[Answers], columns: tuple[Column, ...], index: int, batch: pa.RecordBatch
 ) -> tuple[list[pa.Array], pa.RecordBatch]:
     """Return the columns of the rows to which a look-up refresh gives something new; none is set aside."""
-    whole, changed = renewed(batch, answers, window.opened_at)
+    whole, changed = renewed(index, batch, answers, window.opened_at)
     kept = whole.filter(changed)
     given = [kept.column(name) for one in answers for name in one.enrichment.adds]
     return [*convert(kept, columns), *given, kept.column(VERSION)], pa.RecordBatch.from_pylist([], SET_ASIDE)
+
+
+def of_batch(window: Window) -> list[pa.Scalar]:
+    """Return what the rows of a batch have in common: the system columns after `_version`."""
+    values = (window.batch_id, window.opened_at, None)
+    return [pa.scalar(value, column.type) for value, column in zip(values, SYSTEM[1:], strict=True)]
 
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:
@@ -183,5 +191,5 @@ def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[
 
 
 def enriched_schema(columns: Sequence[Column], added: Sequence[Column]) -> pa.Schema:
-    """Return the schema of an enriched part: the source's columns, the added ones, `_version`."""
-    return pa.schema([*((c.name, c.type) for c in (*columns, *added)), (VERSION, pa.int64())])
+    """Return the schema of an enriched part: that of Gold, so that a part can become a file of the table."""
+    return pa.schema([(c.name, c.type) for c in (*columns, *added, *SYSTEM)])

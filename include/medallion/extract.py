@@ -13,11 +13,11 @@ from itertools import chain, islice
 from math import ceil
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from include.medallion.enrichment import Enrichment
 from include.medallion.keys import Key, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
+from include.medallion.parquet import Writer, ahead
 from include.medallion.pipeline import Parts, Pipeline
 from include.medallion.window import Window
 
@@ -84,16 +84,23 @@ def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts
     return max(1, min(parts.most, max(ceil(expected / parts.rows), ceil(len(known) / parts.keys))))
 
 
+def _cut(
+    batch: pa.RecordBatch, parts: int, enrichment: Enrichment, known: dict[Key, int]
+) -> list[tuple[int, pa.RecordBatch]]:
+    if parts == 1:
+        return [(0, batch)]
+    return split(batch, number(batch, enrichment.reads, enrichment.normalise, known), known, parts)
+
+
 def _stage(
     batches: Iterator[pa.RecordBatch], parts: int, window: Window, enrichment: Enrichment, lake: Lake
 ) -> list[Part]:
     known: dict[Key, int] = {}
     rows = dict.fromkeys(range(parts), 0)
-    writers: dict[int, pq.ParquetWriter] = {}
+    writers: dict[int, Writer] = {}
     with ExitStack() as stack:
-        for batch in batches:
-            numbers = number(batch, enrichment.reads, enrichment.normalise, known)
-            for part, piece in split(batch, numbers, known, parts):
+        for batch in ahead(batches):
+            for part, piece in _cut(batch, parts, enrichment, known):
                 if part not in writers:
                     writer = create(lake, staged(window, RAW, part), piece.schema)
                     writers[part] = stack.enter_context(writer)

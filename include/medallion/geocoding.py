@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -27,6 +28,7 @@ _KEPT = pa.schema(
 )
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_GROUP, _FREE_GROUP = 20, 10_000
+_REMEMBERED = 1 << 17  # spellings of postcodes: all that there are in most countries
 
 
 def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
@@ -67,8 +69,8 @@ def _tracked(settings: Geocode) -> Tracked:
 
 def _normaliser(settings: Geocode) -> Normalise:
     if settings.country_column:
-        return lambda values: normalise(_text(values[0]), _text(values[1]))
-    return lambda values: normalise(settings.country, _text(values[0]))
+        return lru_cache(_REMEMBERED)(lambda values: normalise(_text(values[0]), _text(values[1])))
+    return lru_cache(_REMEMBERED)(lambda values: normalise(settings.country, _text(values[0])))
 
 
 def _text(value: object) -> str | None:

@@ -11,18 +11,18 @@ same line conflict, and the second looks again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.table import TableMerger
 
 from include.medallion import delta
-from include.medallion.enrich import BATCH_ROWS, ENRICHED, staged_columns
+from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
 from include.medallion.gold_account import account
-from include.medallion.gold_keys import bounded, check_unique, match
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.gold_append import adopt
+from include.medallion.gold_keys import above, bounded, check_unique, match
+from include.medallion.gold_rows import in_turns
+from include.medallion.lake import Lake
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import Applied
 from include.medallion.schema import BATCH_ID, DELETED_AT, LOADED_AT, SYSTEM, VERSION, Column, check_names, quoted
@@ -65,11 +65,12 @@ def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window
     rows = sum(p.rows for p in parts)
     if holds(SINK, position(table, pipeline, window.source), window):
         return Applied.replay(rows, table.version())
-    source, commit = _reader(lake, columns, window, parts), _commit(pipeline, window)
+    source, commit = in_turns(lake, schema(columns), window, parts), _commit(pipeline, window)
     if window.mode is Mode.REFRESH:
         updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
-    elif window.mode is not Mode.LOOKUPS and not table.file_uris():
-        updated = _write(table, source, commit, mode="append", schema_mode="merge")
+    elif window.mode is not Mode.LOOKUPS and above(lake, table, pipeline, columns, window, parts):
+        adopted = adopt(lake, table, pipeline, schema(columns), window, parts, commit)
+        updated = 0 if adopted else _write(table, source, commit, mode="append", schema_mode="merge")
     else:
         merge = _renew if window.mode is Mode.LOOKUPS else _upsert
         updated = merge(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
@@ -150,16 +151,3 @@ def _commit(pipeline: Pipeline, window: Window) -> CommitProperties:
     about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
     # a lost race must be decided anew on the refreshed table, not by delta-rs's own retries
     return CommitProperties(about, max_commit_retries=0, app_transactions=lines if window.mode.moves else [])
-
-
-def _reader(lake: Lake, columns: tuple[Column, ...], window: Window, parts: list[Part]) -> pa.RecordBatchReader:
-    return pa.RecordBatchReader.from_batches(schema(columns), _batches(lake, schema(columns), window, parts))
-
-
-def _batches(lake: Lake, whole: pa.Schema, window: Window, parts: list[Part]) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
-            for batch in enriched.iter_batches(BATCH_ROWS):
-                constants = zip((window.batch_id, window.opened_at, None), SYSTEM[1:], strict=True)
-                repeated = [pa.repeat(pa.scalar(value, c.type), batch.num_rows) for value, c in constants]
-                yield pa.RecordBatch.from_arrays([*batch.columns, *repeated], schema=whole)

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from include.medallion import delta
 from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
 from include.medallion.lake import Lake, open_parquet, staged
@@ -28,7 +29,7 @@ def account(
         updated: rows that the merge says it updated.
     """
     rows = sum(p.rows for p in parts)
-    data = table.to_pyarrow_dataset()
+    data = delta.dataset(lake, pipeline.gold.table, table)
     applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
     superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
     return Applied(rows, applied - updated, updated, superseded, version=table.version())

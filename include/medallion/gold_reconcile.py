@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
 from deltalake.schema import Field, PrimitiveType
@@ -46,7 +47,7 @@ def compare(lake: Lake, pipeline: Pipeline, keys: Keys) -> Difference:
 def rows(lake: Lake, pipeline: Pipeline) -> int:
     """Return how many rows the table has, from its log."""
     table = delta.open_table(lake, pipeline.gold.table)
-    return table.to_pyarrow_dataset().count_rows() if table else 0
+    return delta.dataset(lake, pipeline.gold.table, table).count_rows() if table else 0
 
 
 def _attempt(lake: Lake, pipeline: Pipeline, keys: Keys) -> Difference:
@@ -79,12 +80,11 @@ def _held(
         with open_parquet(lake, staged(keys.window, KEYS, 0)) as first:
             types = {c: first.schema_arrow.field(c).type for c in key}
         schema = pa.schema([*types.items(), (_HELD, pa.int64()), (_LIVES, pa.bool_())])
-        _spill(table, key, schema, files)
+        _spill(delta.dataset(lake, pipeline.gold.table, table), key, schema, files)
         yield ((_staged(lake, keys, part.number), pq.read_table(files[part.number])) for part in keys.parts)
 
 
-def _spill(table: DeltaTable, key: list[str], schema: pa.Schema, files: list[Path]) -> None:
-    data = table.to_pyarrow_dataset()
+def _spill(data: ds.Dataset, key: list[str], schema: pa.Schema, files: list[Path]) -> None:
     with ExitStack() as stack:
         writers = [stack.enter_context(pq.ParquetWriter(file, schema)) for file in files]
         for batch in data.to_batches(columns=[*key, VERSION, DELETED_AT]):

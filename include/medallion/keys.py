@@ -39,8 +39,8 @@ def number(
         return pa.array([], pa.int32())
     read = [in_calendar(_flat(batch.column(c))) for c in columns]
     encoded = _joined(read).dictionary_encode()
-    _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
-    values = zip(*(column.take(pa.array(first)).to_pylist() for column in read), strict=True)
+    first = pa.array(_first(encoded.indices.to_numpy(), len(encoded.dictionary)))
+    values = zip(*(column.take(first).to_pylist() for column in read), strict=True)
     numbers = [None if (key := normalise(v)) is None else known.setdefault(key, len(known)) for v in values]
     return pa.array(numbers, pa.int32()).take(encoded.indices)
 
@@ -59,8 +59,6 @@ def split(
     Returns:
         (part, rows) for each part that got rows.
     """
-    if parts == 1:
-        return [(0, batch)]
     of_key = np.fromiter((part_of(k, parts) for k in known), dtype=np.int32, count=len(known))
     spread = np.arange(batch.num_rows, dtype=np.int32) % parts
     has_key = numbers.is_valid().to_numpy(zero_copy_only=False)
@@ -69,6 +67,13 @@ def split(
     order = np.argsort(chosen, kind="stable")
     grouped, edges = batch.take(pa.array(order)), np.searchsorted(chosen[order], np.arange(parts + 1))
     return [(p, grouped.slice(a, b - a)) for p, (a, b) in enumerate(pairwise(edges)) if b > a]
+
+
+def _first(indices: np.ndarray, count: int) -> np.ndarray:
+    """Return where each of 0 .. count - 1 comes first; all of them do come."""
+    first = np.empty(count, dtype=np.int64)
+    first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1)  # of several, the last assignment stays
+    return first
 
 
 def _joined(columns: list[pa.Array]) -> pa.Array:

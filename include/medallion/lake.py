@@ -24,9 +24,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from include.medallion.errors import SettingError
+from include.medallion.parquet import COMPRESSION, Writer
 from include.medallion.window import Window
-
-COMPRESSION = "zstd"
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def staged(window: Window, stage: str, part: int) -> str:
     return f"{stage_folder(window, stage)}/part-{part:04d}.parquet"
 
 
-def create(lake: Lake, key: str, schema: pa.Schema) -> pq.ParquetWriter:
+def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
     """
     Open a Parquet file for writing, over what an earlier attempt left there.
 
@@ -116,11 +115,11 @@ def create(lake: Lake, key: str, schema: pa.Schema) -> pq.ParquetWriter:
     files, path = filesystem(lake), lake.path(key)
     if isinstance(files, fs.LocalFileSystem):
         files.create_dir(path.rpartition("/")[0])
-    return pq.ParquetWriter(path, schema, compression=COMPRESSION, filesystem=files)
+    return Writer(path, schema, files)
 
 
 def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
-    """Open a staged file; read it row group by row group."""
+    """Open a staged file; read it by `parquet.batches`."""
     return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
 
 

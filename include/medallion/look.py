@@ -6,7 +6,7 @@ import json
 
 import pyarrow.compute as pc
 
-from include.medallion.delta import open_table
+from include.medallion.delta import dataset, open_table
 from include.medallion.lake import Lake
 
 
@@ -16,7 +16,7 @@ def show(lake: Lake, table: str, rows: int, only: tuple[str, str] | None = None)
     if found is None:
         print(f"{table}: there is no such table yet")
         return
-    data, matching = found.to_pyarrow_dataset(), pc.field(only[0]) == only[1] if only else None
+    data, matching = dataset(lake, table, found), pc.field(only[0]) == only[1] if only else None
     print(f"{found.table_uri}  version {found.version()}, {data.count_rows(filter=matching):,} rows\n{data.schema}\n")
     for row in data.head(rows, filter=matching).to_pylist():
         print(json.dumps(row, default=str, ensure_ascii=False))

@@ -57,7 +57,7 @@ def still_open(lake: Lake, pipeline: str) -> pa.Table:
     if table is None:
         return SCHEMA.empty_table().select(columns)
     mine = (pc.field("pipeline") == pipeline) & pc.field("closed_at").is_null()
-    return table.to_pyarrow_dataset().to_table(columns=columns, filter=mine)
+    return delta.dataset(lake, TABLE, table).to_table(columns=columns, filter=mine)
 
 
 def check_share(reasons: Counter[str], read: int, limits: Quarantine) -> None:

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from include.medallion import delta, quarantine
 from include.medallion.contract import key_texts, readable
-from include.medallion.enrich import BATCH_ROWS, ENRICHED, staged_columns
+from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
 from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.parquet import batches
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, MOMENT, VERSION, Column, literal, quoted
 from include.medallion.window import Mode, Window
@@ -89,7 +90,7 @@ def _landed(lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part
     found: dict[str, int] = {}
     for part in parts:
         with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
-            for batch in enriched.iter_batches(BATCH_ROWS, columns=[*pipeline.source.key, VERSION]):
+            for batch in batches(enriched, [*pipeline.source.key, VERSION]):
                 some = batch.filter(pc.is_in(readable(batch.column(pipeline.source.key[0])), first.drop_null()))
                 texts = key_texts(some, pipeline.source.key).to_pylist()
                 found |= dict(zip(texts, some.column(VERSION).to_pylist(), strict=True))

@@ -31,7 +31,7 @@ def change(lake: Lake, name: str, schema: pa.Schema, decide: Callable[[pa.Table]
 
 def _attempt(lake: Lake, name: str, schema: pa.Schema, decide: Callable[[pa.Table], tuple[pa.Table, T]]) -> T:
     table = delta.open_or_create(lake, name, schema, statistics=[])
-    before = table.to_pyarrow_table().cast(schema)
+    before = delta.dataset(lake, name, table).to_table().cast(schema)
     after, said = decide(before)
     if not after.equals(before):
         # a lost race must be decided anew, not retried as it was

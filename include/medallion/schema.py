@@ -108,7 +108,7 @@ def added_column(name: str, type_: pa.DataType) -> Column:
 
 def columns_of(staged: pa.Schema) -> tuple[Column, ...]:
     """Describe the columns of a staged file, raw or enriched: what is staged needs no catalogue to be read again."""
-    return tuple(_staged_column(f) for f in staged if f.name not in {VERSION, OP})
+    return tuple(_staged_column(f) for f in staged if f.name not in _NOT_OF_THE_SOURCE)
 
 
 def _staged_column(field: pa.Field) -> Column:
@@ -128,6 +128,9 @@ SYSTEM = (
 """Columns that every Silver and Gold table ends with; `_deleted_at` is NULL while the row lives."""
 STAGED = added_column(OP, pa.string())
 """Column that rows have on their way only."""
+
+
+_NOT_OF_THE_SOURCE = {OP, *(c.name for c in SYSTEM)}
 
 
 def check_names(columns: list[Column]) -> None:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.medallion.enrich import BATCH_ROWS, ENRICHED
+from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import Part
 from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.parquet import ahead, batches
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import VERSION, Column, added_column, quoted, snowflake_name
 from include.medallion.window import Window
@@ -101,7 +102,7 @@ def _render(lake: Lake, columns: tuple[Column, ...], key: str, file: Path) -> No
     types = [pa.string() if pa.types.is_timestamp(c.type) else c.type for c in every]
     schema = pa.schema(list(zip((c.snowflake_name for c in every), types, strict=True)))
     with open_parquet(lake, key) as enriched, pq.ParquetWriter(file, schema) as out:
-        for batch in enriched.iter_batches(BATCH_ROWS):
+        for batch in ahead(batches(enriched, [c.name for c in every])):
             arrays = [a.cast(t) for a, t in zip(batch.columns, types, strict=True)]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
 

@@ -24,10 +24,9 @@ from include.medallion.bronze import UPSERT
 from include.medallion.enrichment import PENDING, Enrichment, Tracked
 from include.medallion.joining import Answers, with_columns
 from include.medallion.lake import Lake
+from include.medallion.parquet import BATCH_ROWS
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import DELETED_AT, MOMENT, OP, VERSION, Column
-
-BATCH_ROWS = 65_536
 
 
 def read(
@@ -50,7 +49,7 @@ def read(
     )
     if table is None or not {*added.names} <= {f.name for f in table.schema().fields}:
         return
-    dataset, living = table.to_pyarrow_dataset(), pc.field(DELETED_AT).is_null()
+    dataset, living = delta.dataset(lake, pipeline.gold.table, table), pc.field(DELETED_AT).is_null()
     names = [name for name in schema.names if name != OP]
     for batch in dataset.to_batches(columns=names, filter=living, batch_size=BATCH_ROWS):
         rows = batch.filter(_any([due(batch, e.tracked, now) for e in enrichments if e.tracked], batch.num_rows))
@@ -82,16 +81,18 @@ def expired(rows: pa.RecordBatch, tracked: Tracked, now: datetime) -> pa.Array:
     return pc.and_(old, pc.invert(pc.is_in(rows.column(tracked.provider), pa.array(sorted(tracked.free), pa.string()))))
 
 
-def renewed(batch: pa.RecordBatch, answers: Sequence[Answers], now: datetime) -> tuple[pa.RecordBatch, pa.Array]:
+def renewed(
+    index: int, batch: pa.RecordBatch, answers: Sequence[Answers], now: datetime
+) -> tuple[pa.RecordBatch, pa.Array]:
     """
-    Return a batch of due rows with what is new of them, and which rows that changes (bool array).
+    Return a part's batch of due rows with what is new of them, and which rows that changes (bool array).
 
     A row gets the answer to its key. Without one (over the budget), an answer
     that is too old is nulled out, unless the pipeline keeps it.
     """
     changes = [pa.array([False] * batch.num_rows, pa.bool_())]
     for one in answers:
-        rows = one.rows(batch)
+        rows = one.rows(index)
         given, before = one.columns.take(rows), batch.select(one.columns.schema.names)
         replaced = one.answered.take(rows)
         if tracked := one.enrichment.tracked:

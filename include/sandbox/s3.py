@@ -69,6 +69,11 @@ def stop(state: Path) -> None:
     processes.stop(Daemon(state, NAME))
 
 
+def metrics_port(state: Path) -> int:
+    """Return the port on which the running server tells Prometheus how many bytes it received and sent."""
+    return private.port(state, "s3-metrics", busy_is_ours=True)
+
+
 def _ensure(client: object, bucket: str) -> None:
     if bucket not in {b["Name"] for b in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=bucket)
@@ -77,7 +82,7 @@ def _ensure(client: object, bucket: str) -> None:
 def _ports(state: Path, alive: bool) -> dict[str, int]:
     # gRPC would otherwise listen on port + 10000, which may be taken
     names = [name for service in SERVICES for name in (service, f"{service}.grpc")]
-    return {name: private.port(state, f"s3-{name}", busy_is_ours=alive) for name in names}
+    return {name: private.port(state, f"s3-{name}", busy_is_ours=alive) for name in [*names, "metrics"]}
 
 
 def _command(state: Path, ports: dict[str, int], lake: Lake) -> list[str | Path]:
@@ -98,6 +103,7 @@ def _command(state: Path, ports: dict[str, int], lake: Lake) -> list[str | Path]
         "-admin.ui=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
+        f"-metricsPort={ports['metrics']}",
         # the default is a name in the shared temporary folder, which may belong to somebody else;
         # relative, because a socket's path must be shorter than a clone's may be
         "-s3.localSocket=s3.sock",

@@ -141,9 +141,9 @@ def _fill(project: Path) -> None:
 
 def _postcodes(state: Path) -> list[str]:
     """Choose all postcodes of the storm, in the order in which the writer comes to them."""
-    from include.medallion.geocoders.offline import _zip_codes  # noqa: PLC0415 (takes a second)
+    from zipcodes import list_all  # noqa: PLC0415 (takes a second)
 
-    chosen = sorted(code for code, place in _zip_codes().items() if place and all(place))
+    chosen = sorted(row["zip_code"] for row in list_all() if float(row["lat"] or 0) and float(row["long"] or 0))
     random.Random(1).shuffle(chosen)
     folder = state / "writer"
     folder.mkdir()

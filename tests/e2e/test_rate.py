@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import pytest
 
-from include.medallion.geocoders import offline
 from include.sandbox import client
 from include.sandbox.google import places
 
@@ -77,7 +77,8 @@ def renewed(quiet) -> tuple[Run, Run]:
 
 def _codes(offset: int, count: int) -> list[str]:
     """Return postcodes that the stand-in knows: others for each offset."""
-    return [code for code in sorted(offline._zip_codes()) if places.find("US", code)][offset::100][:count]
+    known = (code for n in range(501, 99_951) if places.find("US", code := f"{n:05}"))
+    return list(islice(known, offset, None, 100))[:count]
 
 
 def _tried(quiet: Deployment) -> Tried:

@@ -89,12 +89,12 @@ def counts(applied):
     return applied.inserted, applied.updated, applied.superseded
 
 
-def met(people, lake, window, rows, act):
+def met(people, lake, window, rows, act, schema=SCHEMA):
     """Write a batch, and act at the moment of its first commit; return what was applied, and the proxy."""
     with meeting(lake.options["AWS_ENDPOINT_URL"], act) as proxy:
         endpoint = f"http://127.0.0.1:{proxy.server_port}"
         through = replace(people.lake, options={**people.lake.options, "AWS_ENDPOINT_URL": endpoint})
-        return people.write(window, rows, lake=through), proxy
+        return people.write(window, rows, lake=through, schema=schema), proxy
 
 
 def write_all(lake, name, first):

@@ -13,22 +13,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_GREAT_BRITAIN = (r"([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})", r"\1 \2")
-_UNITED_STATES = (r"(\d{5})(?:-|[- ]?\d{4})?", r"\1")
-_THREE_TWO = (r"(\d{3})[- ]?(\d{2})", r"\1 \2")
+_GREAT_BRITAIN = (r"([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})", "{} {}")
+_UNITED_STATES = (r"(\d{5})(?:-|[- ]?\d{4})?", "{}")
+_THREE_TWO = (r"(\d{3})[- ]?(\d{2})", "{} {}")
 
 _FORMS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("US", "PR", "GU", "VI", "AS", "MP"), _UNITED_STATES),
     **dict.fromkeys(("GB", "JE", "GG", "IM"), _GREAT_BRITAIN),
     **dict.fromkeys(("SE", "CZ", "SK", "GR"), _THREE_TWO),
-    "BR": (r"(\d{5})[- ]?(\d{3})", r"\1-\2"),
-    "CA": (r"([A-Z]\d[A-Z])[- ]?(\d[A-Z]\d)", r"\1 \2"),
-    "IE": (r"([A-Z]\d[\dW])[- ]?([A-Z\d]{4})", r"\1 \2"),
-    "JP": (r"(\d{3})[- ]?(\d{4})", r"\1-\2"),
-    "MT": (r"([A-Z]{3})[- ]?(\d{4})", r"\1 \2"),
-    "NL": (r"(\d{4})[- ]?([A-Z]{2})", r"\1 \2"),
-    "PL": (r"(\d{2})[- ]?(\d{3})", r"\1-\2"),
-    "PT": (r"(\d{4})[- ]?(\d{3})", r"\1-\2"),
+    "BR": (r"(\d{5})[- ]?(\d{3})", "{}-{}"),
+    "CA": (r"([A-Z]\d[A-Z])[- ]?(\d[A-Z]\d)", "{} {}"),
+    "IE": (r"([A-Z]\d[\dW])[- ]?([A-Z\d]{4})", "{} {}"),
+    "JP": (r"(\d{3})[- ]?(\d{4})", "{}-{}"),
+    "MT": (r"([A-Z]{3})[- ]?(\d{4})", "{} {}"),
+    "NL": (r"(\d{4})[- ]?([A-Z]{2})", "{} {}"),
+    "PL": (r"(\d{2})[- ]?(\d{3})", "{}-{}"),
+    "PT": (r"(\d{4})[- ]?(\d{3})", "{}-{}"),
 }
 
 # The codes that people write and ISO 3166-1 does not have.
@@ -78,7 +78,7 @@ def _tidy(text: str | None) -> str:
 def _formed(country: str, code: str) -> str:
     pattern, form = _FORMS.get(country, ("", ""))
     match = re.fullmatch(pattern, code, re.ASCII) if pattern else None
-    return match.expand(form) if match else code
+    return form.format(*match.groups()) if match else code
 
 
 def _bare(country: str, code: str) -> str:

@@ -22,7 +22,7 @@ class Point(NamedTuple):
 EXTRACT, ENRICH = "include.medallion.extract:extract", "include.medallion.enrich:enrich"
 LOAD, WRITE = "include.medallion.silver:load", "include.medallion.gold:write"
 KEEP = "include.medallion.cache:keep"
-PARQUET = "pyarrow.parquet.core:ParquetWriter"
+PARQUET = "include.medallion.parquet:Writer"
 SQL = "snowflake.connector.cursor:SnowflakeCursorBase.execute"
 MERGE = "deltalake.table:TableMerger.execute"
 POINTS = {

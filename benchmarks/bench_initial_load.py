@@ -1,0 +1,24 @@
+"""Ask how long it takes until a whole table is in Gold."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmarks.harness import contest, employees
+from benchmarks.harness.options import Only, Rounds, Rows, chosen
+from benchmarks.harness.report import report
+from benchmarks.harness.servers import servers
+
+CONTENDERS = (contest.OURS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.ROW_BY_ROW, contest.LIMIT)
+
+
+def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
+    """Load a whole table into an empty lake: medallion, dlt, row by row, and the limit."""
+    with servers() as there:
+        employees.fill(there, rows)
+        found = contest.compete(there, chosen(CONTENDERS, only), rounds, place=lambda n, c: f"{c.slug}-{n}")
+        report("initial load", list(contest.told(found)), {"rows": rows, "rounds": rounds})
+
+
+if __name__ == "__main__":
+    typer.run(main)

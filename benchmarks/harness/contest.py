@@ -1,0 +1,135 @@
+"""Several contenders at the same work: interleaved, each on a Gold of its own, each result checked."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from benchmarks.harness import equality
+from benchmarks.harness.measure import measure
+from benchmarks.harness.servers import ROOT, Servers, child_environment, dlt_python
+
+SCRIPTS = ROOT / "benchmarks" / "contenders"
+PIPELINE = {
+    "name": "employees",
+    "source": {"table": "employees", "key": "id"},
+    "enrich": {"geocode": {"postcode": "postcode", "country": "US", "geocoder": "offline"}},
+    "silver": {"table": "EMPLOYEES_ENRICHED"},
+    "gold": {"table": "gold"},
+}
+Change = Callable[[Servers, int], None]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do the work: a script, run as a process of its own."""
+
+    name: str
+    script: str
+    gold: str | None  # where its Gold lies below its own prefix; None if it writes none
+    enriches: bool
+    python: Callable[[], Path] = lambda: Path(sys.executable)
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """Return the name as it can be part of a path."""
+        return self.name.replace(" ", "-")
+
+    def command(self, servers: Servers, place: str) -> list[str | Path]:
+        """Return the command that does the work into this place, a name of its own in lake and folder."""
+        state = servers.state / "contenders" / place
+        state.mkdir(parents=True, exist_ok=True)
+        task = {
+            "source": servers.uri,
+            "lake": f"s3://{servers.lake.bucket}/{place}",
+            "options": servers.lake.options,
+            "state": str(state),
+            "pipeline": PIPELINE,
+            **self.settings,
+        }
+        return [self.python(), SCRIPTS / self.script, json.dumps(task)]
+
+    def table(self, servers: Servers, place: str) -> DeltaTable:
+        """Open the Gold that it wrote."""
+        uri = f"s3://{servers.lake.bucket}/{place}/{self.gold}"
+        return DeltaTable(uri, storage_options=servers.lake.options)
+
+
+OURS = Contender("medallion", "ours.py", "gold", enriches=True)
+DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", False, dlt_python, {"backend": "pyarrow"})
+DLT_FASTER = Contender(
+    "dlt connectorx", "dlt_pipeline.py", "gold/employees", False, dlt_python, {"backend": "connectorx"}
+)
+ROW_BY_ROW = Contender("row by row", "row_by_row.py", "gold", enriches=True)
+LIMIT = Contender("limit", "limit.py", "gold", enriches=True)
+BARE_SCAN = Contender("bare scan", "bare_scan.py", None, enriches=False)
+
+
+def compete(
+    servers: Servers,
+    contenders: Sequence[Contender],
+    rounds: int,
+    place: Callable[[int, Contender], str],
+    prepare: Callable[[int], None] = lambda _: None,
+) -> Iterator[dict]:
+    """
+    Let each contender do the work once a round, in turns; yield a row per contender and round.
+
+    Args:
+        place: names where a contender works in a round: the same place again to go on from there.
+        prepare: called with the round's number before anybody's turn.
+    """
+    for number in range(rounds):
+        prepare(number)
+        columns, truth = equality.of_source(servers)
+        turns = contenders if number % 2 == 0 else contenders[::-1]
+        coordinates: dict[str, equality.Digest] = {}
+        for contender in turns:
+            gc.collect()
+            before = servers.traffic()
+            row = measure(contender.command(servers, place(number, contender)), child_environment({}))
+            after = servers.traffic()
+            row |= {f"s3_{kind}_mb": (after[kind] - before[kind]) / 1e6 for kind in after}
+            row |= {"contender": contender.name, "round": number, "fault": None}
+            if contender.gold:
+                table = contender.table(servers, place(number, contender))
+                row["files"] = len(table.file_uris())
+                row["fault"] = _fault(contender, table, columns, truth, coordinates)
+            yield row
+
+
+def told(rows: Iterator[dict]) -> Iterator[dict]:
+    """Pass rows on and tell of each."""
+    for row in rows:
+        stages = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in row["said"]["stages"].items())
+        print(
+            f"round {row['round']}  {row['contender']:<15} {row['wall']:7.2f} s {row['cpu']:7.2f} CPU-s "
+            f"{row['peak_mb']:6.0f} MB  {row['fault'] or stages}",
+            flush=True,
+        )
+        yield row
+
+
+def _fault(
+    contender: Contender,
+    table: DeltaTable,
+    columns: list[str],
+    truth: equality.Digest,
+    coordinates: dict[str, equality.Digest],
+) -> str | None:
+    """Say why a result does not count; None if it is right."""
+    found = equality.of_gold(table, columns)
+    if found != truth:
+        return f"Gold differs from the source: {found[0]:,} rows of {truth[0]:,}"
+    if contender.enriches:
+        mine = equality.of_gold(table, equality.ADDED)
+        if coordinates.setdefault("first", mine) != mine:
+            return "its coordinates differ from the first contender's"
+    return None

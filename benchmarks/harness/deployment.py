@@ -1,0 +1,124 @@
+"""A whole Airflow with a pipeline over the benchmark's table: started, watched, measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Event, Thread
+
+import psutil
+import yaml
+
+from benchmarks.harness import employees
+from benchmarks.harness.contest import PIPELINE
+from benchmarks.harness.servers import ROOT, Servers, end_politely
+from include.sandbox import client, postgres, processes, s3, stack
+from include.sandbox.processes import Daemon
+from include.sandbox.settings import join
+
+DATABASE = "bronze"
+SECONDS_PER_RUN = 1800
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A running Airflow and what it works on."""
+
+    servers: Servers
+    settings: Mapping[str, str]
+    api: client.Api
+
+
+@contextmanager
+def deployed(rows: int, pipelines: int, schedule: str = "manual") -> Iterator[Deployment]:
+    """
+    Start everything with so many rows in Bronze, and as many pipelines over them, each into tables of its own.
+
+    At the end all is stopped and deleted.
+    """
+    end_politely()
+    state = Path(mkdtemp(prefix="medallion-bench-"))
+    extra = {"MEDALLION_PIPELINES": str(_files(state, pipelines)), "MEDALLION_SCHEDULE": schedule}
+    try:
+        bronze = postgres.start(state, DATABASE)
+        postgres.create_database(bronze, DATABASE)
+        there = Servers(state, bronze, s3.start(state), DATABASE)
+        employees.fill(there, rows)
+        settings = stack.up(state, _quiet, 0, extra)
+        join(settings)
+        yield Deployment(there, settings, client.login(settings))
+    finally:
+        stack.down(state, _quiet)
+        postgres.discard(state)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def run(deployment: Deployment, name: str) -> dict:
+    """
+    Run a pipeline's DAG once and return what it took.
+
+    Returns:
+        wall in seconds from the request to the end, `tasks`: seconds of each, peak_mb of all task processes together.
+    """
+    dag = f"medallion_{name}"
+    client.await_dag(deployment.api, dag, ROOT)
+    with _workers(deployment.servers.state) as peak:
+        run_id = client.trigger(deployment.api, dag, {})
+        state = client.watch(deployment.api, dag, run_id, _quiet, SECONDS_PER_RUN)
+    if state != "success":
+        raise RuntimeError("\n".join(client.failures(deployment.api, dag, run_id)))
+    about = deployment.api.call("GET", f"dags/{dag}/dagRuns/{run_id}")
+    tasks = client.tasks(deployment.api, dag, run_id)
+    return {
+        "wall": _seconds(about["queued_at"], about["end_date"]),
+        "peak_mb": peak["bytes"] / 1e6,
+        "tasks": {client.name(t): t["duration"] for t in tasks if t["duration"] is not None},
+    }
+
+
+@contextmanager
+def _workers(state: Path) -> Iterator[dict[str, int]]:
+    """Watch the memory of the processes that run tasks, all together."""
+    peak, ended = {"bytes": 0}, Event()
+    scheduler = processes.running(Daemon(state, "airflow-scheduler"))
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            peak["bytes"] = max(peak["bytes"], sum(_task_bytes(p) for p in scheduler.children(recursive=True)))
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    yield peak
+    ended.set()
+    thread.join()
+
+
+def _task_bytes(process: psutil.Process) -> int:
+    """Return the memory that belongs to a task's process alone; nothing of an idle worker's."""
+    try:
+        return process.memory_full_info().uss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _files(state: Path, pipelines: int) -> Path:
+    folder = state / "pipelines"
+    folder.mkdir()
+    for n in range(pipelines):
+        tables = {"silver": {"table": f"EMPLOYEES_{n}"}, "gold": {"table": f"employees_{n}"}}
+        described = {k: v for k, v in PIPELINE.items() if k != "name"} | tables
+        (folder / f"employees_{n}.yaml").write_text(yaml.safe_dump(described))
+    return folder
+
+
+def _seconds(begin: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+
+
+def _quiet(_: str) -> None:
+    return

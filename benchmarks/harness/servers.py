@@ -1,0 +1,92 @@
+"""The servers that a benchmark reads and writes: the sandbox's own programs, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import requests
+
+from include.sandbox import postgres, s3
+from include.sandbox.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+HOME = ROOT / ".sandbox" / "bench"
+"""What outlives a run: results, and the environment of `dlt`."""
+TRAFFIC = {
+    "SeaweedFS_s3_bucket_traffic_received_bytes_total": "written",
+    "SeaweedFS_s3_bucket_traffic_sent_bytes_total": "read",
+}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Bronze and the lake of one benchmark."""
+
+    state: Path
+    bronze: Postgres
+    lake: s3.Lake
+    database: str = "bench"
+
+    @property
+    def uri(self) -> str:
+        """Return the source as libpq takes it."""
+        return self.bronze.uri(self.database)
+
+    def traffic(self) -> dict[str, int]:
+        """Return the bytes that the S3 server has been sent (`written`) and has sent (`read`) since its start."""
+        url = f"http://127.0.0.1:{s3.metrics_port(self.state)}/metrics"
+        counts = dict.fromkeys(TRAFFIC.values(), 0)
+        for line in requests.get(url, timeout=10).text.splitlines():
+            name, _, value = line.rpartition(" ")
+            if (metric := name.partition("{")[0]) in TRAFFIC:
+                counts[TRAFFIC[metric]] += int(float(value))
+        return counts
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Start Postgres and S3 with nothing in them; in the end, or at SIGTERM, stop them and delete what they hold."""
+    end_politely()
+    state = Path(mkdtemp(prefix="medallion-bench-"))
+    try:
+        bronze = postgres.start(state, "bronze", durable=False)
+        there = Servers(state, bronze, s3.start(state))
+        postgres.create_database(bronze, there.database)
+        yield there
+    finally:
+        postgres.stop(state, "bronze")
+        s3.stop(state)
+        postgres.discard(state)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def end_politely() -> None:
+    """Let SIGTERM end this process like any exit: what was started is then stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def dlt_python() -> Path:
+    """Return the interpreter of `dlt`'s own environment, made and filled at the first call and when a pin changes."""
+    pins, place = ROOT / "benchmarks" / "requirements-dlt.txt", HOME / "dlt"
+    python, done = place / "bin" / "python", place / "installed.txt"
+    if not done.exists() or done.read_text() != pins.read_text():
+        print("installing dlt into an environment of its own", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", pins], check=True)
+        done.write_text(pins.read_text())
+    return python
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return what a contender's process sees: nothing that would lead it to other servers."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PG", "AIRFLOW", "GOOGLE_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1", **extra}

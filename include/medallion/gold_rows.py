@@ -1,0 +1,41 @@
+"""The rows of a batch as Gold gets them: of all parts, in an order that keeps neighbours together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import zip_longest
+
+import pyarrow as pa
+
+from include.medallion.enrich import ENRICHED, of_batch
+from include.medallion.extract import Part
+from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.parquet import ahead, batches
+from include.medallion.schema import SYSTEM
+from include.medallion.window import Window
+
+_OF_BATCH = {column.name for column in SYSTEM[1:]}
+
+
+def in_turns(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -> pa.RecordBatchReader:
+    """
+    Read the parts in turns, a row group of each.
+
+    Each part is in the order in which the source was read, so rows that were neighbours there land in one file of
+    Gold, and a later batch of neighbours finds them in few files.
+
+    Args:
+        schema: Gold's; what the batch has in common is filled in.
+    """
+    return pa.RecordBatchReader.from_batches(schema, ahead(_batches(lake, schema, window, parts)))
+
+
+def _batches(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -> Iterator[pa.RecordBatch]:
+    names = [name for name in schema.names if name not in _OF_BATCH]
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_parquet(lake, staged(window, ENRICHED, part.number))) for part in parts]
+        for turn in zip_longest(*(batches(file, names) for file in files)):
+            for batch in filter(None, turn):
+                constants = [pa.repeat(value, batch.num_rows) for value in of_batch(window)]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *constants], schema=schema)

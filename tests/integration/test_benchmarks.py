@@ -1,0 +1,102 @@
+"""The benchmarks do what they say, with few rows: whoever is compared has done the same work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from deltalake import DeltaTable
+
+from benchmarks.harness import contest, employees
+from benchmarks.harness.report import summaries
+from benchmarks.harness.servers import Servers
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "benchmarks").glob("bench_*.py"))
+
+
+@pytest.fixture
+def servers(sandbox_state, postgres, lake, bronze_dsn, lake_uri):
+    """Lend 500 rows in a database of this test's own."""
+    there = Servers(sandbox_state, postgres, lake, bronze_dsn.rpartition("/")[2])
+    employees.fill(there, 500)
+    return there
+
+
+@pytest.fixture
+def place(lake_uri):
+    """Return where a contender works: below this test's prefix."""
+    return lambda number, contender: f"{lake_uri.rpartition('/')[2]}/{contender.slug}-{number}"
+
+
+@pytest.fixture
+def here(lake_uri):
+    """Return where a contender works, the same in each round."""
+    return lambda _, contender: f"{lake_uri.rpartition('/')[2]}/{contender.slug}"
+
+
+def test_contenders_with_equal_gold_count(servers, place):
+    """Medallion, a program that goes row by row, and the limit end with the same rows and coordinates."""
+    able = [contest.OURS, contest.ROW_BY_ROW, contest.LIMIT]
+    rows = list(contest.compete(servers, able, 1, place=place))
+    assert [(r["contender"], r["fault"]) for r in rows] == [(c.name, None) for c in able]
+    assert all(r["wall"] > 0 and r["s3_written_mb"] > 0 for r in rows)
+
+
+def test_each_kind_of_change_is_followed(servers, here):
+    """New rows, changed rows and nothing at all arrive in the same Gold."""
+    changes = [lambda *_: None, employees.insert, employees.update_recent, employees.update_random, employees.nothing]
+    rounds = contest.compete(
+        servers, [contest.OURS], len(changes), place=here, prepare=lambda number: changes[number](servers, 5)
+    )
+    assert [r["fault"] for r in rounds] == [None] * len(changes)
+
+
+def test_a_gold_that_differs_is_void(servers, here):
+    """A row that was changed in Gold by hand voids the result, and the table names no ratio."""
+    list(contest.compete(servers, [contest.OURS], 1, place=here))
+    table = DeltaTable(f"s3://{servers.lake.bucket}/{here(0, contest.OURS)}/gold", storage_options=servers.lake.options)
+    table.update(new_values={"city_id": 0}, predicate="id = 7")
+    (row,) = contest.compete(servers, [contest.OURS], 1, place=here)
+    assert row["fault"] == "Gold differs from the source: 500 rows of 500"
+    assert summaries([row])["medallion"]["ratio"] is None
+
+
+def test_a_follower_that_misses_updates_is_void(servers, here):
+    """The program that knows of new rows only is told apart as soon as one changes."""
+    able = [contest.ROW_BY_ROW]
+    first, second = contest.compete(
+        servers, able, 2, place=here, prepare=lambda number: number and employees.update_recent(servers, 5)
+    )
+    assert first["fault"] is None
+    assert second["fault"].startswith("Gold differs from the source")
+
+
+def test_rows_are_as_many_as_asked_for(servers):
+    """The generated table is whole: each id once, a postcode for most."""
+    with psycopg.connect(servers.uri) as connection:
+        found = connection.execute("SELECT count(DISTINCT id), max(id), count(postcode) FROM employees").fetchone()
+    assert found == (500, 500, 495)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
+def test_a_script_explains_itself(script):
+    """`--help` tells what is measured, and starts nothing."""
+    shown = subprocess.run(
+        [sys.executable, script, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": "."},
+    )
+    assert "--rows" in shown.stdout
+
+
+def test_dlt_is_pinned():
+    """Whoever runs the benchmark again compares with the same versions."""
+    pins = (ROOT / "benchmarks" / "requirements-dlt.txt").read_text().splitlines()
+    assert all("==" in pin for pin in pins if pin and not pin.startswith("#"))

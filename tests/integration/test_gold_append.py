@@ -1,0 +1,129 @@
+"""What happens to enriched parts of which Gold holds no row yet: they become files of the table, safely."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from include.medallion import gold
+from include.medallion.enrich import ENRICHED, of_batch
+from include.medallion.extract import Part
+from include.medallion.gold_rows import in_turns
+from include.medallion.lake import create, filesystem, open_lake, staged
+from include.medallion.schema import SYSTEM
+from tests.integration.gold_people import SCHEMA, People, batch, counts, met, person
+
+WHOLE = pa.schema([*SCHEMA, *((c.name, c.type) for c in SYSTEM[1:])])
+MEGABYTE = "x" * 1_000_000
+
+
+@pytest.fixture
+def people(lake, lake_uri):
+    """Lend an empty prefix on S3 and a pipeline into it."""
+    return People(open_lake(lake_uri, lake.options))
+
+
+def whole(window, *rows):
+    """Give rows as `enrich` stages them: with what the batch has in common."""
+    values = dict(zip((c.name for c in SYSTEM[1:]), (v.as_py() for v in of_batch(window)), strict=True))
+    return [row | values for row in rows]
+
+
+def write(people, window, *parts, lake=None):
+    """Stage whole parts and write them to Gold."""
+    return people.write(window, *(whole(window, *rows) for rows in parts), schema=WHOLE, lake=lake)
+
+
+def paths(people):
+    """Return the table's files, as the filesystem names them."""
+    return [uri.removeprefix("s3://") for uri in people.table().file_uris()]
+
+
+def test_a_part_becomes_a_file_of_the_table(people):
+    """Into an empty table: the very bytes that were staged, and the rows are all there."""
+    applied = write(people, batch(1), [person(1, "ann@"), person(2, "bob@")])
+    assert counts(applied) == (2, 0, 0)
+    assert people.rows() == [(1, "ann@"), (2, "bob@")]
+    files, (path,) = filesystem(people.lake), paths(people)
+    raw = files.open_input_file(people.lake.path(staged(batch(1), ENRICHED, 0))).read()
+    assert files.open_input_file(path).read() == raw
+
+
+def test_rows_above_all_others_leave_the_files_alone(people):
+    """A batch whose keys are all larger adds a file; what was there is not written again."""
+    write(people, batch(1), [person(1, "ann@"), person(2, "bob@")])
+    before = paths(people)
+    applied = write(people, batch(2), [person(3, "cid@", 150)])
+    assert counts(applied) == (1, 0, 0)
+    assert set(before) < set(paths(people))
+    assert people.rows() == [(1, "ann@"), (2, "bob@"), (3, "cid@")]
+
+
+def test_a_key_that_is_there_is_updated_not_added(people):
+    """One row within the range of what is there, and the batch is merged."""
+    write(people, batch(1), [person(1, "ann@"), person(2, "bob@")])
+    applied = write(people, batch(2), [person(2, "bobby@", 150), person(3, "cid@", 150)])
+    assert counts(applied) == (1, 1, 0)
+    assert people.rows() == [(1, "ann@"), (2, "bobby@"), (3, "cid@")]
+
+
+def test_a_replayed_part_is_not_added_twice(people):
+    """A batch that Gold holds makes no commit and no file."""
+    write(people, batch(1), [person(1, "ann@")])
+    assert write(people, batch(1), [person(1, "ann@")]).replayed
+    assert (people.table().version(), len(paths(people))) == (1, 1)
+
+
+def test_one_key_in_two_parts_that_meet_is_one_row(people, lake):
+    """A part that was to be added when another batch brought its key meanwhile is merged instead."""
+    write(people, batch(1), [])
+    others = People(people.lake, name="others")
+    applied, proxy = met(
+        people,
+        lake,
+        batch(2),
+        whole(batch(2), person(1, "anna@", 150)),
+        lambda: others.write(batch(1, name="others"), [person(1, "ann@", 50)]),
+        schema=WHOLE,
+    )
+    assert counts(applied) == (0, 1, 0)
+    assert proxy.commits[0] == 412
+    assert people.rows() == [(1, "anna@")]
+
+
+def test_the_log_tells_bounds_of_numbers_only(people):
+    """A file that was added as it is has the same few statistics as any other: none of a person."""
+    write(people, batch(1), [person(1, "ann@example.com", postcode="98052"), person(7, "bob@example.com")])
+    (text,) = [line for line in people.log()[0].splitlines() if '"add"' in line]
+    assert '\\"maxValues\\": {\\"id\\": 7, \\"_version\\": 50, \\"_batch_id\\": 20260101000000001}' in text
+    assert "example.com" not in text
+    assert "98052" not in text
+
+
+def test_a_table_with_another_column_gets_a_written_file(people):
+    """A part without a column of the table is written, not added as it is: the column is NULL there."""
+    more = pa.schema([*WHOLE, pa.field("phone", pa.string())])
+    ordered = pa.schema([more.field(n) for n in ("id", "email", "phone", *WHOLE.names[2:])])
+    people.write(batch(1), whole(batch(1), person(1, "ann@", phone="1")), schema=ordered)
+    write(people, batch(2), [person(2, "bob@", 150)])
+    assert people.rows("id", "phone") == [(1, "1"), (2, None)]
+
+
+def test_parts_are_written_in_turns(people):
+    """Rows that were neighbours in the source are near each other in Gold, though their parts were two."""
+    for part in (0, 1):
+        with create(people.lake, staged(batch(1), ENRICHED, part), WHOLE) as out:
+            for n in range(1 + part, 61, 2):
+                out.write_batch(pa.RecordBatch.from_pylist(whole(batch(1), person(n, MEGABYTE, postcode="1")), WHOLE))
+    read = in_turns(people.lake, WHOLE, batch(1), [Part(0, 30, 2), Part(1, 30, 2)]).read_all()
+    order = read["id"].to_pylist()
+    assert sorted(order) == list(range(1, 61))
+    assert max(abs(n - place) for place, n in enumerate(order, 1)) < 20
+
+
+def test_a_part_of_several_is_not_added_as_it_is(people):
+    """Each of several parts holds keys from all over the table: they are written anew, cut by range."""
+    applied = write(people, batch(1), [person(1, "ann@")], [person(2, "bob@")])
+    assert counts(applied) == (2, 0, 0)
+    assert len(paths(people)) == 1
+    assert gold.held(people.lake, people.pipeline, batch(1).source).batch_id == batch(1).batch_id
