@@ -47,7 +47,7 @@ KNOWN = {
     "statsd.enabled": bool,
     "statsd.extraMappings": list,
 }
-"""What of the chart is used, with its type: https://github.com/apache/airflow/blob/main/chart/values.schema.json"""
+"""What of the chart is used, with its type, as far as it is known (docs/deployment.md says what was compared)."""
 
 
 def values(name: str) -> dict:
