@@ -35,7 +35,7 @@ query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT 
 	@$(SANDBOX) query "$$LAYER" "$$SQL"
 
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
-	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
 
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
 	.venv/bin/python -m tests.chaos $(ARGS)

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from include.sandbox import postgres as postgres_server
 from include.sandbox import s3, snowflake
@@ -27,7 +28,7 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.register_profile("long", deadline=None, max_examples=300)  # pytest --hypothesis-profile=long: to hunt faults
 settings.load_profile("untimed")
 serial = count(1)
-TESTS, AIRFLOW = Path(__file__).parent, ("chaos", "e2e")
+AIRFLOW = ("chaos", "e2e")
 
 
 def pytest_configure(config):
@@ -37,12 +38,17 @@ def pytest_configure(config):
     config.add_cleanup(home.cleanup)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Let one of several testers have all that boots an Airflow, the others the rest file by file."""
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group("airflow" if folder in AIRFLOW else item.path.name))
+class ByFile(LoadScopeScheduling):
+    """Deal tests out to several testers file by file; all that boots an Airflow is one file to it."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        return "airflow" if file.split("/")[1] in AIRFLOW else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Choose how tests are dealt out (`-n 2`)."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
