@@ -46,7 +46,8 @@ def stand(deployment: Deployment) -> Stand:
     assert silver == gold
     assert {i: {name: row[name] for name in source[i]} for i, row in gold.items()} == source
     assert {row["geocode_status"] for row in gold.values()} == {"OK"}
-    calls = Counter(call.postcode for call in deployment.google.calls if call.postcode in POSTCODES)
+    mine = (call for call in deployment.google.calls if call.api == "geocoding" and call.postcode in POSTCODES)
+    calls = Counter(call.postcode for call in mine)
     wanted = {row["postcode"] for row in source.values()}
     assert calls == Counter(wanted), f"paid for {calls}, wanted {wanted}"
     return Stand(silver, gold, deployment.version(NAME), deployment.watermark(NAME), calls)
