@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from include.medallion.window import Mode
-from include.sandbox.google import KEY, serving
+from include.sandbox.google import KEY
 from tests.contract.watched import Watched
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import before
@@ -46,13 +46,6 @@ def table(opened):
     found = opened.to_pyarrow_table(columns=["id", "n"])
     n = found["n"].to_pylist()
     return found.num_rows, len(set(found["id"].to_pylist())), min(n, default=None), max(n, default=None)
-
-
-@pytest.fixture
-def google():
-    """Start the stand-in."""
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture

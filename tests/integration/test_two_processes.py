@@ -20,7 +20,7 @@ from include.medallion.lake import Lake
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import reckon
 from include.medallion.window import Window
-from include.sandbox.google import KEY, serving
+from include.sandbox.google import KEY
 from include.sandbox.snowflake import Snowflake
 from tests.integration.one_table import OneTable
 
@@ -93,13 +93,6 @@ def bring(worker: Worker, given: Path, barrier) -> dict:
     written = tried(lambda: run.write(pipeline, connections, window, answered))
     told = [[one.to_json() for one in some] for some in (parts, answered)]
     return reckon(window, *told, loaded.to_json(), written.to_json())
-
-
-@pytest.fixture
-def google():
-    """Start the stand-in."""
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture
