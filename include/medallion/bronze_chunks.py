@@ -8,7 +8,8 @@ the window does not reach, and so belongs to a later one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,11 +19,17 @@ import pyarrow as pa
 from include.medallion import bronze
 from include.medallion.bronze import SourceTable
 from include.medallion.bronze_connection import rows
+from include.medallion.parquet import ahead
 from include.medallion.pipeline import Source
 from include.medallion.window import Window
 
+READERS = 2
+"""Connections that read at the same time: decoding takes longer than sending, so one leaves the server idle."""
 MOST = 64
 _RANGE_SCANS = 140_000  # the server version from which a range of blocks is read without the rest (PostgreSQL 14)
+
+
+Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def lay_out(
 
 
 def read(
-    connection: adbc_driver_manager.AdbcConnection,
+    connections: Sequence[Connect],
     source: Source,
     table: SourceTable,
     window: Window,
@@ -76,18 +83,29 @@ def read(
     done: Sequence[int] = (),
 ) -> Iterator[tuple[int, pa.RecordBatch | None]]:
     """
-    Stream the chunks that are not done, one after the other, as `bronze.read` does.
+    Stream the chunks that are not done, as `bronze.read` does: on each connection the next one that nobody reads.
 
     Yields the chunk's number with each of its batches, and with None at its end.
+
+    Args:
+        connections: whatever snapshot each of them reads in.
     """
-    for number, condition in enumerate(layout.conditions):
-        if number not in done:
+    wanted = [(number, condition) for number, condition in enumerate(layout.conditions) if number not in done]
+    todo, readers = iter(wanted), connections[: len(wanted)]
+    return ahead(*(_taken(todo, connect, source, table, window) for connect in readers))
+
+
+def _taken(
+    todo: Iterator[tuple[int, str]], connect: Connect, source: Source, table: SourceTable, window: Window
+) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    with connect() as connection:
+        for number, condition in todo:
             yield from _numbered(number, bronze.read(connection, source, table, window, condition))
 
 
 def whole(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch | None]]:
     """Return batches as the one chunk of WHOLE."""
-    return _numbered(0, batches)
+    return ahead(_numbered(0, batches))
 
 
 def _numbered(chunk: int, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch | None]]:

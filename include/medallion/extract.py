@@ -23,7 +23,7 @@ from include.medallion.checkpoint import Checkpoint
 from include.medallion.enrichment import Enrichment
 from include.medallion.keys import Key, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
-from include.medallion.parquet import Writer, ahead
+from include.medallion.parquet import Writer
 from include.medallion.pipeline import Parts, Pipeline
 from include.medallion.window import Window
 
@@ -68,7 +68,7 @@ def extract(
     complete chunks to the next one. An empty list means that nothing is new.
 
     Args:
-        chunks: those that `reached` does not hold.
+        chunks: those that `reached` does not hold, maybe side by side.
         rows: how many to expect, if they are many; decides the number of parts.
         reached: where the try before stopped.
     """
@@ -119,7 +119,7 @@ def _stage(chunks: Chunks, lead: Enrichment | None, window: Window, lake: Lake, 
     known: dict[Key, int] = {}
     writers: dict[int, dict[int, Writer]] = defaultdict(dict)
     with ExitStack() as stack:
-        for chunk, batch in ahead(chunks):
+        for chunk, batch in chunks:
             mine = writers[chunk]
             if batch is None:
                 reached = _complete(lake, window, reached, chunk, writers.pop(chunk))

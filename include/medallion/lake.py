@@ -17,6 +17,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -71,10 +72,15 @@ def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
 
 
 def filesystem(lake: Lake) -> fs.FileSystem:
-    """Open the filesystem that staging is read and written through."""
-    if urlsplit(lake.root).scheme == "file":
+    """Return the filesystem that staging is read and written through: one for each lake, which keeps its connections."""
+    return _filesystem(urlsplit(lake.root).scheme, tuple(sorted(lake.options.items())))
+
+
+@lru_cache(maxsize=4)
+def _filesystem(scheme: str, settings: tuple[tuple[str, str], ...]) -> fs.FileSystem:
+    if scheme == "file":
         return fs.LocalFileSystem()
-    options = {k.upper(): v for k, v in lake.options.items()}
+    options = {k.upper(): v for k, v in settings}
     endpoint = options.get("AWS_ENDPOINT_URL", "")
     return fs.S3FileSystem(
         access_key=options.get("AWS_ACCESS_KEY_ID"),

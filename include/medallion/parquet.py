@@ -7,7 +7,7 @@ What makes it fast is measured in docs/performance.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -98,11 +98,14 @@ def batches(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> Itera
         yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns)
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Make the next item in another thread while the caller works on this one."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = pool.submit(next, iterator, _END)
-        while (item := coming.result()) is not _END:
-            coming = pool.submit(next, iterator, _END)
-            yield item
+def ahead(*sources: Iterable[T]) -> Iterator[T]:
+    """Make the next item of each source in a thread of its own while the caller works; yield items as they come."""
+    iterators = [iter(source) for source in sources]
+    with ThreadPoolExecutor(max(1, len(iterators)), thread_name_prefix="ahead") as pool:
+        coming = {pool.submit(next, iterator, _END): iterator for iterator in iterators}
+        while coming:
+            for future in wait(coming, return_when=FIRST_COMPLETED).done:
+                iterator, item = coming.pop(future), future.result()
+                if item is not _END:
+                    coming[pool.submit(next, iterator, _END)] = iterator
+                    yield item

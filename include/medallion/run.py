@@ -8,9 +8,10 @@ functions, each in a task of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.medallion import (
@@ -138,7 +139,9 @@ def read(pipeline: Pipeline, connections: Connections, window: Window) -> list[P
         if window.mode is Mode.WINDOW:
             layout = bronze_chunks.lay_out(connection, source, table, pipeline.parts.chunk_mb)
             reached = checkpoint.resume(lake, window, RAW, layout)
-            chunks = bronze_chunks.read(connection, source, table, window, reached.layout, [*reached.rows])
+            another = partial(bronze_connection.connect, connections.bronze)
+            readers = [partial(nullcontext, connection), *[another] * (bronze_chunks.READERS - 1)]
+            chunks = bronze_chunks.read(readers, source, table, window, reached.layout, [*reached.rows])
         else:
             reached = checkpoint.resume(lake, window, RAW, bronze_chunks.WHOLE)
             chunks = bronze_chunks.whole(_batches(pipeline, lake, connection, table, window, enrichments))
