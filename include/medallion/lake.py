@@ -72,7 +72,7 @@ def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
 
 
 def filesystem(lake: Lake) -> fs.FileSystem:
-    """Return the filesystem that staging is read and written through: one for each lake, which keeps its connections."""
+    """Return the filesystem that staging is read and written through: a lake has one, which keeps its connections."""
     return _filesystem(urlsplit(lake.root).scheme, tuple(sorted(lake.options.items())))
 
 
