@@ -15,7 +15,7 @@ from math import ceil
 import pyarrow as pa
 
 from include.medallion.enrichment import Enrichment
-from include.medallion.keys import Key, number, split
+from include.medallion.keys import Known, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
 from include.medallion.parquet import Writer, ahead
 from include.medallion.pipeline import Parts, Pipeline
@@ -76,7 +76,7 @@ def _lead(enrichments: Sequence[Enrichment], there: list[str]) -> Enrichment:
 
 def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts: Parts) -> int:
     """Decide the number of parts: from what is there if one batch is all, else from the planner's estimate."""
-    known: dict[Key, int] = {}
+    known = Known()
     for batch in head if enrichment.limits else ():
         number(batch, enrichment.reads, enrichment.normalise, known)
     seen = sum(b.num_rows for b in head)
@@ -84,9 +84,7 @@ def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts
     return max(1, min(parts.most, max(ceil(expected / parts.rows), ceil(len(known) / parts.keys))))
 
 
-def _cut(
-    batch: pa.RecordBatch, parts: int, enrichment: Enrichment, known: dict[Key, int]
-) -> list[tuple[int, pa.RecordBatch]]:
+def _cut(batch: pa.RecordBatch, parts: int, enrichment: Enrichment, known: Known) -> list[tuple[int, pa.RecordBatch]]:
     if parts == 1:
         return [(0, batch)]
     return split(batch, number(batch, enrichment.reads, enrichment.normalise, known), known, parts)
@@ -95,7 +93,7 @@ def _cut(
 def _stage(
     batches: Iterator[pa.RecordBatch], parts: int, window: Window, enrichment: Enrichment, lake: Lake
 ) -> list[Part]:
-    known: dict[Key, int] = {}
+    known = Known()
     rows = dict.fromkeys(range(parts), 0)
     writers: dict[int, Writer] = {}
     with ExitStack() as stack:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.enrichment import LOOKED_UP_AT, PROVIDER, Answer, Answered, Enrichment, Tracked
+from include.medallion.enrichment import KEEP, LIFE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracked
 from include.medallion.geocoders import Geocoder, open_geocoder
-from include.medallion.geocoders.location import ANSWERS, Location, Status
+from include.medallion.geocoders.location import ANSWERS, Status
 from include.medallion.geocoders.postcodes import normalise
 from include.medallion.keys import Key, Normalise
 from include.medallion.pipeline_enrich import GEOCODED, Geocode
@@ -28,7 +28,7 @@ _KEPT = pa.schema(
 )
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_GROUP, _FREE_GROUP = 20, 10_000
-_REMEMBERED = 1 << 17  # spellings of postcodes: all that there are in most countries
+_WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
 def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
@@ -49,14 +49,13 @@ def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
         status="geocode_status",
         adds={settings.prefix + name: _FIELD_OF.get(name, name) for name in GEOCODED},
         normalise=_normaliser(settings),
-        call=lambda keys: [_ask(key, geocoder, settings) for key in keys],
+        call=partial(_ask, geocoder, settings),
         keys_per_call=1 if geocoder.metered else _FREE_GROUP,
         limits=settings if geocoder.metered else None,
         price_per_1000=price,
         group=_METERED_GROUP if geocoder.metered else _FREE_GROUP,
-        without_key=_nothing(Status.NO_POSTCODE),
-        unanswered=_nothing(Status.PENDING),
-        refused=lambda answer: answer["geocode_status"] == Status.INVALID_REQUEST,
+        without_key=str(Status.NO_POSTCODE),
+        refused=str(Status.INVALID_REQUEST),
         tracked=_tracked(settings),
         expires=settings.expire == "null_out",
     )
@@ -69,33 +68,24 @@ def _tracked(settings: Geocode) -> Tracked:
 
 def _normaliser(settings: Geocode) -> Normalise:
     if settings.country_column:
-        return lru_cache(_REMEMBERED)(lambda values: normalise(_text(values[0]), _text(values[1])))
-    return lru_cache(_REMEMBERED)(lambda values: normalise(settings.country, _text(values[0])))
+        return lambda values: normalise(_text(values[0]), _text(values[1]))
+    return lambda values: normalise(settings.country, _text(values[0]))
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _ask(key: Key, geocoder: Geocoder, settings: Geocode) -> Answered:
-    location = geocoder.locate(*key)
-    kept = location.status in ANSWERS | {Status.INVALID_REQUEST}
-    return Answered(key, _answer(location), _life(location.status, settings) if kept else None)
+def _ask(geocoder: Geocoder, settings: Geocode, keys: list[Key]) -> pa.Table:
+    located = (geocoder.locate(*key) for key in keys)
+    statuses, latitudes, longitudes, precisions, places = zip(*located, strict=True)
+    ended = pa.array(statuses, pa.string()).dictionary_encode()
+    kept = [status if status in _WORTH_KEEPING else None for status in map(Status, ended.dictionary.to_pylist())]
+    lives = pa.array([status and _life(status, settings) for status in kept], LIFE).take(ended.indices)
+    columns = latitudes, longitudes, statuses, precisions, places
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
+    return pa.table([*arrays, lives], schema=_KEPT.append(pa.field(KEEP, LIFE)))
 
 
 def _life(status: Status, settings: Geocode) -> timedelta:
     return timedelta(days=settings.keep_days if status is Status.OK else settings.keep_missing_days)
-
-
-def _answer(location: Location) -> Answer:
-    return {
-        "latitude": location.latitude,
-        "longitude": location.longitude,
-        "geocode_status": str(location.status),
-        "geocode_precision": location.precision,
-        "place_id": location.place_id,
-    }
-
-
-def _nothing(status: Status) -> Answer:
-    return {**_answer(Location(status)), PROVIDER: None, LOOKED_UP_AT: None}

@@ -26,6 +26,7 @@ from typing import Any
 from include.medallion.geocoders.coordinates import usable
 from include.medallion.geocoders.location import Location, Status
 
+_OK, _NOWHERE, _UNSUPPORTED = Status.OK, Location(Status.ZERO_RESULTS), Location(Status.UNSUPPORTED)
 Point = tuple[Any, Any] | None
 
 # Coordinate reference systems by https://epsg.org: the directory gives Northern
@@ -39,9 +40,9 @@ def locate(country: str, postcode: str) -> Location:
         find = _SOURCES[country]
         point = find(postcode)
     except (KeyError, ModuleNotFoundError):
-        return Location(Status.UNSUPPORTED)
+        return _UNSUPPORTED
     place = usable(*point) if point else None
-    return Location(Status.OK, *place, precision="POSTCODE") if place else Location(Status.ZERO_RESULTS)
+    return Location(_OK, *place, "POSTCODE") if place else _NOWHERE
 
 
 def _united_states(postcode: str) -> Point:
