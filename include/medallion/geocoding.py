@@ -27,7 +27,7 @@ _KEPT = pa.schema(
     ]
 )
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
-_METERED_GROUP, _FREE_GROUP = 20, 10_000
+_METERED_GROUP, _FREE_GROUP = 20, 1 << 17
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
@@ -77,14 +77,22 @@ def _text(value: object) -> str | None:
 
 
 def _ask(geocoder: Geocoder, settings: Geocode, keys: list[Key]) -> pa.Table:
-    located = (geocoder.locate(*key) for key in keys)
-    statuses, latitudes, longitudes, precisions, places = zip(*located, strict=True)
-    ended = pa.array(statuses, pa.string()).dictionary_encode()
-    kept = [status if status in _WORTH_KEEPING else None for status in map(Status, ended.dictionary.to_pylist())]
-    lives = pa.array([status and _life(status, settings) for status in kept], LIFE).take(ended.indices)
-    columns = latitudes, longitudes, statuses, precisions, places
+    latitudes, longitudes, statuses, precisions, places = columns = [], [], [], [], []  # in the order of _KEPT
+    for key in keys:
+        location = geocoder.locate(*key)
+        latitudes.append(location.latitude)
+        longitudes.append(location.longitude)
+        statuses.append(location.status)
+        precisions.append(location.precision)
+        places.append(location.place_id)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
-    return pa.table([*arrays, lives], schema=_KEPT.append(pa.field(KEEP, LIFE)))
+    return pa.table([*arrays, _lives(statuses, settings)], schema=_KEPT.append(pa.field(KEEP, LIFE)))
+
+
+def _lives(statuses: list[Status], settings: Geocode) -> pa.Array:
+    ended = pa.array(statuses, pa.string()).dictionary_encode()
+    each = [Status(status) for status in ended.dictionary.to_pylist()]
+    return pa.array([_life(one, settings) if one in _WORTH_KEEPING else None for one in each], LIFE).take(ended.indices)
 
 
 def _life(status: Status, settings: Geocode) -> timedelta:
