@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.medallion.keys import Known, number, part_of, split
+from include.medallion.keys import Known, joined, number, part_of, split
 
 TEXTS = st.one_of(st.none(), st.text("1-\x1f\u00e9", max_size=3))  # few, so that keys meet and joined texts are alike
 ROWS = st.lists(st.tuples(TEXTS, st.one_of(st.none(), st.integers(-1, 11)), TEXTS), max_size=60)
@@ -67,6 +69,35 @@ def test_keys_that_are_normalised_alike_are_one():
     )
     assert numbers.to_pylist() == [0, 0, None]
     assert known.numbers == {("AB",): 0}
+
+
+def test_zero_is_one_key_whatever_its_sign():
+    """What is equal as a number is one key, in one batch and in two, and an answer kept for it is found again."""
+    known = Known()
+    for zeros in ([0.0, -0.0], [-0.0], [0.0]):
+        assert number(pa.table({"a": zeros}), ["a"], whole, known).to_pylist() == [0] * len(zeros)
+    assert joined([pa.array([-0.0])]) == joined([pa.array([0.0])])
+
+
+def test_more_spellings_than_are_remembered_are_still_numbered():
+    """Keys beyond those that are remembered by their spelling have one number too."""
+    known, texts = Known(), [str(n) for n in range(150_000)]
+    first, second = (number(pa.table({"a": texts}), ["a"], whole, known) for _ in range(2))
+    assert first.to_pylist() == second.to_pylist() == list(range(150_000))
+
+
+def test_threads_may_share_the_keys():
+    """Threads that meet the same keys in different orders agree on a number for each, and leave none out."""
+    known = Known()
+
+    def work(start):
+        orders = [[str((start + step * n) % 997) for n in range(997)] for step in (1, 2, 3, 5)]
+        return [(texts, number(pa.table({"a": texts}), ["a"], whole, known).to_pylist()) for texts in orders]
+
+    with ThreadPoolExecutor(8) as pool:
+        for texts, numbers in chain.from_iterable(pool.map(work, range(0, 997, 25))):
+            assert numbers == [known.numbers[text,] for text in texts]
+    assert sorted(known.numbers.values()) == list(range(997))
 
 
 @settings(deadline=None)
