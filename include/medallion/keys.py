@@ -7,8 +7,8 @@ is a tuple of plain values, None where the row has no key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, pairwise
 from threading import Lock
 from zlib import crc32
 
@@ -35,13 +35,11 @@ class Known:
     def __init__(self) -> None:
         self.numbers: dict[Key, int] = {}
         self._spelt = pa.array([], pa.string()), pa.array([], pa.int32())
+        self._parts: dict[int, np.ndarray] = {}
         self._adding = Lock()
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self.numbers)
 
     def find(self, spellings: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Return the number of each spelling's key (int32, null for no key), and which spellings are new (bool)."""
@@ -60,6 +58,14 @@ class Known:
                 kept = zip((met, numbers), (spellings, new), strict=True)
                 self._spelt = tuple(pa.concat_arrays([old, more.slice(0, room)]) for old, more in kept)
         return new
+
+    def parts(self, count: int) -> np.ndarray:
+        """Return the part, of so many, that each key's rows go to, by the key's number."""
+        with self._adding:
+            done = self._parts.get(count, np.empty(0, np.int32))
+            new = (part_of(key, count) for key in islice(self.numbers, len(done), None))
+            self._parts[count] = np.append(done, np.fromiter(new, np.int32))
+            return self._parts[count]
 
 
 def number(batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: Normalise, known: Known) -> pa.Array:
@@ -89,8 +95,8 @@ def number(batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: 
 
 def tabled(keys: Iterable[Key], schema: pa.Schema) -> pa.Table:
     """Return keys as a table, one row a key."""
-    values = list(zip(*keys, strict=True)) or [()] * len(schema)
-    return pa.table([pa.array(v, f.type) for v, f in zip(values, schema, strict=True)], schema=schema)
+    some = list(keys)
+    return pa.table([pa.array([key[i] for key in some], f.type) for i, f in enumerate(schema)], schema=schema)
 
 
 def joined(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
@@ -113,11 +119,10 @@ def split(batch: pa.RecordBatch, numbers: pa.Array, known: Known, parts: int) ->
     Returns:
         (part, rows) for each part that got rows.
     """
-    of_key = np.fromiter((part_of(k, parts) for k in known), dtype=np.int32, count=len(known))
     spread = np.arange(batch.num_rows, dtype=np.int32) % parts
     has_key = numbers.is_valid().to_numpy(zero_copy_only=False)
     chosen = spread.copy()
-    chosen[has_key] = of_key[numbers.drop_null().to_numpy()]
+    chosen[has_key] = known.parts(parts)[numbers.drop_null().to_numpy()]
     order = np.argsort(chosen, kind="stable")
     grouped, edges = batch.take(pa.array(order)), np.searchsorted(chosen[order], np.arange(parts + 1))
     return [(p, grouped.slice(a, b - a)) for p, (a, b) in enumerate(pairwise(edges)) if b > a]

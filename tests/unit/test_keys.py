@@ -50,7 +50,7 @@ def test_a_later_batch_knows_the_keys_of_an_earlier_one(first, second):
     before = dict(known.numbers)
     number(batch(second), KEY, whole, known)
     assert {key: known.numbers[key] for key in before} == before
-    assert set(known) == {whole(row) for row in first + second} - {None}
+    assert set(known.numbers) == {whole(row) for row in first + second} - {None}
 
 
 def test_texts_that_join_to_the_same_are_different_keys():
