@@ -36,7 +36,7 @@ def main(task: dict) -> dict:
         answered = [run.look_up(pipeline, connections, window, part) for part in parts]
     if parts:
         with timed("quarantine"):
-            quarantine.land(connections.lake, window, [a.part for a in answered])
+            quarantine.land(connections.lake, window, parts)
         with timed("write_gold"):
             run.write(pipeline, connections, window, answered)
         at = window.position

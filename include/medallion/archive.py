@@ -7,12 +7,15 @@ source nor Airflow to be replayed.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+
 from pyarrow import fs
 
 from include.medallion.enrich import ENRICHED, QUARANTINED, Enriched
 from include.medallion.errors import SettingError
 from include.medallion.extract import RAW, WINDOW, Part
-from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, stage_folder, staged
+from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, stage_folder
 from include.medallion.window import Mode, Window
 
 
@@ -39,9 +42,12 @@ def window(lake: Lake, pipeline: str, batch_id: int) -> Window:
 
 def parts(lake: Lake, opened: Window) -> list[Part]:
     """Return references to the raw parts of a batch."""
-    names = keys(lake, stage_folder(opened, RAW))
-    numbers = [int(name.rpartition("-")[2].removesuffix(".parquet")) for name in names]
-    return [Part(n, _rows(lake, opened, RAW, n), max(numbers) + 1) for n in numbers]
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for name in keys(lake, stage_folder(opened, RAW)):
+        part, chunk = name.removesuffix(".parquet").rsplit("-", 2)[1:]
+        numbers[int(part)].append(int(chunk))
+    found = [Part(part, 0, max(numbers) + 1, tuple(sorted(chunks))) for part, chunks in sorted(numbers.items())]
+    return [replace(part, rows=_rows(lake, opened, RAW, part)) for part in found]
 
 
 def enriched(lake: Lake, opened: Window) -> list[Enriched]:
@@ -55,14 +61,19 @@ def enriched(lake: Lake, opened: Window) -> list[Enriched]:
         raise SettingError(f"batch {opened.batch_id} is a reconcile: it holds keys only, there is nothing to load")
     found = []
     for part in parts(lake, opened):
-        good, bad = (_rows(lake, opened, stage, part.number) for stage in (ENRICHED, QUARANTINED))
-        found.append(Enriched(part.number, part.rows, good, bad, part.rows - good - bad))
+        good, bad = (_rows(lake, opened, stage, part) for stage in (ENRICHED, QUARANTINED))
+        found.append(Enriched(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks))
     return found
 
 
-def _rows(lake: Lake, opened: Window, stage: str, part: int) -> int:
+def _rows(lake: Lake, opened: Window, stage: str, part: Part) -> int:
     try:
-        with open_parquet(lake, staged(opened, stage, part)) as file:
-            return file.metadata.num_rows
+        return sum(_counted(lake, file) for file in part.files(opened, stage))
     except FileNotFoundError:
-        raise SettingError(f"part {part} of batch {opened.batch_id} is not {stage} yet: run `enrich` first") from None
+        number, batch = part.number, opened.batch_id
+        raise SettingError(f"part {number} of batch {batch} is not {stage} yet: run `enrich` first") from None
+
+
+def _counted(lake: Lake, file: str) -> int:
+    with open_parquet(lake, file) as opened:
+        return opened.metadata.num_rows

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import adbc_driver_manager
 import pyarrow as pa
 
-from include.medallion.bronze_connection import rows
+from include.medallion.bronze_connection import execute, rows
 from include.medallion.clock import Clock
 from include.medallion.errors import ContractBroken, SettingError, Transient
 from include.medallion.pipeline import Pipeline, Source
@@ -86,6 +86,19 @@ def _check_key(connection: adbc_driver_manager.AdbcConnection, relation: int, so
             f"{where}: key {source.key} is not unique: no primary key or unique index covers it. Set source.key to one "
             f"of {sorted(sorted(u) for u in unique)}, or add a primary key"
         )
+
+
+def lock(connection: adbc_driver_manager.AdbcConnection, source: Source) -> None:
+    """
+    Keep the table's files from being written anew until the connection ends.
+
+    Raises:
+        SettingError: the role may not read the table.
+    """
+    try:
+        execute(connection, f"SELECT FROM {quoted(source.schema_)}.{quoted(source.table)} LIMIT 0")
+    except adbc_driver_manager.Error as e:
+        raise _reading_failure(e, source) from None
 
 
 def read(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +26,8 @@ from include.medallion.extract import RAW, Part
 from include.medallion.found import Found
 from include.medallion.joining import Answers, extended, tabulated
 from include.medallion.keys import Known, number
-from include.medallion.lake import Lake, create, open_parquet, staged
-from include.medallion.parquet import ahead, batches
+from include.medallion.lake import Lake, create, open_parquet, rows_of, staged
+from include.medallion.parquet import ahead
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import SYSTEM, VERSION, Column, columns_of
 from include.medallion.stale import renewed
@@ -44,6 +45,7 @@ class Enriched:
     enriched: int
     quarantined: int
     unchanged: int = 0  # rows of a look-up refresh that stay as they are
+    chunks: Sequence[int] = (0,)  # of the part
     asked: int = 0  # rows with a key, for each enrichment
     keys: int = 0
     cached: int = 0
@@ -53,7 +55,7 @@ class Enriched:
 
     def to_json(self) -> dict:
         """As XCom carries it."""
-        return asdict(self)
+        return {**asdict(self), "chunks": list(self.chunks)}
 
 
 def enrich(
@@ -84,7 +86,7 @@ def enrich(
         answers.append(tabulated(found, numbers))
         costs.append(_cost(found, sum(len(n) - n.null_count for n in numbers)))
     good, bad = _join(lake, pipeline, window, part, answers)
-    return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, **_total(costs))
+    return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks, **_total(costs))
 
 
 def _distinct(
@@ -93,13 +95,11 @@ def _distinct(
     """Give each distinct key of a part its number; return them, and the number of each row, batch by batch."""
     known = Known()
     needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
-    with open_parquet(lake, staged(window, RAW, part.number)) as raw:
-        there = [name for name in raw.schema_arrow.names if name in needed]
-        read = ahead(batches(raw, None if window.mode is Mode.LOOKUPS else there))
-        return known, [
-            number(_so_far(window, index, batch, earlier), enrichment.reads, enrichment.normalise, known)
-            for index, batch in enumerate(read)
-        ]
+    read = ahead(rows_of(lake, part.files(window, RAW), None if window.mode is Mode.LOOKUPS else needed))
+    return known, [
+        number(_so_far(window, index, batch, earlier), enrichment.reads, enrichment.normalise, known)
+        for index, batch in enumerate(read)
+    ]
 
 
 def _so_far(window: Window, index: int, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
@@ -131,18 +131,19 @@ def _join(lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: l
     schema = enriched_schema(columns, [c for a in answers for c in a.enrichment.columns])
     renew = window.mode is Mode.LOOKUPS
     shape = partial(_renewed_rows, window, answers) if renew else partial(_judged_rows, pipeline, answers)
-    good = bad = 0
-    with (
-        open_parquet(lake, staged(window, RAW, part.number)) as raw,
-        create(lake, staged(window, ENRICHED, part.number), schema) as enriched,
-        create(lake, staged(window, QUARANTINED, part.number), SET_ASIDE) as quarantined,
-    ):
-        shaped = (shape(columns, index, batch) for index, batch in enumerate(batches(raw)))
-        for arrays, aside in ahead(shaped):
-            whole = [*arrays, *(pa.repeat(value, len(arrays[0])) for value in of_batch(window))]
-            enriched.write_batch(pa.RecordBatch.from_arrays(whole, schema=schema))
-            quarantined.write_batch(aside)
-            good, bad = good + len(arrays[0]), bad + aside.num_rows
+    good, bad, index = 0, 0, count()
+    for chunk in part.chunks:
+        raw = rows_of(lake, [staged(window, RAW, part.number, chunk)])
+        shaped = (shape(columns, next(index), batch) for batch in raw)
+        with (
+            create(lake, staged(window, ENRICHED, part.number, chunk), schema) as enriched,
+            create(lake, staged(window, QUARANTINED, part.number, chunk), SET_ASIDE) as quarantined,
+        ):
+            for arrays, aside in ahead(shaped):
+                whole = [*arrays, *(pa.repeat(value, len(arrays[0])) for value in of_batch(window))]
+                enriched.write_batch(pa.RecordBatch.from_arrays(whole, schema=schema))
+                quarantined.write_batch(aside)
+        good, bad = good + enriched.rows, bad + quarantined.rows
     return good, bad
 
 
@@ -185,7 +186,7 @@ def of_batch(window: Window) -> list[pa.Scalar]:
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:
     """Return the columns of a staged part, without `_version` and `_op`."""
-    with open_parquet(lake, staged(window, stage, part.number)) as file:
+    with open_parquet(lake, part.files(window, stage)[0]) as file:
         return columns_of(file.schema_arrow)
 
 

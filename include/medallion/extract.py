@@ -1,19 +1,25 @@
 """
 From the source to staging: the rows of a window, cut into parts by enrichment key.
 
-All rows of one key are in one part, so no two tasks ever ask for the same key.
+All rows of one key are in one part, so that no two tasks pay for the same key; where answers cost nothing, a part is a
+run of chunks of the table. A part has a file for each chunk in which it has rows.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from itertools import chain, islice
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from math import ceil
 
 import pyarrow as pa
 
+from include.medallion import checkpoint
+from include.medallion.bronze import BATCH_BYTES
+from include.medallion.checkpoint import Checkpoint
 from include.medallion.enrichment import Enrichment
 from include.medallion.keys import Known, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
@@ -21,8 +27,11 @@ from include.medallion.parquet import Writer, ahead
 from include.medallion.pipeline import Parts, Pipeline
 from include.medallion.window import Window
 
+log = logging.getLogger(__name__)
 RAW = "raw"
 WINDOW = "window.json"
+Chunks = Iterator[tuple[int, pa.RecordBatch | None]]
+"""Batches with the number of their chunk; None once a chunk is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +41,58 @@ class Part:
     number: int
     rows: int
     of: int = 1  # parts that the window was cut into; empty ones are not staged
+    chunks: Sequence[int] = (0,)  # in which it has rows: a file each
+
+    def files(self, window: Window, stage: str) -> list[str]:
+        """Return the keys of its files in a stage of the batch, in the order of the chunks."""
+        return [staged(window, stage, self.number, chunk) for chunk in self.chunks]
 
     def to_json(self) -> dict:
         """As XCom carries it."""
-        return asdict(self)
+        return {**asdict(self), "chunks": list(self.chunks)}
 
 
 def extract(
-    batches: Iterator[pa.RecordBatch],
+    chunks: Chunks,
     rows: float,
     pipeline: Pipeline,
     window: Window,
     enrichments: Sequence[Enrichment],
     lake: Lake,
+    reached: Checkpoint,
 ) -> list[Part]:
     """
     Stage the rows of a window as Parquet; return a reference per part that got rows.
 
-    No row is held longer than its record batch. Writing again over an earlier
-    attempt is safe. An empty list means that nothing is new.
+    No row is held longer than its record batch. A try that is killed leaves its
+    complete chunks to the next one. An empty list means that nothing is new.
 
     Args:
+        chunks: those that `reached` does not hold.
         rows: how many to expect, if they are many; decides the number of parts.
+        reached: where the try before stopped.
     """
-    head = list(islice(batches, 2))  # tells a small window, whose size is then known, from a large one
-    if not head:
+    head = list(_head(chunks))
+    batches = [batch for _, batch in head if batch is not None]
+    if not batches and not reached.rows:
         return []
     put_json(lake, f"{batch_folder(window.pipeline, window.batch_id)}/{WINDOW}", window.to_json())
-    lead = _lead(enrichments, head[0].schema.names)
-    parts = _plan(head, rows, lead, pipeline.parts)
-    return _stage(chain(head, batches), parts, window, lead, lake)
+    lead = _lead(enrichments, batches[0].schema.names) if batches else None
+    parts = reached.parts or _plan(batches, rows, lead, pipeline.parts)
+    reached = _stage(chain(head, chunks), lead, window, lake, replace(reached, parts=parts))
+    if reached.layout.chunks > 1:
+        checkpoint.finish(lake, window, RAW)
+    return _references(reached)
+
+
+def _head(chunks: Chunks) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    """Take what tells a small window, whose size is then known, from a large one."""
+    size = 0
+    for chunk, batch in chunks:
+        yield chunk, batch
+        size += batch.nbytes if batch is not None else 0
+        if size > BATCH_BYTES:
+            return
 
 
 def _lead(enrichments: Sequence[Enrichment], there: list[str]) -> Enrichment:
@@ -75,33 +106,57 @@ def _lead(enrichments: Sequence[Enrichment], there: list[str]) -> Enrichment:
 
 
 def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts: Parts) -> int:
-    """Decide the number of parts: from what is there if one batch is all, else from the planner's estimate."""
+    """Decide the number of parts: from what is there if the head is all, else from the planner's estimate."""
     known = Known()
     for batch in head if enrichment.limits else ():
         number(batch, enrichment.reads, enrichment.normalise, known)
     seen = sum(b.num_rows for b in head)
-    expected = seen if len(head) == 1 else max(rows, seen)
+    expected = seen if sum(b.nbytes for b in head) <= BATCH_BYTES else max(rows, seen)
     return max(1, min(parts.most, max(ceil(expected / parts.rows), ceil(len(known) / parts.keys))))
 
 
-def _cut(batch: pa.RecordBatch, parts: int, enrichment: Enrichment, known: Known) -> list[tuple[int, pa.RecordBatch]]:
-    if parts == 1:
-        return [(0, batch)]
+def _stage(chunks: Chunks, lead: Enrichment | None, window: Window, lake: Lake, reached: Checkpoint) -> Checkpoint:
+    known = Known()
+    writers: dict[int, dict[int, Writer]] = defaultdict(dict)
+    with ExitStack() as stack:
+        for chunk, batch in ahead(chunks):
+            mine = writers[chunk]
+            if batch is None:
+                reached = _complete(lake, window, reached, chunk, writers.pop(chunk))
+                continue
+            for part, piece in _cut(batch, chunk, reached, lead, known):
+                if part not in mine:
+                    mine[part] = stack.enter_context(create(lake, staged(window, RAW, part, chunk), piece.schema))
+                mine[part].write_batch(piece)
+    return reached
+
+
+def _cut(
+    batch: pa.RecordBatch, chunk: int, reached: Checkpoint, enrichment: Enrichment, known: Known
+) -> list[tuple[int, pa.RecordBatch]]:
+    """Give a batch's rows to parts: by key; where answers cost nothing by chunk, which keeps neighbours together."""
+    parts, chunks = reached.parts, reached.layout.chunks
+    if parts == 1 or (enrichment.limits is None and chunks >= parts):
+        return [(chunk * parts // chunks, batch)]
     return split(batch, number(batch, enrichment.reads, enrichment.normalise, known), known, parts)
 
 
-def _stage(
-    batches: Iterator[pa.RecordBatch], parts: int, window: Window, enrichment: Enrichment, lake: Lake
-) -> list[Part]:
-    known = Known()
-    rows = dict.fromkeys(range(parts), 0)
-    writers: dict[int, Writer] = {}
-    with ExitStack() as stack:
-        for batch in ahead(batches):
-            for part, piece in _cut(batch, parts, enrichment, known):
-                if part not in writers:
-                    writer = create(lake, staged(window, RAW, part), piece.schema)
-                    writers[part] = stack.enter_context(writer)
-                writers[part].write_batch(piece)
-                rows[part] += piece.num_rows
-    return [Part(p, rows[p], parts) for p in sorted(writers)]
+def _complete(lake: Lake, window: Window, reached: Checkpoint, chunk: int, writers: dict[int, Writer]) -> Checkpoint:
+    """Close the files of a chunk, then write down that it is staged."""
+    for writer in writers.values():
+        writer.close()
+    reached = reached.with_chunk(chunk, {part: writer.rows for part, writer in writers.items()})
+    if reached.layout.chunks > 1:
+        checkpoint.keep(lake, window, RAW, reached)
+        log.info("%d of %d chunks of the table read: %s rows", *reached.progress)
+    return reached
+
+
+def _references(reached: Checkpoint) -> list[Part]:
+    numbers = sorted({part for rows in reached.rows.values() for part in rows})
+    return [_reference(reached, number) for number in numbers]
+
+
+def _reference(reached: Checkpoint, number: int) -> Part:
+    rows = {chunk: found[number] for chunk, found in sorted(reached.rows.items()) if number in found}
+    return Part(number, sum(rows.values()), reached.parts, tuple(rows))

@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 from include.medallion import delta
 from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.reckoning import Applied
 from include.medallion.schema import BATCH_ID, DELETED_AT, VERSION
@@ -38,8 +38,8 @@ def account(
 def _superseded(lake: Lake, pipeline: Pipeline, data: pa.dataset.Dataset, window: Window, parts: list[Part]) -> int:
     key, found = pipeline.source.key, 0
     unwanted = _not_renewed if window.mode is Mode.LOOKUPS else _overtaken
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+    for file in (key for part in parts for key in part.files(window, ENRICHED)):
+        with open_parquet(lake, file) as enriched:
             mine = enriched.read([*key, VERSION])
         held = data.to_table([*key, VERSION, BATCH_ID, DELETED_AT])
         both = mine.join(held, key, join_type="left outer", right_suffix=".held")

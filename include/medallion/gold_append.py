@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -20,13 +22,23 @@ from include.medallion.delta import FILE_BYTES
 from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
 from include.medallion.gold_keys import bounded
-from include.medallion.lake import Lake, filesystem, open_parquet, staged
+from include.medallion.lake import Lake, filesystem, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, VERSION, columns_of
 from include.medallion.window import Window
 
+COPIES = 4  # at a time
 _PLAIN_WRITER = 2
 """Delta's writer version up to which a table asks nothing of a new file but its schema."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a staged file tells of itself."""
+
+    schema: pa.Schema
+    footer: pq.FileMetaData
+    size: int  # bytes
 
 
 def adopt(
@@ -39,31 +51,48 @@ def adopt(
     commit: CommitProperties,
 ) -> bool:
     """
-    Append a batch by making its part a file of the table, in one conditional commit; False if it cannot be one.
+    Append a batch by making its files those of the table, in one conditional commit; False if they cannot be.
 
-    A part cannot if it is one of several (each holds keys from all over the table: written in turns they are cut by
-    range), if it is much larger than the table's files, or if the table has other columns or asks more of a writer.
+    They cannot if rows of one chunk of the source are in several parts (each then holds keys from all over it: written
+    in turns they are cut by range), if they are much larger or smaller than the table's files, or if the table has
+    other columns or asks more of a writer.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
     """
-    if len(parts) > 1 or not _fits(table, schema):
+    staged = {key: _staged(lake, key) for part in parts for key in part.files(window, ENRICHED)}
+    ranges = len({chunk for part in parts for chunk in part.chunks}) == len(staged)
+    alike = all(file.schema.equals(schema, check_metadata=False) for file in staged.values())
+    if not (ranges and alike and _sized([file.size for file in staged.values()]) and _fits(table, schema)):
         return False
-    key = staged(window, ENRICHED, parts[0].number)
-    with open_parquet(lake, key) as file:
-        read, footer = file.schema_arrow, file.metadata
-    if not read.equals(schema, check_metadata=False):
-        return False
-    files, name = filesystem(lake), f"part-{uuid.uuid4()}.parquet"
-    size = files.get_file_info(lake.path(key)).size
-    if size > 4 * FILE_BYTES:
-        return False
-    files.copy_file(lake.path(key), lake.path(f"{pipeline.gold.table}/{name}"))
-    stats = _statistics(footer, [*bounded(pipeline, columns_of(read)), VERSION, BATCH_ID])
+    bounds = [*bounded(pipeline, columns_of(schema)), VERSION, BATCH_ID]
     moment = int(window.opened_at.timestamp() * 1000)
-    added = AddAction(quote(name), size, {}, moment, data_change=True, stats=json.dumps(stats))
-    table.create_write_transaction([added], "append", Schema.from_arrow(schema), commit_properties=commit)
+    with ThreadPoolExecutor(COPIES, thread_name_prefix="copy") as pool:
+        names = pool.map(lambda key: _copy(lake, key, pipeline.gold.table), staged)
+        added = [
+            AddAction(quote(name), file.size, {}, moment, True, json.dumps(_statistics(file.footer, bounds)))
+            for name, file in zip(names, staged.values(), strict=True)
+        ]
+    table.create_write_transaction(added, "append", Schema.from_arrow(schema), commit_properties=commit)
     return True
+
+
+def _staged(lake: Lake, key: str) -> Staged:
+    with open_parquet(lake, key) as file:
+        size = filesystem(lake).get_file_info(lake.path(key)).size
+        return Staged(file.schema_arrow, file.metadata, size)
+
+
+def _sized(sizes: list[int]) -> bool:
+    """Tell whether files of these sizes may stay as they are: none huge, and if there are many, not small."""
+    return max(sizes) <= 4 * FILE_BYTES and (len(sizes) == 1 or sum(sizes) >= len(sizes) * FILE_BYTES // 8)
+
+
+def _copy(lake: Lake, key: str, table: str) -> str:
+    """Copy a file within the storage, into a table's folder; return its new name there."""
+    name = f"part-{uuid.uuid4()}.parquet"
+    filesystem(lake).copy_file(lake.path(key), lake.path(f"{table}/{name}"))
+    return name
 
 
 def _fits(table: DeltaTable, schema: pa.Schema) -> bool:

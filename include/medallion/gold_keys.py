@@ -7,6 +7,8 @@ may be somebody's name.
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +17,12 @@ from deltalake import DeltaTable
 from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import Column, quoted
 from include.medallion.window import Window
+
+SHARE_ROWS = 1 << 23  # whose keys are held at a time
 
 
 def bounded(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[str]:
@@ -60,14 +64,16 @@ def check_unique(lake: Lake, pipeline: Pipeline, window: Window, parts: list[Par
     Raises:
         ContractBroken: how many rows repeat a key.
     """
-    repeated = sum(_repeated(lake, pipeline, window, parts, share) for share in range(len(parts)))
+    files = [file for part in parts for file in part.files(window, ENRICHED)]
+    shares = max(1, ceil(sum(part.rows for part in parts) / SHARE_ROWS))
+    repeated = sum(_repeated(lake, pipeline, files, share, shares) for share in range(shares))
     if repeated:
         raise ContractBroken(f"{repeated} rows of batch {window.batch_id} repeat a key: source.key must be unique")
 
 
-def _repeated(lake: Lake, pipeline: Pipeline, window: Window, parts: list[Part], share: int) -> int:
-    """Count rows that repeat a key, in one of as many shares of the keys as there are parts: memory holds one."""
-    keys = pa.concat_tables(_share(_keys(lake, pipeline, window, part), share, len(parts)) for part in parts)
+def _repeated(lake: Lake, pipeline: Pipeline, files: list[str], share: int, shares: int) -> int:
+    """Count rows that repeat a key, in one of the shares of the keys: memory holds one."""
+    keys = pa.concat_tables(_share(_keys(lake, pipeline, file), share, shares) for file in files)
     if keys.num_columns == 1 and keys.num_rows and pa.types.is_integer(keys.schema.types[0]):
         ordered = np.sort(keys[0].to_numpy())
         return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
@@ -84,14 +90,14 @@ def _share(keys: pa.Table, share: int, shares: int) -> pa.Table:
 def _bounds(lake: Lake, window: Window, parts: list[Part], column: str) -> list[int]:
     """Return the least and greatest value of each staged row group, from Parquet's own statistics."""
     found: list[int] = []
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+    for key in (key for part in parts for key in part.files(window, ENRICHED)):
+        with open_parquet(lake, key) as enriched:
             index, meta = enriched.schema_arrow.get_field_index(column), enriched.metadata
             chunks = [meta.row_group(g).column(index).statistics for g in range(meta.num_row_groups)]
             found += [b for s in chunks if s and s.has_min_max for b in (s.min, s.max)]
     return found
 
 
-def _keys(lake: Lake, pipeline: Pipeline, window: Window, part: Part) -> pa.Table:
-    with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+def _keys(lake: Lake, pipeline: Pipeline, file: str) -> pa.Table:
+    with open_parquet(lake, file) as enriched:
         return enriched.read(pipeline.source.key)

@@ -20,9 +20,9 @@ _OF_BATCH = {column.name for column in SYSTEM[1:]}
 
 def in_turns(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -> pa.RecordBatchReader:
     """
-    Read the parts in turns, a row group of each.
+    Read the parts in turns, a row group of each; chunk by chunk of the source.
 
-    Each part is in the order in which the source was read, so rows that were neighbours there land in one file of
+    Each file is in the order in which the source was read, so rows that were neighbours there land in one file of
     Gold, and a later batch of neighbours finds them in few files.
 
     Args:
@@ -33,9 +33,15 @@ def in_turns(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -
 
 def _batches(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -> Iterator[pa.RecordBatch]:
     names = [name for name in schema.names if name not in _OF_BATCH]
+    for chunk in sorted({chunk for part in parts for chunk in part.chunks}):
+        files = [staged(window, ENRICHED, part.number, chunk) for part in parts if chunk in part.chunks]
+        for batch in _interleaved(lake, files, names):
+            constants = [pa.repeat(value, batch.num_rows) for value in of_batch(window)]
+            yield pa.RecordBatch.from_arrays([*batch.columns, *constants], schema=schema)
+
+
+def _interleaved(lake: Lake, files: list[str], names: list[str]) -> Iterator[pa.RecordBatch]:
     with ExitStack() as stack:
-        files = [stack.enter_context(open_parquet(lake, staged(window, ENRICHED, part.number))) for part in parts]
-        for turn in zip_longest(*(batches(file, names) for file in files)):
-            for batch in filter(None, turn):
-                constants = [pa.repeat(value, batch.num_rows) for value in of_batch(window)]
-                yield pa.RecordBatch.from_arrays([*batch.columns, *constants], schema=schema)
+        opened = [stack.enter_context(open_parquet(lake, file)) for file in files]
+        for turn in zip_longest(*(batches(file, names) for file in opened)):
+            yield from filter(None, turn)

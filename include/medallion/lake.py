@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from include.medallion.errors import SettingError
-from include.medallion.parquet import COMPRESSION, Writer
+from include.medallion.parquet import COMPRESSION, Writer, batches
 from include.medallion.window import Window
 
 
@@ -101,9 +101,9 @@ def stage_folder(window: Window, stage: str) -> str:
     return f"{folder}/{stage}-{window.mode}-{window.after}-{window.upto}"
 
 
-def staged(window: Window, stage: str, part: int) -> str:
-    """Return the key of a part's file in a stage of the batch."""
-    return f"{stage_folder(window, stage)}/part-{part:04d}.parquet"
+def staged(window: Window, stage: str, part: int, chunk: int = 0) -> str:
+    """Return the key of a file in a stage of the batch: the rows of a part that were read with a chunk of the table."""
+    return f"{stage_folder(window, stage)}/part-{part:04d}-{chunk:04d}.parquet"
 
 
 def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
@@ -121,6 +121,13 @@ def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
 def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
     """Open a staged file; read it by `parquet.batches`."""
     return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
+
+
+def rows_of(lake: Lake, keys: Iterable[str], columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read staged files one after the other; of the columns named, those that are there."""
+    for key in keys:
+        with open_parquet(lake, key) as file:
+            yield from batches(file, columns and [name for name in file.schema_arrow.names if name in columns])
 
 
 def put(lake: Lake, prefix: str, table: pa.Table) -> str:

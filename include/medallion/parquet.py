@@ -37,11 +37,13 @@ class Writer:
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._out: pq.ParquetWriter | None = None
+        self.rows = 0
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Add rows; they are held until a row group is full."""
         self._held.append(batch)
         self._bytes += batch.nbytes
+        self.rows += batch.num_rows
         if self._bytes >= GROUP_BYTES:
             self._flush()
 
@@ -51,9 +53,10 @@ class Writer:
             self.write_batch(batch)
 
     def close(self) -> None:
-        """Write what is held, and the end of the file."""
-        self._flush()
-        self._out.close()
+        """Write what is held, and the end of the file; once."""
+        if self._out is None or self._out.is_open:
+            self._flush()
+            self._out.close()
 
     def __enter__(self) -> Self:
         return self

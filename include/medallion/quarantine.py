@@ -19,7 +19,8 @@ from include.medallion import delta
 from include.medallion.contract import Reason
 from include.medallion.enrich import QUARANTINED
 from include.medallion.errors import QuarantineOverflow
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.extract import Part
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.pipeline import Quarantine
 from include.medallion.schema import BATCH_ID, MOMENT, VERSION
 from include.medallion.window import Window
@@ -41,9 +42,9 @@ SCHEMA = pa.schema(
 )
 
 
-def land(lake: Lake, window: Window, parts: Sequence[int]) -> Counter[str]:
+def land(lake: Lake, window: Window, parts: Sequence[Part]) -> Counter[str]:
     """Put a batch's bad rows into the quarantine table; return how many there are of each reason."""
-    rows = pa.concat_tables(_entries(lake, window, part) for part in parts)
+    rows = pa.concat_tables(_entries(lake, window, key) for part in parts for key in part.files(window, QUARANTINED))
     if rows.num_rows:
         entries = _once(rows)
         delta.committed(lambda: _upsert(lake, entries))
@@ -94,8 +95,8 @@ def _upsert(lake: Lake, rows: pa.Table) -> None:
     )
 
 
-def _entries(lake: Lake, window: Window, part: int) -> pa.Table:
-    with open_parquet(lake, staged(window, QUARANTINED, part)) as bad:
+def _entries(lake: Lake, window: Window, key: str) -> pa.Table:
+    with open_parquet(lake, key) as bad:
         rows = bad.read()
     incomplete = pc.equal(rows["reason"], str(Reason.NULL_KEY))
     told_by = pc.if_else(incomplete, rows["row"], rows["key"])

@@ -20,7 +20,7 @@ from include.medallion import delta, quarantine
 from include.medallion.contract import key_texts, readable
 from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.parquet import batches
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, MOMENT, VERSION, Column, literal, quoted
@@ -88,8 +88,8 @@ def _landed(lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part
     """Return the version in which the batch brings each key that an entry waits for."""
     first = pa.array([json.loads(text)[0] for text in entries["key"].to_pylist()], pa.string())
     found: dict[str, int] = {}
-    for part in parts:
-        with open_parquet(lake, staged(window, ENRICHED, part.number)) as enriched:
+    for file in (file for part in parts for file in part.files(window, ENRICHED)):
+        with open_parquet(lake, file) as enriched:
             for batch in batches(enriched, [*pipeline.source.key, VERSION]):
                 some = batch.filter(pc.is_in(readable(batch.column(pipeline.source.key[0])), first.drop_null()))
                 texts = key_texts(some, pipeline.source.key).to_pylist()

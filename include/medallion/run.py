@@ -7,7 +7,7 @@ functions, each in a task of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from include.medallion import (
     bronze,
+    bronze_chunks,
     bronze_connection,
     bronze_horizon,
     cache,
+    checkpoint,
     gold,
     quarantine,
     quarantine_replay,
@@ -35,6 +37,8 @@ from include.medallion.schema import STAGED, SYSTEM, check_names
 from include.medallion.window import Mode, Position, Window, open_window
 
 if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcConnection
+    from pyarrow import RecordBatch
     from snowflake.connector import SnowflakeConnection
 
 
@@ -130,18 +134,31 @@ def read(pipeline: Pipeline, connections: Connections, window: Window) -> list[P
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM, STAGED])
         if window.mode is not Mode.REFRESH and window.after >= window.upto:
             return []
-        lake = connections.lake
-        if window.mode is Mode.LOOKUPS:
-            batches = stale.read(lake, pipeline, table.columns, enrichments, window.opened_at)
+        lake, source = connections.lake, pipeline.source
+        if window.mode is Mode.WINDOW:
+            layout = bronze_chunks.lay_out(connection, source, table, pipeline.parts.chunk_mb)
+            reached = checkpoint.resume(lake, window, RAW, layout)
+            chunks = bronze_chunks.read(connection, source, table, window, reached.layout, [*reached.rows])
         else:
-            condition = _condition(pipeline, lake, table, window)
-            batches = bronze.read(connection, pipeline.source, table, window, condition)
-        return extract(batches, table.rows, pipeline, window, enrichments, lake)
+            reached = checkpoint.resume(lake, window, RAW, bronze_chunks.WHOLE)
+            chunks = bronze_chunks.whole(_batches(pipeline, lake, connection, table, window, enrichments))
+        return extract(chunks, table.rows, pipeline, window, enrichments, lake, reached)
 
 
-def _condition(pipeline: Pipeline, lake: Lake, table: bronze.SourceTable, window: Window) -> str:
+def _batches(
+    pipeline: Pipeline,
+    lake: Lake,
+    connection: AdbcConnection,
+    table: bronze.SourceTable,
+    window: Window,
+    enrichments: Sequence[Enrichment],
+) -> Iterator[RecordBatch]:
+    """Read what is no window, in one go: only rows of a window keep their place until a retry."""
+    if window.mode is Mode.LOOKUPS:
+        return stale.read(lake, pipeline, table.columns, enrichments, window.opened_at)
     asked = window.mode is Mode.QUARANTINE
-    return quarantine_replay.condition(lake, pipeline, table.columns) if asked else "true"
+    condition = quarantine_replay.condition(lake, pipeline, table.columns) if asked else "true"
+    return bronze.read(connection, pipeline.source, table, window, condition)
 
 
 def look_up(pipeline: Pipeline, connections: Connections, window: Window, part: Part, at_once: int = 1) -> Enriched:
@@ -153,7 +170,7 @@ def look_up(pipeline: Pipeline, connections: Connections, window: Window, part: 
 
 def load(pipeline: Pipeline, connections: Connections, window: Window, answered: list[Enriched]) -> Applied:
     """Set the batch's bad rows aside, check their share, apply the good ones to Silver."""
-    reasons = quarantine.land(connections.lake, window, [a.part for a in answered])
+    reasons = quarantine.land(connections.lake, window, _good(answered))
     if window.mode is not Mode.QUARANTINE:
         quarantine.check_share(reasons, sum(a.read for a in answered), pipeline.quarantine)
     with closing(connections.silver()) as connection:
@@ -178,4 +195,4 @@ def _enrichments(pipeline: Pipeline, connections: Connections, window: Window, p
 
 
 def _good(answered: list[Enriched]) -> list[Part]:
-    return [Part(a.part, a.enriched) for a in answered]
+    return [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.parquet import ahead, batches
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import VERSION, Column, added_column, quoted, snowflake_name
@@ -59,7 +59,7 @@ def staged_table(
     table = f"{_prefix(window.pipeline)}{window.batch_id}_{uuid.uuid4().hex.upper()}{suffix}"
     cursor.execute(f"CREATE TRANSIENT TABLE {table} ({definitions([*columns, _ROW_VERSION])})")
     try:
-        _copy(cursor, lake, columns, [staged(window, stage, part.number) for part in parts], table)
+        _copy(cursor, lake, columns, [key for part in parts for key in part.files(window, stage)], table)
         _check(cursor, pipeline, table, sum(p.rows for p in parts))
         yield table
     finally:

@@ -1,0 +1,101 @@
+"""
+A table in chunks: ranges of blocks, each read by a statement of its own, so that a killed read goes on where it was.
+
+A row version never moves while its file stays the same, so whoever reads the chunks of one layout, at whatever moments,
+meets each row version of a window at most once. What changes between two moments is written anew by a transaction that
+the window does not reach, and so belongs to a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import adbc_driver_manager
+import pyarrow as pa
+
+from include.medallion import bronze
+from include.medallion.bronze import SourceTable
+from include.medallion.bronze_connection import rows
+from include.medallion.pipeline import Source
+from include.medallion.window import Window
+
+MOST = 64
+_RANGE_SCANS = 140_000  # the server version from which a range of blocks is read without the rest (PostgreSQL 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a table's rows lie."""
+
+    files: str  # tells whether any file was written anew
+    chunks: int
+    size: int  # blocks in each chunk; the last has no end
+
+    @property
+    def conditions(self) -> list[str]:
+        """SQL of each chunk: together they are all rows, and no row is in two."""
+        edges = [f"'({n * self.size},0)'::tid" for n in range(1, self.chunks)]
+        first = [None, *edges]
+        return [_between(low, high) for low, high in zip(first, [*edges, None], strict=True)]
+
+
+WHOLE = Layout("", 1, 0)
+"""Rows that come from anywhere: one chunk."""
+
+
+def lay_out(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, table: SourceTable, chunk_mb: int
+) -> Layout:
+    """
+    Keep a table's files as they are until the connection ends, and cut it into chunks of equal size.
+
+    There are at most `MOST`, and before PostgreSQL 14 the whole table is one.
+
+    Args:
+        chunk_mb: size that a chunk is meant to have, in MiB of each partition.
+
+    Raises:
+        SettingError: the role may not read the table.
+    """
+    bronze.lock(connection, source)
+    found = rows(connection, "bronze_layout", relation=table.relation)[0]
+    most = MOST if found["server"] >= _RANGE_SCANS else 1
+    chunks = min(most, max(1, found["bytes"] // (chunk_mb << 20)))
+    blocks = found["bytes"] // found["block_bytes"]
+    return Layout(sha256(found["files"].encode()).hexdigest(), chunks, blocks // chunks + 1)
+
+
+def read(
+    connection: adbc_driver_manager.AdbcConnection,
+    source: Source,
+    table: SourceTable,
+    window: Window,
+    layout: Layout,
+    done: Sequence[int] = (),
+) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    """
+    Stream the chunks that are not done, one after the other, as `bronze.read` does.
+
+    Yields the chunk's number with each of its batches, and with None at its end.
+    """
+    for number, condition in enumerate(layout.conditions):
+        if number not in done:
+            yield from _numbered(number, bronze.read(connection, source, table, window, condition))
+
+
+def whole(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    """Return batches as the one chunk of WHOLE."""
+    return _numbered(0, batches)
+
+
+def _numbered(chunk: int, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    for batch in batches:
+        yield chunk, batch
+    yield chunk, None
+
+
+def _between(low: str | None, high: str | None) -> str:
+    limits = [f"ctid >= {low}" if low else None, f"ctid < {high}" if high else None]
+    return " AND ".join(filter(None, limits)) or "true"
