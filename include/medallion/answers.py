@@ -69,10 +69,11 @@ def find(lake: Lake, enrichment: Enrichment, asker: Asker, wanted: Mapping[Key, 
 
 
 def _look(lake: Lake, found: Found, keys: list[Key], now: datetime) -> None:
-    """Look into the cache."""
+    """Look into the cache for keys without an answer."""
+    before = len(found)
     for answered in cache.known(lake, found.enrichment, keys, now):
         found.add(*answered)
-    found.cached += len(keys) - sum(key not in found for key in keys)
+    found.cached += len(found) - before
 
 
 def _free(enrichment: Enrichment, keys: list[Key]) -> Iterator[Answered]:
@@ -88,7 +89,8 @@ def _buy(lake: Lake, asker: Asker, missing: list[Key], found: Found) -> None:
             _look(lake, found, missing, datetime.now(UTC))  # what others answered until that claim
             for answered in _asked(lake, enrichment, asker, [key for key in mine if key not in found], purse):
                 found.add(*answered)
-            missing = [key for key in missing if key not in found and key not in {*mine}]
+            done = {*mine}
+            missing = [key for key in missing if key not in done and key not in found]
             if not missing:
                 return
             log.info("another task is looking up %s keys: waiting for its answers", f"{len(missing):,}")

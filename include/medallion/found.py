@@ -16,7 +16,7 @@ _NOWHERE = -1
 
 class Found:
     """
-    Answers to numbered keys, and what they cost.
+    Answers to numbered keys, and what they cost; its length is the number of keys that are answered.
 
     Args:
         wanted: the number of each key, from 0 in the order of the mapping.
@@ -36,6 +36,9 @@ class Found:
         self._row_of[numbers] = np.arange(self._rows, self._rows + answers.num_rows)
         self._rows += answers.num_rows
         self._tables.append(answers)
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.answered))
 
     def __contains__(self, key: Key) -> bool:
         return self._row_of[self.wanted[key]] != _NOWHERE
