@@ -12,21 +12,26 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+import pyarrow as pa
+
 from include.medallion import cache, calls, claims
 from include.medallion.calls import Payer
-from include.medallion.enrichment import LOOKED_UP_AT, PROVIDER, Answer, Answered, Enrichment
+from include.medallion.enrichment import KEEP, Enrichment
+from include.medallion.found import Found
 from include.medallion.keys import Key
 from include.medallion.lake import Lake
 from include.medallion.lookups import look_up
 from include.medallion.progress import Progress, reported
 from include.medallion.purse import Purse
+from include.medallion.schema import MOMENT
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 1.0
+Answered = tuple[list[Key], pa.Table]  # keys, and a row for each
 RENEW_SECONDS = claims.LEASE.total_seconds() / 3
 
 
@@ -44,15 +49,6 @@ class Asker:
         return f"{self.payer.pipeline}/{self.payer.batch_id}/{self.part}"
 
 
-@dataclass
-class Found:
-    """Answers by key, and what they cost."""
-
-    answers: dict[Key, Answer] = field(default_factory=dict)
-    cached: int = 0  # keys answered by the cache
-    calls: int = 0  # calls made, retries among them
-
-
 def find(lake: Lake, enrichment: Enrichment, asker: Asker, wanted: Mapping[Key, int], now: datetime) -> Found:
     """
     Answer keys; those over the budget are left out.
@@ -61,31 +57,40 @@ def find(lake: Lake, enrichment: Enrichment, asker: Asker, wanted: Mapping[Key, 
         ProviderRefused, Transient: as `lookups.look_up`. What was paid for until
             then is staged: the next try pays for the rest.
     """
-    found = Found(cache.known(lake, enrichment, wanted, now))
-    found.cached = len(found.answers)
-    missing = [key for key in wanted if key not in found.answers]
+    found = Found(enrichment, wanted)
+    _look(lake, found, list(wanted), now)
+    missing = found.missing()
     if missing and enrichment.limits is None:
-        found.answers |= dict(_kept(lake, enrichment, now, _free(enrichment, missing)))
+        for answered in _kept(lake, enrichment, now, _free(enrichment, missing)):
+            found.add(*answered)
     elif missing:
-        _buy(lake, enrichment, asker, missing, found)
+        _buy(lake, asker, missing, found)
     return found
 
 
+def _look(lake: Lake, found: Found, keys: list[Key], now: datetime) -> None:
+    """Look into the cache for keys without an answer."""
+    before = len(found)
+    for answered in cache.known(lake, found.enrichment, keys, now):
+        found.add(*answered)
+    found.cached += len(found) - before
+
+
 def _free(enrichment: Enrichment, keys: list[Key]) -> Iterator[Answered]:
-    for chunk in _chunks(keys, enrichment.keys_per_call):
-        yield from enrichment.call(chunk)
+    return ((chunk, enrichment.call(chunk)) for chunk in _chunks(keys, enrichment.keys_per_call))
 
 
-def _buy(lake: Lake, enrichment: Enrichment, asker: Asker, missing: list[Key], found: Found) -> None:
+def _buy(lake: Lake, asker: Asker, missing: list[Key], found: Found) -> None:
     """Ask for what nobody else has claimed; wait for the answers of the others, or for the end of their claims."""
-    with _purse(lake, enrichment, asker, found) as purse, _claimed(lake, asker):
+    enrichment = found.enrichment
+    with _purse(lake, asker, found) as purse, _claimed(lake, asker):
         while True:
             mine = claims.take(lake, enrichment.cache, missing, asker.name, datetime.now(UTC))
-            theirs = cache.known(lake, enrichment, dict.fromkeys(missing, 0), datetime.now(UTC))  # until that claim
-            found.answers |= theirs
-            found.cached += len(theirs)
-            found.answers |= dict(_asked(lake, enrichment, asker, [key for key in mine if key not in theirs], purse))
-            missing = [key for key in missing if key not in {*theirs, *mine}]
+            _look(lake, found, missing, datetime.now(UTC))  # what others answered until that claim
+            for answered in _asked(lake, enrichment, asker, [key for key in mine if key not in found], purse):
+                found.add(*answered)
+            done = {*mine}
+            missing = [key for key in missing if key not in done and key not in found]
             if not missing:
                 return
             log.info("another task is looking up %s keys: waiting for its answers", f"{len(missing):,}")
@@ -93,9 +98,9 @@ def _buy(lake: Lake, enrichment: Enrichment, asker: Asker, missing: list[Key], f
 
 
 @contextmanager
-def _purse(lake: Lake, enrichment: Enrichment, asker: Asker, found: Found) -> Iterator[Purse]:
+def _purse(lake: Lake, asker: Asker, found: Found) -> Iterator[Purse]:
     """Lend the part's purse; what it spent is in the account at the end, however that comes."""
-    limits, now = enrichment.limits, datetime.now(UTC)
+    limits, now = found.enrichment.limits, datetime.now(UTC)
     bounded = limits.max_calls_per_run is not None or limits.max_calls_per_day is not None
     purse = Purse(partial(_book, lake, asker.payer, limits)) if bounded else Purse()
     try:
@@ -117,9 +122,7 @@ def _claimed(lake: Lake, asker: Asker) -> Iterator[None]:
         claims.release(lake, asker.name)
 
 
-def _asked(
-    lake: Lake, enrichment: Enrichment, asker: Asker, keys: list[Key], purse: Purse
-) -> Iterator[tuple[Key, Answer]]:
+def _asked(lake: Lake, enrichment: Enrichment, asker: Asker, keys: list[Key], purse: Purse) -> Iterator[Answered]:
     """Yield new answers, each after it is safe in staging."""
     if not keys:
         return
@@ -127,9 +130,10 @@ def _asked(
     asked = look_up(chunks, enrichment.call, enrichment.limits, purse, asker.share)
     progress = Progress(f"part {asker.part}, look-ups by {enrichment.provider}", len(keys))
     with reported(progress, lambda: purse.calls):
-        renewing = _renewed(lake, enrichment, asker, keys, (one for _, some in asked for one in some))
-        for progress.done, answer in enumerate(_kept(lake, enrichment, datetime.now(UTC), renewing), start=1):
-            yield answer
+        renewing = _renewed(lake, enrichment, asker, keys, asked)
+        for some, answers in _kept(lake, enrichment, datetime.now(UTC), renewing):
+            progress.done += len(some)
+            yield some, answers
 
 
 def _renewed(
@@ -144,25 +148,27 @@ def _renewed(
             renewed = time.monotonic()
 
 
-def _kept(
-    lake: Lake, enrichment: Enrichment, now: datetime, answered: Iterator[Answered]
-) -> Iterator[tuple[Key, Answer]]:
-    """Stage answers group by group, also those that came before a failure; yield each after it is safe."""
+def _kept(lake: Lake, enrichment: Enrichment, now: datetime, answered: Iterator[Answered]) -> Iterator[Answered]:
+    """Stage answers group by group, also those that came before a failure; yield each, signed, once it is safe."""
     group: list[Answered] = []
     try:
         for one in answered:
             group.append(one)
-            if len(group) >= enrichment.group:
+            if sum(len(keys) for keys, _ in group) >= enrichment.group:
                 full, group = group, []
-                cache.keep(lake, enrichment, full, now)
-                yield from _signed(enrichment, full, now)
+                yield _staged(lake, enrichment, full, now)
     finally:
-        cache.keep(lake, enrichment, group, now)
-    yield from _signed(enrichment, group, now)
+        rest = _staged(lake, enrichment, group, now) if group else None
+    if rest:
+        yield rest
 
 
-def _signed(enrichment: Enrichment, answered: list[Answered], now: datetime) -> Iterator[tuple[Key, Answer]]:
-    return ((a.key, {**a.answer, PROVIDER: enrichment.provider, LOOKED_UP_AT: now}) for a in answered)
+def _staged(lake: Lake, enrichment: Enrichment, group: list[Answered], now: datetime) -> Answered:
+    keys, answers = [key for some, _ in group for key in some], pa.concat_tables(answers for _, answers in group)
+    cache.keep(lake, enrichment, keys, answers, now)
+    provider = pa.repeat(enrichment.provider, len(keys))
+    signed = [*answers.drop_columns([KEEP]).columns, provider, pa.repeat(pa.scalar(now, MOMENT), len(keys))]
+    return keys, pa.table(signed, schema=enrichment.kept)
 
 
 def _chunks(keys: list[Key], size: int) -> Iterator[list[Key]]:

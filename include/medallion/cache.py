@@ -8,7 +8,7 @@ write of Gold then merges what is staged into the table (`merge`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -17,47 +17,42 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from include.medallion import delta
-from include.medallion.enrichment import ABOUT, Answer, Answered, Enrichment
-from include.medallion.keys import Key
+from include.medallion.enrichment import KEEP, Enrichment
+from include.medallion.keys import Key, joined, tabled
 from include.medallion.lake import Lake, delete, filesystem, keys, put
 from include.medallion.schema import MOMENT, quoted
 
 
 def schema(enrichment: Enrichment) -> pa.Schema:
     """Return the columns of the cache table: key, answer, who answered, when, and until when it may be used."""
-    return pa.schema([*enrichment.key, *enrichment.answers, *ABOUT, pa.field("expires_at", MOMENT)])
+    return pa.schema([*enrichment.key, *enrichment.kept, pa.field("expires_at", MOMENT)])
 
 
-def known(lake: Lake, enrichment: Enrichment, wanted: Mapping[Key, int], now: datetime) -> dict[Key, Answer]:
+def known(
+    lake: Lake, enrichment: Enrichment, wanted: Sequence[Key], now: datetime
+) -> Iterator[tuple[list[Key], pa.Table]]:
     """
-    Return the answers that are still good for the wanted keys, merged or staged.
+    Yield some of the wanted keys, and rows with their answers (`Enrichment.kept`): all that are still good.
 
-    Reads the provider's part of the cache batch by batch; memory holds only what is wanted.
+    They are merged or staged; of two answers to one key the later one counts. Reads the provider's part of the cache
+    batch by batch; memory holds only what is wanted.
     """
-    found: dict[Key, Answer] = {}
+    spelt = joined(tabled(wanted, enrichment.key).columns)
     for _, staged in _staged(lake, enrichment):  # before the table: what leaves here meanwhile is there
-        found |= _wanted(_good(staged, enrichment, now), enrichment, wanted)
+        yield _wanted(_good(staged, enrichment, now), enrichment, wanted, spelt)
     table = delta.open_table(lake, enrichment.cache)
     for batch in _stored(lake, table, enrichment, now) if table else ():
-        found |= _wanted(batch, enrichment, wanted)
-    return found
+        yield _wanted(pa.table(batch), enrichment, wanted, spelt)
 
 
-def keep(lake: Lake, enrichment: Enrichment, answered: Iterable[Answered], now: datetime) -> None:
-    """Stage answers that may be used again."""
-    rows = [
-        {
-            **dict(zip(enrichment.key.names, a.key, strict=True)),
-            **a.answer,
-            "provider": enrichment.provider,
-            "looked_up_at": now,
-            "expires_at": now + a.keep,
-        }
-        for a in answered
-        if a.keep
-    ]
-    if rows:
-        put(lake, _prefix(enrichment), pa.Table.from_pylist(rows, schema(enrichment)))
+def keep(lake: Lake, enrichment: Enrichment, keys: Iterable[Key], answers: pa.Table, now: datetime) -> None:
+    """Stage answers that may be used again: those of what a call returned that have a life."""
+    expire = pc.add(pa.scalar(now, MOMENT), answers[KEEP])
+    about = pa.repeat(enrichment.provider, answers.num_rows), pa.repeat(pa.scalar(now, MOMENT), answers.num_rows)
+    columns = *tabled(keys, enrichment.key).columns, *answers.drop_columns([KEEP]).columns, *about, expire
+    rows = pa.table(columns, schema=schema(enrichment)).filter(expire.is_valid())
+    if rows.num_rows:
+        put(lake, _prefix(enrichment), rows)
 
 
 def merge(lake: Lake, enrichment: Enrichment) -> int:
@@ -110,7 +105,7 @@ def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
 
 
 def _stored(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
-    columns = [*enrichment.key.names, *enrichment.answers.names, *ABOUT.names]
+    columns = [*enrichment.key.names, *enrichment.kept.names]
     return delta.dataset(lake, enrichment.cache, table).to_batches(columns=columns, filter=_alive(enrichment, now))
 
 
@@ -122,11 +117,13 @@ def _alive(enrichment: Enrichment, now: datetime) -> pc.Expression:
     return (pc.field("provider") == enrichment.provider) & (pc.field("expires_at") > pa.scalar(now, MOMENT))
 
 
-def _wanted(answers: pa.RecordBatch | pa.Table, enrichment: Enrichment, wanted: Mapping[Key, int]) -> dict[Key, Answer]:
-    columns = [answers.column(c).to_pylist() for c in enrichment.key.names]
-    rows = [i for i, key in enumerate(zip(*columns, strict=True)) if key in wanted]
-    chosen = answers.take(pa.array(rows, pa.int64())).select([*enrichment.answers.names, *ABOUT.names]).to_pylist()
-    return {tuple(c[i] for c in columns): answer for i, answer in zip(rows, chosen, strict=True)}
+def _wanted(
+    answers: pa.Table, enrichment: Enrichment, wanted: Sequence[Key], spelt: pa.Array
+) -> tuple[list[Key], pa.Table]:
+    keys = answers.select(enrichment.key.names).cast(enrichment.key)
+    at = pc.index_in(joined(keys.columns), value_set=spelt)
+    rows = answers.select(enrichment.kept.names).filter(at.is_valid()).cast(enrichment.kept)
+    return [wanted[number] for number in at.drop_null().to_pylist()], rows
 
 
 def _staged(lake: Lake, enrichment: Enrichment) -> Iterator[tuple[str, pa.Table]]:

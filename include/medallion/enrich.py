@@ -18,13 +18,14 @@ from itertools import count
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.answers import Asker, Found, find
+from include.medallion.answers import Asker, find
 from include.medallion.calls import Payer
 from include.medallion.contract import SET_ASIDE, Reason, convert, judge, set_aside
 from include.medallion.enrichment import Enrichment
 from include.medallion.extract import RAW, Part
+from include.medallion.found import Found
 from include.medallion.joining import Answers, extended, tabulated
-from include.medallion.keys import Key, number
+from include.medallion.keys import Known, number
 from include.medallion.lake import Lake, create, open_parquet, rows_of, staged
 from include.medallion.parquet import ahead
 from include.medallion.pipeline import Pipeline
@@ -81,18 +82,18 @@ def enrich(
     for enrichment in enrichments:
         known, numbers = _distinct(lake, enrichment, window, part, answers)
         asker = Asker(Payer(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
-        found = find(lake, enrichment, asker, known, now)
-        answers.append(tabulated(enrichment, known, numbers, found.answers))
-        costs.append(_cost(enrichment, known, sum(len(n) - n.null_count for n in numbers), found))
+        found = find(lake, enrichment, asker, known.numbers, now)
+        answers.append(tabulated(found, numbers))
+        costs.append(_cost(found, sum(len(n) - n.null_count for n in numbers)))
     good, bad = _join(lake, pipeline, window, part, answers)
     return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks, **_total(costs))
 
 
 def _distinct(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[Answers]
-) -> tuple[dict[Key, int], list[pa.Array]]:
+) -> tuple[Known, list[pa.Array]]:
     """Give each distinct key of a part its number; return them, and the number of each row, batch by batch."""
-    known: dict[Key, int] = {}
+    known = Known()
     needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
     read = ahead(rows_of(lake, part.files(window, RAW), None if window.mode is Mode.LOOKUPS else needed))
     return known, [
@@ -108,16 +109,14 @@ def _so_far(window: Window, index: int, batch: pa.RecordBatch, earlier: list[Ans
     return extended(index, batch, earlier)
 
 
-def _cost(enrichment: Enrichment, known: dict[Key, int], asked: int, found: Found) -> dict:
-    statuses = Counter(found.answers.get(key, enrichment.unanswered)[enrichment.status] for key in known)
-    cost = round(found.calls * enrichment.price_per_1000 / 1000, 6)
+def _cost(found: Found, asked: int) -> dict:
     return {
         "asked": asked,
-        "keys": len(known),
+        "keys": len(found.wanted),
         "cached": found.cached,
         "calls": found.calls,
-        "cost_usd": cost,
-        "statuses": statuses,
+        "cost_usd": round(found.calls * found.enrichment.price_per_1000 / 1000, 6),
+        "statuses": found.statuses(),
     }
 
 

@@ -27,22 +27,15 @@ ABOUT = pa.schema([(PROVIDER, pa.string()), (LOOKED_UP_AT, MOMENT)])
 PENDING = "PENDING"
 """Status of a key that was not asked for: over the budget."""
 
-Answer = Mapping[str, object]
-"""Value of each column in `Enrichment.answers` and `ABOUT`, for one key."""
+KEEP = "keep"
+"""Column of what a call returns: how long an answer may be used again; null: not at all."""
+LIFE = pa.duration("us")
 
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One key with its answer, and how long the answer may be used again (None: not at all)."""
-
-    key: Key
-    answer: Answer
-    keep: timedelta | None
-
-
-Call = Callable[[list[Key]], list[Answered]]
+Call = Callable[[list[Key]], pa.Table]
 """
-One call to a provider: some keys in, as many answers out, in their order.
+One call to a provider: some keys in, a row for each out, in their order.
+
+Its columns are those of `Enrichment.answers`, and `KEEP` of type `LIFE`.
 
 Raises Transient when a later call may succeed, ProviderRefused when none can until a person acts.
 """
@@ -76,17 +69,20 @@ class Enrichment:
     limits: LookUps | None  # None: calls cost nothing and are neither paced nor counted
     price_per_1000: float  # US dollars for 1000 calls
     group: int  # answers stored at a time: what a crash may cost
-    without_key: Answer
-    unanswered: Answer  # for keys over the budget
-    refused: Callable[[Answer], bool]  # rows with this answer break the contract
+    without_key: str  # the status of rows that have none
+    refused: str  # the status of answers whose rows break the contract
     tracked: Tracked | None
     expires: bool  # an answer that is too old and cannot be renewed is nulled out
 
     @property
+    def kept(self) -> pa.Schema:
+        """What is known of an answer: the answer, who gave it, and when."""
+        return pa.schema([*self.answers, *ABOUT])
+
+    @property
     def fields(self) -> pa.Schema:
         """The columns that rows get."""
-        kept = pa.schema([*self.answers, *ABOUT])
-        return pa.schema([(name, kept.field(field).type) for name, field in self.adds.items()])
+        return pa.schema([(name, self.kept.field(field).type) for name, field in self.adds.items()])
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -21,7 +21,7 @@ from include.medallion import checkpoint
 from include.medallion.bronze import BATCH_BYTES
 from include.medallion.checkpoint import Checkpoint
 from include.medallion.enrichment import Enrichment
-from include.medallion.keys import Key, number, split
+from include.medallion.keys import Known, number, split
 from include.medallion.lake import Lake, batch_folder, create, put_json, staged
 from include.medallion.parquet import Writer
 from include.medallion.pipeline import Parts, Pipeline
@@ -107,7 +107,7 @@ def _lead(enrichments: Sequence[Enrichment], there: list[str]) -> Enrichment:
 
 def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts: Parts) -> int:
     """Decide the number of parts: from what is there if the head is all, else from the planner's estimate."""
-    known: dict[Key, int] = {}
+    known = Known()
     for batch in head if enrichment.limits else ():
         number(batch, enrichment.reads, enrichment.normalise, known)
     seen = sum(b.num_rows for b in head)
@@ -116,7 +116,7 @@ def _plan(head: list[pa.RecordBatch], rows: float, enrichment: Enrichment, parts
 
 
 def _stage(chunks: Chunks, lead: Enrichment | None, window: Window, lake: Lake, reached: Checkpoint) -> Checkpoint:
-    known: dict[Key, int] = {}
+    known = Known()
     writers: dict[int, dict[int, Writer]] = defaultdict(dict)
     with ExitStack() as stack:
         for chunk, batch in chunks:
@@ -132,7 +132,7 @@ def _stage(chunks: Chunks, lead: Enrichment | None, window: Window, lake: Lake, 
 
 
 def _cut(
-    batch: pa.RecordBatch, chunk: int, reached: Checkpoint, enrichment: Enrichment, known: dict[Key, int]
+    batch: pa.RecordBatch, chunk: int, reached: Checkpoint, enrichment: Enrichment, known: Known
 ) -> list[tuple[int, pa.RecordBatch]]:
     """Give a batch's rows to parts: by key; where answers cost nothing by chunk, which keeps neighbours together."""
     parts, chunks = reached.parts, reached.layout.chunks

@@ -16,10 +16,11 @@ from functools import partial
 from importlib import import_module
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from include.medallion.enrichment import LOOKED_UP_AT, PENDING, PROVIDER, Answer, Answered, Enrichment, Tracked
+from include.medallion.enrichment import KEEP, LIFE, LOOKED_UP_AT, Enrichment, Tracked
 from include.medallion.errors import ContractBroken, SettingError
-from include.medallion.keys import Key
+from include.medallion.keys import Key, tabled
 from include.medallion.pipeline_enrich import Function
 from include.medallion.schema import ADDED, Column
 
@@ -56,9 +57,8 @@ def function(settings: Function, columns: tuple[Column, ...]) -> Enrichment:
         limits=settings,
         price_per_1000=settings.price_per_1000 or 0.0,
         group=settings.keys_per_call * _ONE_CALL,
-        without_key=_nothing(adds, _NO_KEY),
-        unanswered=_nothing(adds, PENDING),
-        refused=lambda answer: answer[STATUS] == _SET_ASIDE,
+        without_key=_NO_KEY,
+        refused=_SET_ASIDE,
         tracked=_tracked(settings),
         expires=settings.expire == "null_out",
     )
@@ -79,10 +79,6 @@ def _tracked(settings: Function) -> Tracked | None:
     return Tracked(f"{settings.track}_status", f"{settings.track}_at", lambda _: timedelta(days=settings.keep_days))
 
 
-def _nothing(adds: pa.Schema, status: str) -> Answer:
-    return {**dict.fromkeys(adds.names), STATUS: status, PROVIDER: None, LOOKED_UP_AT: None}
-
-
 def _imported(call: str) -> Callable[[pa.Table], pa.Table]:
     module, _, name = call.partition(":")
     try:
@@ -95,16 +91,13 @@ def _imported(call: str) -> Callable[[pa.Table], pa.Table]:
 
 def _ask(
     call: Callable[[pa.Table], object], settings: Function, key: pa.Schema, adds: pa.Schema, keys: list[Key]
-) -> list[Answered]:
-    given = pa.Table.from_arrays(
-        [pa.array(v, f.type) for v, f in zip(zip(*keys, strict=True), key, strict=True)], schema=key
-    )
-    keep = timedelta(days=settings.keep_days)
-    answers = _checked(call(given), len(keys), adds, settings.call)
-    return [Answered(k, answer, keep) for k, answer in zip(keys, answers, strict=True)]
+) -> pa.Table:
+    answers = _checked(call(tabled(keys, key)), len(keys), adds, settings.call)
+    lives = pa.repeat(pa.scalar(timedelta(days=settings.keep_days), LIFE), len(keys))
+    return answers.append_column(pa.field(KEEP, LIFE), lives)
 
 
-def _checked(returned: object, length: int, adds: pa.Schema, call: str) -> list[dict]:
+def _checked(returned: object, length: int, adds: pa.Schema, call: str) -> pa.Table:
     try:
         columns = [pa.chunked_array(_column(returned, f.name)).cast(f.type) for f in adds]
         aside = pa.chunked_array(_column(returned, REFUSED)).cast(pa.bool_()) if _has(returned, REFUSED) else None
@@ -116,9 +109,8 @@ def _checked(returned: object, length: int, adds: pa.Schema, call: str) -> list[
         ) from None
     if any(len(c) != length for c in (*columns, *([aside] if aside else []))):
         raise ContractBroken(f"{call} got {length} keys and returned {[len(c) for c in columns]} values a column")
-    rows = pa.Table.from_arrays(columns, schema=adds).to_pylist()
-    refused = aside.to_pylist() if aside else [False] * length
-    return [{**row, STATUS: _SET_ASIDE if bad else _OK} for row, bad in zip(rows, refused, strict=True)]
+    statuses = pc.if_else(pc.fill_null(aside, fill_value=False), _SET_ASIDE, _OK) if aside else pa.repeat(_OK, length)
+    return pa.Table.from_arrays([*columns, statuses], schema=adds.append(pa.field(STATUS, pa.string())))
 
 
 def _told(returned: object) -> str:

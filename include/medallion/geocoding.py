@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.enrichment import LOOKED_UP_AT, PROVIDER, Answer, Answered, Enrichment, Tracked
+from include.medallion.enrichment import KEEP, LIFE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracked
 from include.medallion.geocoders import Geocoder, open_geocoder
-from include.medallion.geocoders.location import ANSWERS, Location, Status
+from include.medallion.geocoders.location import ANSWERS, Status
 from include.medallion.geocoders.postcodes import normalise
 from include.medallion.keys import Key, Normalise
 from include.medallion.pipeline_enrich import GEOCODED, Geocode
@@ -27,8 +27,8 @@ _KEPT = pa.schema(
     ]
 )
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
-_METERED_GROUP, _FREE_GROUP = 20, 10_000
-_REMEMBERED = 1 << 17  # spellings of postcodes: all that there are in most countries
+_METERED_GROUP, _FREE_GROUP = 20, 1 << 17
+_WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
 def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
@@ -49,14 +49,13 @@ def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
         status="geocode_status",
         adds={settings.prefix + name: _FIELD_OF.get(name, name) for name in GEOCODED},
         normalise=_normaliser(settings),
-        call=lambda keys: [_ask(key, geocoder, settings) for key in keys],
+        call=partial(_ask, geocoder, settings),
         keys_per_call=1 if geocoder.metered else _FREE_GROUP,
         limits=settings if geocoder.metered else None,
         price_per_1000=price,
         group=_METERED_GROUP if geocoder.metered else _FREE_GROUP,
-        without_key=_nothing(Status.NO_POSTCODE),
-        unanswered=_nothing(Status.PENDING),
-        refused=lambda answer: answer["geocode_status"] == Status.INVALID_REQUEST,
+        without_key=str(Status.NO_POSTCODE),
+        refused=str(Status.INVALID_REQUEST),
         tracked=_tracked(settings),
         expires=settings.expire == "null_out",
     )
@@ -69,33 +68,32 @@ def _tracked(settings: Geocode) -> Tracked:
 
 def _normaliser(settings: Geocode) -> Normalise:
     if settings.country_column:
-        return lru_cache(_REMEMBERED)(lambda values: normalise(_text(values[0]), _text(values[1])))
-    return lru_cache(_REMEMBERED)(lambda values: normalise(settings.country, _text(values[0])))
+        return lambda values: normalise(_text(values[0]), _text(values[1]))
+    return lambda values: normalise(settings.country, _text(values[0]))
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _ask(key: Key, geocoder: Geocoder, settings: Geocode) -> Answered:
-    location = geocoder.locate(*key)
-    kept = location.status in ANSWERS | {Status.INVALID_REQUEST}
-    return Answered(key, _answer(location), _life(location.status, settings) if kept else None)
+def _ask(geocoder: Geocoder, settings: Geocode, keys: list[Key]) -> pa.Table:
+    latitudes, longitudes, statuses, precisions, places = columns = [], [], [], [], []  # in the order of _KEPT
+    for key in keys:
+        location = geocoder.locate(*key)
+        latitudes.append(location.latitude)
+        longitudes.append(location.longitude)
+        statuses.append(location.status)
+        precisions.append(location.precision)
+        places.append(location.place_id)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
+    return pa.table([*arrays, _lives(statuses, settings)], schema=_KEPT.append(pa.field(KEEP, LIFE)))
+
+
+def _lives(statuses: list[Status], settings: Geocode) -> pa.Array:
+    ended = pa.array(statuses, pa.string()).dictionary_encode()
+    each = [Status(status) for status in ended.dictionary.to_pylist()]
+    return pa.array([_life(one, settings) if one in _WORTH_KEEPING else None for one in each], LIFE).take(ended.indices)
 
 
 def _life(status: Status, settings: Geocode) -> timedelta:
     return timedelta(days=settings.keep_days if status is Status.OK else settings.keep_missing_days)
-
-
-def _answer(location: Location) -> Answer:
-    return {
-        "latitude": location.latitude,
-        "longitude": location.longitude,
-        "geocode_status": str(location.status),
-        "geocode_precision": location.precision,
-        "place_id": location.place_id,
-    }
-
-
-def _nothing(status: Status) -> Answer:
-    return {**_answer(Location(status)), PROVIDER: None, LOOKED_UP_AT: None}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.enrichment import Answer, Enrichment
-from include.medallion.keys import Key
+from include.medallion.enrichment import Enrichment
+from include.medallion.found import Found
+from include.medallion.keys import flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,14 @@ class Answers:
         return pc.fill_null(self.numbers[index], self.columns.num_rows - 1)
 
 
-def tabulated(
-    enrichment: Enrichment, known: dict[Key, int], numbers: list[pa.Array], answers: Mapping[Key, Answer]
-) -> Answers:
-    """Put answers in the order of the keys' numbers."""
-    rows = [*(answers.get(key, enrichment.unanswered) for key in known), enrichment.without_key]
-    fields = enrichment.fields
-    arrays = [pa.array([row[enrichment.adds[f.name]] for row in rows], f.type) for f in fields]
+def tabulated(found: Found, numbers: list[pa.Array]) -> Answers:
+    """Put what was found, and what a row without a key gets, in the order of the keys' numbers."""
+    enrichment, answers = found.enrichment, found.table()
+    fields, refused = enrichment.fields, pc.equal(answers[enrichment.status], enrichment.refused)
+    arrays = [flat(answers[enrichment.adds[name]]) for name in fields.names]
     columns = pa.RecordBatch.from_arrays(arrays, schema=fields)
-    refused = pa.array([enrichment.refused(row) for row in rows], pa.bool_())
-    return Answers(enrichment, numbers, columns, refused, pa.array([*(key in answers for key in known), True]))
+    answered = pa.array(np.append(found.answered, True))
+    return Answers(enrichment, numbers, columns, flat(pc.fill_null(refused, fill_value=False)), answered)
 
 
 def extended(index: int, batch: pa.RecordBatch, earlier: Iterable[Answers]) -> pa.RecordBatch:

@@ -1,14 +1,15 @@
 """
 Distinct enrichment keys of record batches.
 
-Work per row is done in Arrow; Python sees each distinct raw value of a batch
-once. A key is a tuple of plain values, None where the row has no key.
+Work per row is done in Arrow; Python sees each distinct raw value once. A key
+is a tuple of plain values, None where the row has no key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, pairwise
+from threading import Lock
 from zlib import crc32
 
 import numpy as np
@@ -21,28 +22,89 @@ Key = tuple
 Normalise = Callable[[tuple], Key | None]
 _SEPARATOR = "\x1f"
 _NULL = "\x00"  # no Postgres text can hold it
+_REMEMBERED = 1 << 17  # spellings: all postcodes that there are in most countries
 
 
-def number(
-    batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: Normalise, known: dict[Key, int]
-) -> pa.Array:
+class Known:
+    """
+    Distinct keys, numbered from 0 in the order in which they were met.
+
+    It remembers the first 131 072 spellings of keys, so that none of these is normalised again. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[Key, int] = {}
+        self._spelt = pa.array([], pa.string()), pa.array([], pa.int32())
+        self._parts: dict[int, np.ndarray] = {}
+        self._adding = Lock()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def find(self, spellings: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Return the number of each spelling's key (int32, null for no key), and which spellings are new (bool)."""
+        met, numbers = self._spelt
+        at = pc.index_in(spellings, value_set=met)
+        return numbers.take(at), at.is_null()
+
+    def add(self, spellings: pa.Array, keys: Sequence[Key | None]) -> pa.Array:
+        """Return the number of each spelling's key (int32, null for no key); what is new gets the next number."""
+        with self._adding:
+            known = self.numbers
+            new = pa.array([None if k is None else known.setdefault(k, len(known)) for k in keys], pa.int32())
+            met, numbers = self._spelt
+            room = _REMEMBERED - len(met)
+            if room > 0:
+                kept = zip((met, numbers), (spellings, new), strict=True)
+                self._spelt = tuple(pa.concat_arrays([old, more.slice(0, room)]) for old, more in kept)
+        return new
+
+    def parts(self, count: int) -> np.ndarray:
+        """Return the part, of so many, that each key's rows go to, by the key's number."""
+        with self._adding:
+            done = self._parts.get(count, np.empty(0, np.int32))
+            new = (part_of(key, count) for key in islice(self.numbers, len(done), None))
+            self._parts[count] = np.append(done, np.fromiter(new, np.int32))
+            return self._parts[count]
+
+
+def number(batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: Normalise, known: Known) -> pa.Array:
     """
     Give each row the number of its key.
 
     Args:
-        known: number of each key met so far; new keys are added, in the order they are met.
+        known: the keys met so far; new keys are added, in the order they are met.
 
     Returns:
         int32 array, one number a row; null where the row has no key.
     """
     if not batch.num_rows:
         return pa.array([], pa.int32())
-    read = [in_calendar(_flat(batch.column(c))) for c in columns]
-    encoded = _joined(read).dictionary_encode()
-    first = pa.array(_first(encoded.indices.to_numpy(), len(encoded.dictionary)))
+    read = [in_calendar(flat(batch.column(c))) for c in columns]
+    spelt = joined(read)
+    numbers, new = known.find(spelt)
+    rows = pc.indices_nonzero(new)
+    if not len(rows):
+        return numbers
+    encoded = spelt.take(rows).dictionary_encode()
+    first = rows.take(pa.array(_first(encoded.indices.to_numpy(), len(encoded.dictionary))))
     values = zip(*(column.take(first).to_pylist() for column in read), strict=True)
-    numbers = [None if (key := normalise(v)) is None else known.setdefault(key, len(known)) for v in values]
-    return pa.array(numbers, pa.int32()).take(encoded.indices)
+    added = known.add(encoded.dictionary, [normalise(v) for v in values])
+    return pc.replace_with_mask(numbers, new, added.take(encoded.indices))
+
+
+def tabled(keys: Iterable[Key], schema: pa.Schema) -> pa.Table:
+    """Return keys as a table, one row a key."""
+    some = list(keys)
+    return pa.table([pa.array([key[i] for key in some], f.type) for i, f in enumerate(schema)], schema=schema)
+
+
+def joined(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
+    """Return one text per row that is equal exactly where all columns are."""
+    texts = [pc.fill_null(_text(flat(c)), _NULL) for c in columns]
+    # a text may hold the separator: the lengths tell where each but the last one ends
+    lengths = [pc.binary_length(text).cast(pa.string()) for text in texts[:-1]]
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*lengths, *texts, _SEPARATOR)
 
 
 def part_of(key: Key, parts: int) -> int:
@@ -50,20 +112,17 @@ def part_of(key: Key, parts: int) -> int:
     return crc32(_SEPARATOR.join(map(str, key)).encode()) % parts
 
 
-def split(
-    batch: pa.RecordBatch, numbers: pa.Array, known: dict[Key, int], parts: int
-) -> list[tuple[int, pa.RecordBatch]]:
+def split(batch: pa.RecordBatch, numbers: pa.Array, known: Known, parts: int) -> list[tuple[int, pa.RecordBatch]]:
     """
     Cut a batch so that all rows of one key go to one part; rows without a key are spread.
 
     Returns:
         (part, rows) for each part that got rows.
     """
-    of_key = np.fromiter((part_of(k, parts) for k in known), dtype=np.int32, count=len(known))
     spread = np.arange(batch.num_rows, dtype=np.int32) % parts
     has_key = numbers.is_valid().to_numpy(zero_copy_only=False)
     chosen = spread.copy()
-    chosen[has_key] = of_key[numbers.drop_null().to_numpy()]
+    chosen[has_key] = known.parts(parts)[numbers.drop_null().to_numpy()]
     order = np.argsort(chosen, kind="stable")
     grouped, edges = batch.take(pa.array(order)), np.searchsorted(chosen[order], np.arange(parts + 1))
     return [(p, grouped.slice(a, b - a)) for p, (a, b) in enumerate(pairwise(edges)) if b > a]
@@ -76,13 +135,13 @@ def _first(indices: np.ndarray, count: int) -> np.ndarray:
     return first
 
 
-def _joined(columns: list[pa.Array]) -> pa.Array:
-    """Return one string per row that is equal exactly where all columns are."""
-    texts = [pc.fill_null(_flat(c).cast(pa.string()), _NULL) for c in columns]
-    # a text may hold the separator: the lengths tell where each but the last one ends
-    lengths = [pc.binary_length(text).cast(pa.string()) for text in texts[:-1]]
-    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*lengths, *texts, _SEPARATOR)
+def _text(column: pa.Array) -> pa.Array:
+    # -0.0 and 0.0 are equal, and so must be their texts
+    return (pc.add(column, pa.scalar(0.0, column.type)) if pa.types.is_floating(column.type) else column).cast(
+        pa.string()
+    )
 
 
-def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

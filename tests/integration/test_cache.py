@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from include.medallion import cache, run
-from include.medallion.enrichment import Answered
+from include.medallion.enrichment import KEEP, LIFE
 from include.medallion.errors import ProviderRefused
 from include.medallion.geocoders import offline
 from include.medallion.geocoding import geocoding
@@ -17,6 +18,8 @@ from include.medallion.pipeline import Gold, Parts, Silver
 from include.medallion.window import Mode
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.s3_proxy import meeting
+
+ANSWER = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", KEEP: timedelta(days=1)}
 
 
 def test_each_distinct_postcode_is_paid_for_once(people, google):
@@ -159,7 +162,8 @@ def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
     here = people.connections.lake
 
     def keep(*postcodes):
-        cache.keep(here, enrichment, [answer(p) for p in postcodes], now)
+        answers = pa.Table.from_pylist([ANSWER] * len(postcodes), enrichment.answers.append(pa.field(KEEP, LIFE)))
+        cache.keep(here, enrichment, [("US", p) for p in postcodes], answers, now)
 
     keep("00001")
     cache.merge(here, enrichment)
@@ -175,12 +179,6 @@ def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
     table = DeltaTable(here.table("locations"), storage_options=dict(here.options)).to_pyarrow_table()
     assert sorted(table["postcode"].to_pylist()) == ["00001", "10001", "60601", "98052"]
     assert proxy.commits[0] == 412
-
-
-def answer(postcode):
-    """Give an answer worth keeping."""
-    found = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", "geocode_precision": None, "place_id": None}
-    return Answered(("US", postcode), found, timedelta(days=1))
 
 
 def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):

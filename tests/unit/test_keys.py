@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.medallion.keys import number, part_of, split
+from include.medallion.keys import Known, joined, number, part_of, split
 
 TEXTS = st.one_of(st.none(), st.text("1-\x1f\u00e9", max_size=3))  # few, so that keys meet and joined texts are alike
 ROWS = st.lists(st.tuples(TEXTS, st.one_of(st.none(), st.integers(-1, 11)), TEXTS), max_size=60)
@@ -33,9 +35,9 @@ def whole(values):
 @given(ROWS)
 def test_rows_get_one_number_exactly_if_their_keys_are_one(rows):
     """Equal keys have equal numbers, different ones different numbers, no key none; NULL is not the empty text."""
-    known = {}
+    known = Known()
     numbers = number(batch(rows), KEY, whole, known).to_pylist()
-    by_number = {n: key for key, n in known.items()}
+    by_number = {n: key for key, n in known.numbers.items()}
     assert [by_number.get(n) for n in numbers] == [whole(row) for row in rows]
 
 
@@ -43,17 +45,17 @@ def test_rows_get_one_number_exactly_if_their_keys_are_one(rows):
 @given(ROWS, ROWS)
 def test_a_later_batch_knows_the_keys_of_an_earlier_one(first, second):
     """Numbers of keys met before stay what they were."""
-    known = {}
+    known = Known()
     number(batch(first), KEY, whole, known)
-    before = dict(known)
+    before = dict(known.numbers)
     number(batch(second), KEY, whole, known)
-    assert {key: known[key] for key in before} == before
-    assert set(known) == {whole(row) for row in first + second} - {None}
+    assert {key: known.numbers[key] for key in before} == before
+    assert set(known.numbers) == {whole(row) for row in first + second} - {None}
 
 
 def test_texts_that_join_to_the_same_are_different_keys():
     """A value that holds the separator of joined texts is not taken for two values."""
-    known = {}
+    known = Known()
     number(batch([("1\x1f1", 1, ""), ("1", 1, "1\x1f1\x1f"), ("1\x1f1\x1f1", 1, "")]), ["a", "c"], whole, known)
     number(batch([("1\x1f", 1, "1"), ("1", 1, "\x1f1")]), ["a", "c"], whole, known)
     assert len(known) == 5
@@ -61,19 +63,48 @@ def test_texts_that_join_to_the_same_are_different_keys():
 
 def test_keys_that_are_normalised_alike_are_one():
     """What the normaliser makes equal is looked up once."""
-    known = {}
+    known = Known()
     numbers = number(
         batch([("ab", 1, ""), ("AB", 2, ""), (None, 3, "")]), ["a"], lambda v: v[0] and (v[0].upper(),), known
     )
     assert numbers.to_pylist() == [0, 0, None]
-    assert known == {("AB",): 0}
+    assert known.numbers == {("AB",): 0}
+
+
+def test_zero_is_one_key_whatever_its_sign():
+    """What is equal as a number is one key, in one batch and in two, and an answer kept for it is found again."""
+    known = Known()
+    for zeros in ([0.0, -0.0], [-0.0], [0.0]):
+        assert number(pa.table({"a": zeros}), ["a"], whole, known).to_pylist() == [0] * len(zeros)
+    assert joined([pa.array([-0.0])]) == joined([pa.array([0.0])])
+
+
+def test_more_spellings_than_are_remembered_are_still_numbered():
+    """Keys beyond those that are remembered by their spelling have one number too."""
+    known, texts = Known(), [str(n) for n in range(150_000)]
+    first, second = (number(pa.table({"a": texts}), ["a"], whole, known) for _ in range(2))
+    assert first.to_pylist() == second.to_pylist() == list(range(150_000))
+
+
+def test_threads_may_share_the_keys():
+    """Threads that meet the same keys in different orders agree on a number for each, and leave none out."""
+    known = Known()
+
+    def work(start):
+        orders = [[str((start + step * n) % 997) for n in range(997)] for step in (1, 2, 3, 5)]
+        return [(texts, number(pa.table({"a": texts}), ["a"], whole, known).to_pylist()) for texts in orders]
+
+    with ThreadPoolExecutor(8) as pool:
+        for texts, numbers in chain.from_iterable(pool.map(work, range(0, 997, 25))):
+            assert numbers == [known.numbers[text,] for text in texts]
+    assert sorted(known.numbers.values()) == list(range(997))
 
 
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 12))
 def test_a_split_keeps_every_row_and_puts_each_key_into_one_part(rows, parts):
     """No row is lost or doubled, however many parts; no key is in two of them; every part named exists and has rows."""
-    known, given_rows = {}, batch(rows)
+    known, given_rows = Known(), batch(rows)
     pieces = split(given_rows, number(given_rows, KEY, whole, known), known, parts) if rows else []
     assert sorted(n for _, piece in pieces for n in piece["row"].to_pylist()) == list(range(len(rows)))
     where = defaultdict(set)
@@ -89,7 +120,7 @@ def test_a_split_keeps_every_row_and_puts_each_key_into_one_part(rows, parts):
 @given(ROWS, ROWS, st.integers(1, 12))
 def test_a_key_goes_to_one_part_in_every_batch(first, second, parts):
     """The rows of one key are together also if they come in different batches of the stream."""
-    known, where = {}, defaultdict(set)
+    known, where = Known(), defaultdict(set)
     for rows in filter(None, (first, second)):
         given_rows = batch(rows)
         for part, piece in split(given_rows, number(given_rows, KEY, whole, known), known, parts):
@@ -101,7 +132,7 @@ def test_a_key_goes_to_one_part_in_every_batch(first, second, parts):
 def test_rows_without_a_key_are_spread():
     """A table that is mostly without postcodes does not end in one part."""
     rows = batch([(None, None, None)] * 100)
-    pieces = split(rows, number(rows, KEY, whole, {}), {}, 4)
+    pieces = split(rows, number(rows, KEY, whole, Known()), Known(), 4)
     assert [(part, piece.num_rows) for part, piece in pieces] == [(0, 25), (1, 25), (2, 25), (3, 25)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -49,7 +48,7 @@ def _ask(postcode: str, country: str, settings: Geocode) -> tuple[str, tuple[str
 
 
 def _print(provider: str, key: tuple[str, str], location: Location, as_json: bool) -> None:
-    answer = {"country": key[0], "postcode": key[1], "provider": provider, **asdict(location)}
+    answer = {"country": key[0], "postcode": key[1], "provider": provider, **location._asdict()}
     if as_json:
         print(json.dumps(answer))
         return

@@ -8,8 +8,8 @@ when `status` is OK, and both None otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -28,8 +28,7 @@ ANSWERS = frozenset({Status.OK, Status.ZERO_RESULTS, Status.WRONG_COUNTRY})
 """Statuses that the provider was asked for and that are worth keeping."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """Degrees (WGS 84) and how they were found."""
 
     status: Status

@@ -26,6 +26,7 @@ from typing import Any
 from include.medallion.geocoders.coordinates import usable
 from include.medallion.geocoders.location import Location, Status
 
+_OK, _NOWHERE, _UNSUPPORTED = Status.OK, Location(Status.ZERO_RESULTS), Location(Status.UNSUPPORTED)
 Point = tuple[Any, Any] | None
 
 # Coordinate reference systems by https://epsg.org: the directory gives Northern
@@ -39,25 +40,29 @@ def locate(country: str, postcode: str) -> Location:
         find = _SOURCES[country]
         point = find(postcode)
     except (KeyError, ModuleNotFoundError):
-        return Location(Status.UNSUPPORTED)
+        return _UNSUPPORTED
     place = usable(*point) if point else None
-    return Location(Status.OK, *place, precision="POSTCODE") if place else Location(Status.ZERO_RESULTS)
+    return Location(_OK, *place, "POSTCODE") if place else _NOWHERE
 
 
 def _united_states(postcode: str) -> Point:
     area = postcode[:2]
-    return _zip_codes(area).get(postcode) if area.isascii() and area.isdigit() else None
+    if not (area.isascii() and area.isdigit()):
+        return None
+    latitudes, longitudes = _zip_codes(area)
+    return (latitudes[postcode], longitudes[postcode]) if postcode in latitudes else None
 
 
 @cache
-def _zip_codes(area: str) -> dict[str, Point]:
+def _zip_codes(area: str) -> tuple[dict[str, float], dict[str, float]]:
     """
-    Places by ZIP code, of those that begin alike.
+    Latitudes and longitudes by ZIP code, of those codes that begin alike.
 
     The package's search reads all its codes each time, and its list of all of them takes 140 MB that it keeps.
+    Numbers alone, not pairs of them: the collector of cycles has nothing to visit.
     """
     rows = import_module("zipcodes").similar_to(area)
-    return {row["zip_code"]: (float(row["lat"] or 0), float(row["long"] or 0)) for row in rows}
+    return tuple({row["zip_code"]: float(row[name] or 0) for row in rows} for name in ("lat", "long"))
 
 
 def _canada(postcode: str) -> Point:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _GREAT_BRITAIN = (r"([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})", "{} {}")
 _UNITED_STATES = (r"(\d{5})(?:-|[- ]?\d{4})?", "{}")
 _THREE_TWO = (r"(\d{3})[- ]?(\d{2})", "{} {}")
 
-_FORMS: dict[str, tuple[str, str]] = {
+_WRITTEN: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("US", "PR", "GU", "VI", "AS", "MP"), _UNITED_STATES),
     **dict.fromkeys(("GB", "JE", "GG", "IM"), _GREAT_BRITAIN),
     **dict.fromkeys(("SE", "CZ", "SK", "GR"), _THREE_TWO),
@@ -30,6 +31,9 @@ _FORMS: dict[str, tuple[str, str]] = {
     "PL": (r"(\d{2})[- ]?(\d{3})", "{}-{}"),
     "PT": (r"(\d{4})[- ]?(\d{3})", "{}-{}"),
 }
+_FORMS = {country: (re.compile(pattern, re.ASCII), form.format) for country, (pattern, form) in _WRITTEN.items()}
+
+_COUNTRIES = 1024  # spellings of countries that are remembered
 
 # The codes that people write and ISO 3166-1 does not have.
 _ISO = {"UK": "GB", "EL": "GR"}
@@ -52,11 +56,8 @@ def normalise(country: str | None, postcode: str | None) -> tuple[str, str] | No
     None if either is missing or blank. A country that is no two-letter code is
     kept, upper-cased: the geocoder decides what it is worth.
     """
-    land, code = _tidy(country), _tidy(postcode)
-    if not land or not code:
-        return None
-    land = _ISO.get(land, land)
-    return land, _formed(land, code)
+    land, code = _land(country), _tidy(postcode)
+    return (land, _formed(land, code)) if land and code else None
 
 
 def same_postcode(country: str, one: str, other: str) -> bool:
@@ -71,14 +72,22 @@ def same_country(asked: str, answered: str) -> bool:
     )
 
 
+@lru_cache(_COUNTRIES)
+def _land(country: str | None) -> str:
+    land = _tidy(country)
+    return _ISO.get(land, land)
+
+
 def _tidy(text: str | None) -> str:
     return " ".join(unicodedata.normalize("NFKC", text or "").upper().split())
 
 
 def _formed(country: str, code: str) -> str:
-    pattern, form = _FORMS.get(country, ("", ""))
-    match = re.fullmatch(pattern, code, re.ASCII) if pattern else None
-    return form.format(*match.groups()) if match else code
+    if country not in _FORMS:
+        return code
+    pattern, form = _FORMS[country]
+    match = pattern.fullmatch(code)
+    return form(*match.groups()) if match else code
 
 
 def _bare(country: str, code: str) -> str:
