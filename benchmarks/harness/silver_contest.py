@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from benchmarks.harness.contest import PIPELINE, SCRIPTS
 from benchmarks.harness.measure import measure
 from benchmarks.harness.servers import Servers, child_environment
-from include.medallion import quarantine, run
+from include.medallion import environment, quarantine, run
 from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
 from include.medallion.lake import open_lake, staged
@@ -104,7 +104,12 @@ def load(there: Snowflake, batch: Batch, name: str, schema: str) -> dict:
 def fault(there: Snowflake, schemas: Sequence[str]) -> str | None:
     """Compare the tables of both, all columns of all rows; say how they differ, None if they do not."""
     one, other = (f"{there.database}.{schema}.{TABLE}" for schema in schemas)
-    with closing(there.connect()) as connection, connection.cursor() as cursor:
+    # as the core connects: ten million rows take longer to compare than the sandbox's own client waits
+    given = {"AIRFLOW_CONN_SILVER": there.airflow()}
+    with (
+        closing(environment.snowflake(environment.account("silver", given))) as connection,
+        connection.cursor() as cursor,
+    ):
         (rows, others) = (cursor.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in (one, other))
         # keys are unique: with equal counts, and no row that the other has not, neither has one too many
         (only,) = cursor.execute(f"SELECT COUNT(*) FROM (SELECT * FROM {one} MINUS SELECT * FROM {other})").fetchone()
