@@ -7,6 +7,7 @@ import typer
 from benchmarks.harness import contest, employees
 from benchmarks.harness.options import Only, Rounds, Rows, chosen
 from benchmarks.harness.report import report
+from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
 CONTENDERS = (contest.OURS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.ROW_BY_ROW, contest.LIMIT)
@@ -14,10 +15,11 @@ CONTENDERS = (contest.OURS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.ROW
 
 def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
     """Load a whole table into an empty lake: medallion, dlt, row by row, and the limit."""
-    with servers() as there:
+    able = chosen(CONTENDERS, only, rows)
+    with servers(rows) as there:
         employees.fill(there, rows)
-        found = contest.compete(there, chosen(CONTENDERS, only), rounds, place=lambda n, c: f"{c.slug}-{n}")
-        report("initial load", list(contest.told(found)), {"rows": rows, "rounds": rounds})
+        found = contest.compete(there, able, rounds, place=lambda n, c: f"{c.slug}-{n}", finish=there.discard)
+        report(Question.INITIAL_LOAD, rows, list(contest.told(found)), {"rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ Change = Callable[[Servers, int], None]
 
 
 @dataclass(frozen=True)
+class Limit:
+    """The most rows that somebody can do, and why not more."""
+
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Contender:
     """One way to do the work: a script, run as a process of its own."""
 
@@ -36,6 +44,11 @@ class Contender:
     enriches: bool
     python: Callable[[], Path] = lambda: Path(sys.executable)
     settings: dict = field(default_factory=dict)
+    limit: Limit | None = None
+
+    def able(self, rows: int) -> bool:
+        """Tell whether it can do a table of so many rows."""
+        return self.limit is None or rows <= self.limit.rows
 
     @property
     def slug(self) -> str:
@@ -67,7 +80,13 @@ DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", Fals
 DLT_FASTER = Contender(
     "dlt connectorx", "dlt_pipeline.py", "gold/employees", False, dlt_python, {"backend": "connectorx"}
 )
-ROW_BY_ROW = Contender("row by row", "row_by_row.py", "gold", enriches=True)
+ROW_BY_ROW = Contender(
+    "row by row",
+    "row_by_row.py",
+    "gold",
+    enriches=True,
+    limit=Limit(1_000_000, "it keeps every value as a Python object, some 2 GB for each million rows"),
+)
 LIMIT = Contender("limit", "limit.py", "gold", enriches=True)
 BARE_SCAN = Contender("bare scan", "bare_scan.py", None, enriches=False)
 
@@ -78,6 +97,7 @@ def compete(
     rounds: int,
     place: Callable[[int, Contender], str],
     prepare: Callable[[int], None] = lambda _: None,
+    finish: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict]:
     """
     Let each contender do the work once a round, in turns; yield a row per contender and round.
@@ -85,6 +105,7 @@ def compete(
     Args:
         place: names where a contender works in a round: the same place again to go on from there.
         prepare: called with the round's number before anybody's turn.
+        finish: called with a contender's place after its turn and the check of what it did.
     """
     for number in range(rounds):
         prepare(number)
@@ -102,6 +123,7 @@ def compete(
                 table = contender.table(servers, place(number, contender))
                 row["files"] = len(table.file_uris())
                 row["fault"] = _fault(contender, table, columns, truth, coordinates)
+            finish(place(number, contender))
             yield row
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from threading import Event, Thread
+from urllib.parse import urlsplit
 
 import psutil
 import yaml
 
 from benchmarks.harness import employees
 from benchmarks.harness.contest import PIPELINE
-from benchmarks.harness.servers import ROOT, Servers, end_politely
+from benchmarks.harness.servers import ROOT, Servers, end_politely, folder
+from include.medallion import environment
 from include.sandbox import client, postgres, processes, s3, stack
 from include.sandbox.processes import Daemon
 from include.sandbox.settings import join
@@ -40,9 +41,12 @@ def deployed(rows: int, pipelines: int, schedule: str = "manual") -> Iterator[De
     Start everything with so many rows in Bronze, and as many pipelines over them, each into tables of its own.
 
     At the end all is stopped and deleted.
+
+    Raises:
+        DiskTooSmall: there is no room for so many rows.
     """
     end_politely()
-    state = Path(mkdtemp(prefix="medallion-bench-"))
+    state = folder(rows)
     extra = {"MEDALLION_PIPELINES": str(_files(state, pipelines)), "MEDALLION_SCHEDULE": schedule}
     try:
         bronze = postgres.start(state, DATABASE)
@@ -79,6 +83,15 @@ def run(deployment: Deployment, name: str) -> dict:
         "peak_mb": peak["bytes"] / 1e6,
         "tasks": {client.name(t): t["duration"] for t in tasks if t["duration"] is not None},
     }
+
+
+def forget(deployment: Deployment, name: str) -> None:
+    """Delete what a pipeline has written: its table in both sinks, and its staging."""
+    root = urlsplit(deployment.settings["AWS_URI"]).path.lstrip("/")
+    for prefix in (name, f"_staging/{name}"):
+        deployment.servers.discard(f"{root}/{prefix}")
+    with closing(environment.snowflake(environment.account("silver", deployment.settings))) as connection:
+        connection.cursor().execute(f"DROP TABLE {name.upper()}")
 
 
 @contextmanager

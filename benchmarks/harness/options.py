@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness.contest import Contender
-
-SIZES = {"k": 1_000, "M": 1_000_000}
+from benchmarks.harness.results import SIZES, shortly
 
 
 def size(text: str) -> int:
@@ -23,12 +22,21 @@ def size(text: str) -> int:
 
 
 Rows = Annotated[int, typer.Option(parser=size, metavar="100k|1M|10M", help="rows in the table")]
+Changed = Annotated[
+    int | None, typer.Option(parser=size, metavar="10k", help="rows that are new or changed; default: 1 % of the table")
+]
 Rounds = Annotated[int, typer.Option(min=1, help="how often each contender has its turn")]
 Only = Annotated[list[str] | None, typer.Option(help="this contender (may be repeated); default: all")]
 
 
-def chosen(contenders: Sequence[Contender], only: list[str] | None) -> list[Contender]:
-    """Return the contenders of these names; all if none is named."""
+def chosen(contenders: Sequence[Contender], only: list[str] | None, rows: int) -> list[Contender]:
+    """Return the contenders of these names, all if none is named; leave out who cannot do so many rows, and say so."""
     if unknown := set(only or ()) - {c.name for c in contenders}:
         raise typer.BadParameter(f"no contender {sorted(unknown)}: there are {[c.name for c in contenders]}")
-    return [c for c in contenders if not only or c.name in only]
+    asked = [c for c in contenders if not only or c.name in only]
+    for contender in (c for c in asked if not c.able(rows)):
+        most = shortly(contender.limit.rows)
+        print(f"{contender.name} is left out above {most} rows: {contender.limit.reason}", flush=True)
+    if not (able := [c for c in asked if c.able(rows)]):
+        raise typer.BadParameter(f"nobody is left who can do {rows:,} rows")
+    return able

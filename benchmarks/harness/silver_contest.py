@@ -1,0 +1,138 @@
+"""
+Two ways into Snowflake with the same staged batches, in turns, each into a schema of its own, compared row by row.
+
+The batches are staged once by the core's own functions: the whole table, then what changed. Their quarantine is landed
+meanwhile (no row of these is bad), so neither contender's figures hold that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+
+from benchmarks.harness.contest import PIPELINE, SCRIPTS
+from benchmarks.harness.measure import measure
+from benchmarks.harness.servers import Servers, child_environment
+from include.medallion import environment, quarantine, run
+from include.medallion.enrich import ENRICHED, staged_columns
+from include.medallion.extract import Part
+from include.medallion.lake import open_lake, staged
+from include.medallion.pipeline import Pipeline
+from include.medallion.schema import SYSTEM, Column
+from include.medallion.window import Position
+from include.sandbox import processes, snowflake
+from include.sandbox.processes import Daemon
+from include.sandbox.snowflake import Snowflake
+
+CONTENDERS = {"medallion": "silver_ours.py", "by hand": "silver_by_hand.py"}
+TABLE = PIPELINE["silver"]["table"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A staged batch, as both contenders are told of it, and the position of a sink that holds it."""
+
+    task: dict
+    rows: int
+    position: Position
+
+
+@contextmanager
+def account(servers: Servers) -> Iterator[Snowflake]:
+    """Start Snowflake's stand-in beside the other servers; this process trusts its certificate."""
+    try:
+        there = snowflake.start(servers.state)
+        os.environ |= there.environment
+        yield there
+    finally:
+        snowflake.stop(servers.state)
+
+
+def stage(servers: Servers, place: str, before: Batch | None = None) -> Batch:
+    """
+    Stage what is new since a batch, all if there is none, below this place in the lake.
+
+    It goes to Gold as well: otherwise the next window would start where this one did, for Gold's sake.
+    """
+    pipeline = Pipeline.model_validate(PIPELINE)
+    root = f"s3://{servers.lake.bucket}/{place}"
+    connections = run.Connections(servers.uri, None, open_lake(root, servers.lake.options), {})
+    lake = connections.lake
+    window = run.begin(pipeline, connections, before and before.position)
+    answered = [run.look_up(pipeline, connections, window, p) for p in run.read(pipeline, connections, window)]
+    quarantine.land(lake, window, [a.part for a in answered])
+    run.write(pipeline, connections, window, answered)
+    parts = [Part(a.part, a.enriched) for a in answered]
+    task = {
+        "lake": root,
+        "options": servers.lake.options,
+        "pipeline": PIPELINE,
+        "window": window.to_json(),
+        "parts": [p.to_json() for p in parts],
+        "files": [lake.path(staged(window, ENRICHED, p.number)) for p in parts],
+        "columns": _told(staged_columns(lake, window, ENRICHED, parts[0])),
+        "system": _told(SYSTEM),
+        "loaded_at": window.opened_at.isoformat(),
+    }
+    return Batch(task, sum(p.rows for p in parts), window.position)
+
+
+def compete(servers: Servers, there: Snowflake, batches: Sequence[Batch], rounds: int) -> Iterator[dict]:
+    """Let each contender load the batches, one after the other, in turns; yield a row per turn, with `batch` from 0."""
+    for number in range(rounds):
+        for index, batch in enumerate(batches):
+            names = list(CONTENDERS) if number % 2 == 0 else list(CONTENDERS)[::-1]
+            turns = [_turn(servers, there, batch, name, number) for name in names]
+            different = fault(there, [_schema(name, number) for name in names])
+            yield from ({**turn, "batch": index, "fault": different} for turn in turns)
+        with closing(there.connect()) as connection:
+            for name in CONTENDERS:
+                connection.cursor().execute(f"DROP SCHEMA {_schema(name, number)}")
+
+
+def load(there: Snowflake, batch: Batch, name: str, schema: str) -> dict:
+    """Let a contender load a batch into a schema; return what its process took, as `measure` does."""
+    given = {"AIRFLOW_CONN_SILVER": replace(there, schema=schema).airflow(), **there.environment}
+    command = [sys.executable, SCRIPTS / CONTENDERS[name], json.dumps(batch.task)]
+    return measure(command, child_environment(given))
+
+
+def fault(there: Snowflake, schemas: Sequence[str]) -> str | None:
+    """Compare the tables of both, all columns of all rows; say how they differ, None if they do not."""
+    one, other = (f"{there.database}.{schema}.{TABLE}" for schema in schemas)
+    # as the core connects: ten million rows take longer to compare than the sandbox's own client waits
+    given = {"AIRFLOW_CONN_SILVER": there.airflow()}
+    with (
+        closing(environment.snowflake(environment.account("silver", given))) as connection,
+        connection.cursor() as cursor,
+    ):
+        (rows, others) = (cursor.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in (one, other))
+        # keys are unique: with equal counts, and no row that the other has not, neither has one too many
+        (only,) = cursor.execute(f"SELECT COUNT(*) FROM (SELECT * FROM {one} MINUS SELECT * FROM {other})").fetchone()
+    return f"the two tables differ: {rows:,} and {others:,} rows, {only:,} unlike" if rows != others or only else None
+
+
+def _told(columns: Sequence[Column]) -> list[tuple[str, str, str]]:
+    return [(c.name, c.snowflake_name, c.snowflake_type) for c in columns]
+
+
+def _schema(name: str, number: int) -> str:
+    return f"{name}_{number}".replace(" ", "_").upper()
+
+
+def _turn(servers: Servers, there: Snowflake, batch: Batch, name: str, number: int) -> dict:
+    traffic, server_cpu = servers.traffic(), _cpu(servers)
+    row = load(there, batch, name, _schema(name, number))
+    row |= {"server_cpu": _cpu(servers) - server_cpu, "contender": name, "round": number}
+    return row | {f"s3_{kind}_mb": (count - traffic[kind]) / 1e6 for kind, count in servers.traffic().items()}
+
+
+def _cpu(servers: Servers) -> float:
+    """Return the CPU seconds of the stand-in until now."""
+    process = processes.running(Daemon(servers.state, snowflake.NAME))
+    times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
