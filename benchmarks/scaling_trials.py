@@ -34,9 +34,10 @@ GIB = 1 << 30
 def main() -> None:
     """Run all trials, or one in a process of its own."""
     if len(sys.argv) > 1:
-        print(json.dumps(sort_by_key(int(sys.argv[1]))))
+        name, rows, *more = sys.argv[1:]
+        print(json.dumps({"sort": sort_by_key, "merge": merge_keys}[name](int(rows), *more)))
         return
-    for trial in (xcom, source_scan, delta_log, sorting):
+    for trial in (xcom, source_scan, delta_log, sorting, merging):
         print(f"\n{trial.__doc__}\n", *trial(), sep="\n")
 
 
@@ -89,8 +90,7 @@ def delta_log() -> Iterator[str]:
 def sorting() -> Iterator[str]:
     """Sort a table by key, by rows: seconds, memory over an idle process, files that a key can be in."""
     for rows in (250_000, 1_000_000, 4_000_000):
-        command = [sys.executable, __file__, str(rows)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        told = alone("sort", rows)
         size, memory, order = told["bytes"] / GIB, told["memory"] / GIB, f"{told['before']:.1f} -> {told['after']:.1f}"
         yield f"| {rows:>9,} rows, {size:.2f} GiB | {told['seconds']:.1f} s | {memory:.2f} GiB | {order} |"
 
@@ -109,6 +109,47 @@ def sort_by_key(rows: int) -> dict:
     seconds, most = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     after = delta_maintenance.overlap(table, ["id"])
     return {"bytes": bytes_, "seconds": seconds, "memory": most - idle, "before": before, "after": after}
+
+
+def merging() -> Iterator[str]:
+    """Merge 10 000 changed rows into a table sorted by key: seconds, memory over an idle process, files rewritten."""
+    for rows in (1_000_000, 4_000_000):
+        for keys in ("newest", "spread", "newest without their range"):
+            told = alone("merge", rows, keys)
+            files, memory = f"{told['rewritten']} of {told['files']}", f"{told['memory'] / GIB:.2f} GiB"
+            yield f"| {rows:>9,} rows, {keys} | {told['seconds']:.2f} s | {memory} | {files} |"
+
+
+def merge_keys(rows: int, keys: str) -> dict:
+    """Write rows as files of 125 000 in the order of their key, change 10 000 of them, and tell what it took."""
+    folder, each = Path(tempfile.mkdtemp()), 125_000
+    for begin in range(0, rows, each):
+        write_deltalake(folder, people(range(begin, begin + each)), mode="append")
+    changed = range(0, rows, rows // 10_000) if keys == "spread" else range(rows - 10_000, rows)
+    within = "" if "without" in keys else f" AND target.id BETWEEN {changed[0]} AND {changed[-1]}"
+    table, source = DeltaTable(folder), people(changed)
+    idle, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, time.perf_counter()
+    merge = table.merge(source, f"target.id = source.id{within}", source_alias="source", target_alias="target")
+    found = merge.when_matched_update_all().when_not_matched_insert_all().execute()
+    seconds, most = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return {
+        "seconds": seconds,
+        "memory": most - idle,
+        "rewritten": found["num_target_files_removed"],
+        "files": rows // each,
+    }
+
+
+def people(ids: range) -> pa.Table:
+    """Make a row for each key."""
+    texts = pa.array([f"some text of {n} that nobody else has {n * 7919 % 1_000_003}" for n in ids])
+    return pa.table({"id": pa.array(ids, pa.int64()), "a": texts, "b": texts})
+
+
+def alone(*arguments: object) -> dict:
+    """Run a trial in a process of its own, whose memory is nobody else's."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def best(work: Callable[[], object], times: int = 3) -> float:

@@ -97,21 +97,34 @@ def enforcing():
 
 
 @pytest.fixture(scope="module")
-def granted(enforcing) -> Iterator[dict[str, str]]:
-    """Make a user with the policy of deploy/aws, and let everyone be asked for rights until the end."""
+def users(enforcing) -> Iterator[dict[str, dict[str, str]]]:
+    """Make a user for each policy of deploy/aws, and let everyone be asked for rights until the end."""
     s3, iam = client("s3", enforcing), client("iam", enforcing)
     s3.create_bucket(Bucket="my-bucket")
     s3.put_object(Bucket="my-bucket", Key="other/secret", Body=b"")
-    policy = json.loads((DEPLOY / "aws" / "lake-policy.json").read_text())
-    # this server asks for the right to delete many objects on the bucket; AWS asks for it on each
-    policy["Statement"].append({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::my-bucket"})
-    iam.create_user(UserName="medallion")
-    iam.put_user_policy(UserName="medallion", PolicyName="lake", PolicyDocument=json.dumps(policy))
-    key = iam.create_access_key(UserName="medallion")["AccessKey"]
+    made = {name: enforcing | _user(iam, name) for name in ("lake", "logs")}
     switch = f"{enforcing['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
     requests.post(switch, data=b"0", timeout=5).raise_for_status()
-    yield enforcing | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    yield made
     requests.post(switch, data=b"inf", timeout=5).raise_for_status()  # it is the process's, for tests to come
+
+
+def _user(iam, name: str) -> dict[str, str]:
+    policy = json.loads((DEPLOY / "aws" / f"{name}-policy.json").read_text())
+    if name == "lake":
+        # this server asks for the right to delete many objects on the bucket; AWS asks for it on each
+        delete = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::my-bucket"}
+        policy["Statement"].append(delete)
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+@pytest.fixture(scope="module")
+def granted(users) -> dict[str, str]:
+    """Return the settings of the user who runs pipelines."""
+    return users["lake"]
 
 
 def client(service: str, settings: dict[str, str]):
@@ -140,6 +153,22 @@ def test_the_lake_policy_reaches_nothing_else(granted, act):
     """Outside of the lake's prefix nothing can be read, written or deleted."""
     with pytest.raises(ClientError, match=r"AccessDenied|Forbidden"):
         getattr(client("s3", granted), act)(Bucket="my-bucket", Key="other/secret")
+
+
+def test_the_logs_policy_writes_and_shows_logs(users):
+    """A task's log is put, and found and read by the page."""
+    s3 = client("s3", users["logs"])
+    s3.put_object(Bucket="my-bucket", Key="airflow-logs/dag_id=a/1.log", Body=b"a line")
+    listed = s3.list_objects_v2(Bucket="my-bucket", Prefix="airflow-logs/dag_id=a")["Contents"]
+    assert [s3.get_object(Bucket="my-bucket", Key=o["Key"])["Body"].read() for o in listed] == [b"a line"]
+
+
+@pytest.mark.parametrize("key", ["other/secret", "medallion/_staging/rows.parquet"])
+@pytest.mark.parametrize("act", ["put_object", "get_object", "delete_object"])
+def test_the_logs_policy_reaches_nothing_else(users, act, key):
+    """Who shows the logs sees nothing of the lake."""
+    with pytest.raises(ClientError, match=r"AccessDenied|Forbidden"):
+        getattr(client("s3", users["logs"]), act)(Bucket="my-bucket", Key=key)
 
 
 @pytest.fixture

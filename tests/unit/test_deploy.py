@@ -11,43 +11,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-KNOWN = {
-    "executor": str,
-    "airflowVersion": str,
-    "images.airflow.repository": str,
-    "images.airflow.tag": str,
-    "dags.persistence.enabled": bool,
-    "dags.gitSync.enabled": bool,
-    "env": list,
-    "secret": list,
-    "fernetKeySecretName": str,
-    "apiSecretKeySecretName": str,
-    "jwtSecretName": str,
-    "postgresql.enabled": bool,
-    "data.metadataSecretName": str,
-    "pgbouncer.enabled": bool,
-    "redis.enabled": bool,
-    "redis.passwordSecretName": str,
-    "webserver.defaultUser.enabled": bool,
-    "config": dict,
-    "workers.resources": dict,
-    "workers.serviceAccount.annotations": dict,
-    "workers.terminationGracePeriodSeconds": int,
-    "workers.persistence.enabled": bool,
-    "workers.keda.enabled": bool,
-    "workers.keda.minReplicaCount": int,
-    "workers.keda.maxReplicaCount": int,
-    "workers.keda.pollingInterval": int,
-    "workers.keda.cooldownPeriod": int,
-    "scheduler.resources": dict,
-    "apiServer.resources": dict,
-    "dagProcessor.enabled": bool,
-    "dagProcessor.resources": dict,
-    "triggerer.resources": dict,
-    "statsd.enabled": bool,
-    "statsd.extraMappings": list,
-}
-"""What of the chart is used, with its type, as far as it is known (docs/deployment.md says what was compared)."""
+FACTS = yaml.safe_load((Path(__file__).parent / "chart_facts.yaml").read_text())
+FILES = ["values.yaml", "values-celery.yaml"]
+TYPES = {dict: "object", list: "array", bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def values(name: str) -> dict:
@@ -55,26 +21,89 @@ def values(name: str) -> dict:
     return yaml.safe_load((DEPLOY / name).read_text())
 
 
-def leaves(tree: dict, path: str = "") -> dict:
-    """Return what stands in a values file, by its path in the chart."""
-    found = {}
-    for key, value in tree.items():
-        here = f"{path}{key}"
-        found |= {here: value} if here in KNOWN or not isinstance(value, dict) else leaves(value, f"{here}.")
-    return found
+def leaves(tree: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
+    """List what stands in a values file, each with its path in the chart."""
+    if path[-2:] == ("extraMappings", "[]"):  # the exporter's own lines, which the chart passes on
+        return [(path, tree)]
+    if isinstance(tree, dict):
+        return [leaf for key, value in tree.items() for leaf in leaves(value, (*path, key))]
+    if isinstance(tree, list):
+        return [leaf for value in tree for leaf in leaves(value, (*path, "[]"))]
+    return [(path, tree)]
 
 
-@pytest.mark.parametrize("name", ["values.yaml", "values-celery.yaml"])
+def fact(path: tuple[str, ...]) -> str | None:
+    """Find the fact that speaks of a path."""
+    for known in FACTS["values"]:
+        words = known.split(" ")
+        if len(words) == len(path) and all(word in ("*", key) for word, key in zip(words, path, strict=True)):
+            return known
+    return None
+
+
+def mistakes(tree: dict) -> list[str]:
+    """List the paths that the chart does not know, or whose value has a type that it refuses."""
+    return [
+        " ".join(path)
+        for path, value in leaves(tree)
+        if TYPES.get(type(value), "null") not in FACTS["values"].get(fact(path), [])
+    ]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_values_use_only_what_the_chart_knows(name):
-    """Every value has a place in the chart, with the type that its schema asks for."""
-    found = leaves(values(name))
-    assert set(found) - set(KNOWN) == set()
-    assert [path for path, value in found.items() if not isinstance(value, KNOWN[path])] == []
+    """Every value has a place in the chart, with a type that its schema allows."""
+    assert mistakes(values(name)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workers": {"celery": {"keda": {"maxReplicas": 8}}}},
+        {"workers": {"kubernetes": {"resource": {"limits": {"memory": "2Gi"}}}}},
+        {"worker": {"celery": {"keda": {"enabled": True}}}},
+        {"env": [{"name": "PORT", "value": 8080}]},
+        {"scheduler": {"resources": {"limits": {"cpu": 1.5}}}},
+        {"config": {"core": {"parallelism": None}}},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_key_or_a_type_that_the_chart_does_not_know_is_found(wrong):
+    """The comparison tells names that are misspelt, also where the chart ignores them, and wrong types."""
+    assert len(mistakes(wrong)) == 1
+
+
+def test_every_fact_of_the_chart_is_used_and_every_object_is_judged():
+    """The file of facts speaks of what the values files use, and of each object that they enter."""
+    paths = [path for name in FILES for path, _ in leaves(values(name))]
+    assert {fact(path) for path in paths} == set(FACTS["values"])
+    entered = {" ".join(path[:end]) for path in paths for end in range(1, len(path))}
+    free = {"env", "secret", "config", "statsd extraMappings"}  # lists, and sections of any name
+    maps = {e for e in entered if e.endswith((" limits", " requests", " annotations")) or e.startswith("config ")}
+    assert entered - free - maps == set(FACTS["refuses_other_keys"])
 
 
 def test_the_chart_makes_no_user_with_a_known_password():
     """Its default is admin with password admin."""
-    assert values("values.yaml")["webserver"]["defaultUser"]["enabled"] is False
+    assert values("values.yaml")["createUserJob"]["enabled"] is False
+
+
+def test_a_password_of_redis_comes_with_the_address_that_holds_it():
+    """Else the chart stops the installation."""
+    found = values("values-celery.yaml")
+    assert found["redis"]["passwordSecretName"]
+    assert found["data"]["brokerUrlSecretName"]
+
+
+def test_every_secret_that_the_chart_expects_is_made_in_the_documentation():
+    """The page creates each Kubernetes secret that the values files name, with the keys that they read."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    made = dict(re.findall(r"create secret generic (\S+) (.+)", page))
+    leaf = [item for name in FILES for item in leaves(values(name))]
+    assert {value for path, value in leaf if path[-1].lower().endswith("secretname")} == set(made)
+    assert {f"--from-literal={s['secretKey']}=" for s in values("values.yaml")["secret"]} <= set(
+        re.findall(r"--from-literal=\w+=", made["medallion"])
+    )
 
 
 def test_environment_and_secrets_have_the_charts_form():
@@ -112,7 +141,7 @@ def test_a_pod_has_room_for_the_largest_task_that_was_measured():
     """Limits are above the figures of docs/deployment.md, with the supervisor's share; requests are between."""
     text = (ROOT / "docs" / "deployment.md").read_text()
     largest = max(int(mib) for mib in re.findall(r"(?m)^\| \w+ \| (\d+) \| \d+ \|$", text))
-    resources = values("values.yaml")["workers"]["resources"]
+    resources = values("values.yaml")["workers"]["kubernetes"]["resources"]
     request, limit = (_mib(resources[kind]["memory"]) for kind in ("requests", "limits"))
     assert largest + 145 < request < limit
 
@@ -122,10 +151,16 @@ def _mib(text: str) -> int:
     return int(number) * (1024 if unit == "Gi" else 1)
 
 
-def test_the_lake_policy_is_for_one_prefix_and_one_bucket():
-    """No action is granted on everything, and listing is bound to the prefix."""
-    statements = json.loads((DEPLOY / "aws" / "lake-policy.json").read_text())["Statement"]
-    resources = [s["Resource"] for s in statements]
-    assert resources == ["arn:aws:s3:::my-bucket", "arn:aws:s3:::my-bucket/medallion/*"]
+@pytest.mark.parametrize("name", ["lake-policy.json", "logs-policy.json"])
+def test_each_policy_is_for_one_prefix_of_one_bucket(name):
+    """No action is granted on everything, and listing is bound to the prefix that the values file uses."""
+    found = values("values.yaml")
+    uris = {
+        "lake-policy.json": next(e["value"] for e in found["env"] if e["name"] == "AWS_URI"),
+        "logs-policy.json": found["config"]["logging"]["remote_base_log_folder"],
+    }
+    bucket, _, prefix = uris[name].removeprefix("s3://").partition("/")
+    statements = json.loads((DEPLOY / "aws" / name).read_text())["Statement"]
+    assert [s["Resource"] for s in statements] == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{prefix}/*"]
     assert all(not action.endswith("*") for s in statements for action in s["Action"])
-    assert statements[0]["Condition"]["StringLike"]["s3:prefix"] == ["medallion", "medallion/*"]
+    assert statements[0]["Condition"]["StringLike"]["s3:prefix"] == [prefix, f"{prefix}/*"]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
+import gzip
 import json
 import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import medallion_metrics
 import pyarrow as pa
 import pytest
 import stamina
 import yaml
+from airflow.sdk._shared.observability.metrics import otel_logger
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
+from opentelemetry import metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from include.medallion.quarantine import SCHEMA, TABLE
 from include.medallion.window import Window
@@ -77,6 +85,59 @@ def test_every_number_of_a_run_arrives_at_statsd(arrived, tmp_path, monkeypatch)
     assert (got["spend_usd"], got["quarantine_depth"], got["lag_transactions"]) == ("0.005|c", "2|g", "7|g")
     assert float(got["held_at"].removesuffix("|g")) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     assert 20 <= float(got["run_seconds"].removesuffix("|g")) < 60
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what OpenTelemetry sends over HTTP, and keeps each message on its server."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+        self.server.messages.append(ExportMetricsServiceRequest.FromString(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def collected(monkeypatch) -> Iterator:
+    """Let Airflow's metrics go to an OpenTelemetry collector; lend a function that returns what arrived, by name."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        server.messages = []
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AIRFLOW__METRICS__OTEL_ON", "True")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        yield lambda: _flushed(server)
+        atexit.unregister(otel_logger.flush_otel_metrics)  # it would speak to a collector that is gone
+        metrics.get_meter_provider().shutdown()
+        stats.initialize(factory=stats_utils.NoStatsLogger, export_legacy_names=False)
+        server.shutdown()
+
+
+def _flushed(server: ThreadingHTTPServer) -> dict:
+    metrics.get_meter_provider().force_flush()
+    scopes = [s for m in server.messages for r in m.resource_metrics for s in r.scope_metrics]
+    return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+
+def test_every_number_of_a_run_arrives_at_opentelemetry(collected, tmp_path, monkeypatch):
+    """The same numbers as at StatsD, each with its pipeline as an attribute, counters as differences if asked."""
+    monkeypatch.setenv("AWS_URI", f"file://{tmp_path}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unused")  # else Airflow is asked for a connection
+    quarantine(tmp_path, "people", "others", "people")
+    medallion_metrics.tell(WINDOW, SUMMARY, datetime.now(UTC))
+    got = {name.removeprefix("airflow.medallion.people."): metric for name, metric in collected().items()}
+    assert set(got) == set(KNOWN) - {"conflicts"}
+    assert {name for name, metric in got.items() if metric.HasField("gauge")} == set(medallion_metrics.GAUGES)
+    read, depth = got["rows_read"].sum, got["quarantine_depth"].gauge
+    assert (read.data_points[0].as_int, depth.data_points[0].as_int) == (8, 2)
+    assert read.aggregation_temporality == AGGREGATION_TEMPORALITY_DELTA
+    assert got["spend_usd"].sum.data_points[0].as_double == 0.005
+    assert {a.key: a.value.string_value for a in read.data_points[0].attributes} == {"pipeline": "people"}
 
 
 def test_a_run_with_nothing_new_still_tells_how_fresh_the_sinks_are(arrived):
