@@ -24,11 +24,13 @@ if child == 0:
     import pyarrow as pa, pyarrow.compute as pc
     from deltalake import DeltaTable, write_deltalake
     from include.medallion import environment, quarantine, reckoning, run
+    from include.medallion.geocoders.offline import locate
     write_deltalake(sys.argv[0], pa.table({"n": [1, 2]}))
     write_deltalake(sys.argv[0], pa.table({"n": [4]}), mode="append")
     total = pc.sum(DeltaTable(sys.argv[0]).to_pyarrow_dataset().to_table()["n"]).as_py()
+    located = locate("US", "98052").status
     late = sorted({m.partition(".")[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names))
-    print(json.dumps({"total": total, "late": late}), flush=True)
+    print(json.dumps({"total": total, "located": located, "late": late}), flush=True)
     os._exit(0)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -59,7 +61,7 @@ def test_a_forked_task_finds_its_libraries_imported_and_can_use_them(tmp_path):
     program = PARENT.replace("sys.argv[0]", repr(str(tmp_path / "table")))
     result = subprocess.run([sys.executable, "-c", program], env=own, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1]) == {"total": 7, "late": ["include"]}
+    assert json.loads(result.stdout.splitlines()[-1]) == {"total": 7, "located": "OK", "late": ["include"]}
 
 
 def test_celery_is_told_to_import_ahead():
