@@ -113,7 +113,8 @@ def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], sil
     context, opened = get_current_context(), Window.from_json(window)
     summary = reckon(opened, parts, matched(parts, enriched), silver, gold)
     store = context["asset_state_store"][bronze(name)]
-    store.set(KEY, moved(store.get(KEY), opened))
+    if held := moved(store.get(KEY), opened):  # a trial before the first load leaves nothing to remember
+        store.set(KEY, held)
     for asset in sinks(name):
         context["outlet_events"][asset].extra = summary
     log.info(line(summary))
