@@ -10,17 +10,30 @@ from statistics import median
 import typer
 
 from benchmarks.harness.contest import PIPELINE, SCRIPTS
-from benchmarks.harness.deployment import Deployment, deployed, run
+from benchmarks.harness.deployment import Deployment, deployed, run, trial
 from benchmarks.harness.measure import measure
 from benchmarks.harness.options import Rounds, Rows
 from benchmarks.harness.report import keep
 
 
 def main(rows: Rows = 100_000, rounds: Rounds = 2) -> None:
-    """Load a whole table into both sinks, in turns by a DAG run and by one process, each time into empty tables."""
-    with deployed(rows, rounds) as there:
-        found = [(run(there, f"employees_{n}"), _core(there, n)) for n in range(rounds)]
+    """
+    Load a whole table into both sinks, in turns by a DAG run and by one process, each time into empty tables.
+
+    Who is first alternates: the later one finds caches warm. A DAG run that does not count comes before all, since the
+    api-server takes seconds for the first task that it is ever told of, whatever that does.
+    """
+    with deployed(rows, rounds + 1) as there:
+        trial(there, f"employees_{rounds}")
+        found = [_round(there, n) for n in range(rounds)]
     keep("dag", {"rows": rows, "rounds": [{"dag": dag, "core": core} for dag, core in found]}, _table(rows, found))
+
+
+def _round(there: Deployment, number: int) -> tuple[dict, dict]:
+    if number % 2:
+        core = _core(there, number)
+        return run(there, f"employees_{number}"), core
+    return run(there, f"employees_{number}"), _core(there, number)
 
 
 def _core(there: Deployment, number: int) -> dict:
@@ -33,7 +46,7 @@ def _core(there: Deployment, number: int) -> dict:
 
 def _table(rows: int, found: list[tuple[dict, dict]]) -> str:
     dag, core = (median(pair[side]["wall"] for pair in found) for side in (0, 1))
-    tasks = {name: median(pair[0]["tasks"].get(name, 0) for pair in found) for name in found[0][0]["tasks"]}
+    tasks, stages = _medians([d["tasks"] for d, _ in found]), _medians([c["said"]["stages"] for _, c in found])
     lines = [
         f"### whole DAG: rows {rows:,}, rounds {len(found)}",
         "",
@@ -43,10 +56,18 @@ def _table(rows: int, found: list[tuple[dict, dict]]) -> str:
         f"| core in one process, both sinks | {core:.1f} | {max(c['peak_mb'] for _, c in found):,.0f} |",
         f"| difference (median of rounds) | {median(d['wall'] - c['wall'] for d, c in found):.1f} | |",
         "",
-        "Seconds in each task: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in tasks.items()),
+        f"Seconds in each task: {_listed(tasks)}; in each stage of the core: {_listed(stages)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _medians(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: median(one.get(name, 0) for one in found) for name in found[0]}
+
+
+def _listed(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
 
 
 if __name__ == "__main__":
