@@ -35,7 +35,7 @@ from include.medallion.window import Window
 log = logging.getLogger("airflow.task.medallion")
 
 
-@task
+@task(multiple_outputs=False)
 def open_window(name: str) -> dict:
     """Fix what this run reads, so that every retry reads the same."""
     from include.medallion import run
@@ -61,7 +61,7 @@ def extract(name: str, window: dict) -> list[dict]:
         return [part.to_json() for part in parts]
 
 
-@task(map_index_template="part {{ task.op_kwargs['part']['number'] }}")
+@task(multiple_outputs=False, map_index_template="part {{ task.op_kwargs['part']['number'] }}")
 def enrich(name: str, window: dict, part: dict) -> dict:
     """Answer one part's distinct keys and join its rows with the answers."""
     from include.medallion import run
@@ -76,7 +76,7 @@ def enrich(name: str, window: dict, part: dict) -> dict:
         return enriched
 
 
-@task
+@task(multiple_outputs=False)
 def load_silver(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Snowflake: COPY, then one transaction with the ledger."""
     from include.medallion import run
@@ -93,7 +93,7 @@ def load_silver(name: str, window: dict, parts: list[dict], enriched: list[dict]
         raise
 
 
-@task
+@task(multiple_outputs=False)
 def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Delta: one conditional commit."""
     from include.medallion import run
@@ -105,7 +105,7 @@ def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict])
         return run.write(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
 
 
-@task
+@task(multiple_outputs=False)
 def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
     """Balance the books, move the watermark, tell what happened."""
     from include.medallion.reckoning import line, matched, reckon
@@ -113,7 +113,8 @@ def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], sil
     context, opened = get_current_context(), Window.from_json(window)
     summary = reckon(opened, parts, matched(parts, enriched), silver, gold)
     store = context["asset_state_store"][bronze(name)]
-    store.set(KEY, moved(store.get(KEY), opened))
+    if held := moved(store.get(KEY), opened):  # a trial before the first load leaves nothing to remember
+        store.set(KEY, held)
     for asset in sinks(name):
         context["outlet_events"][asset].extra = summary
     log.info(line(summary))

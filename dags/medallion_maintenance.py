@@ -56,7 +56,7 @@ def quiet(name: str) -> bool:
     return not (writes or count(dag_id="medallion_reconcile", task_ids=["reconcile"], states=["running"]))
 
 
-@task(max_active_tis_per_dag=AT_ONCE)
+@task(multiple_outputs=False, max_active_tis_per_dag=AT_ONCE)
 def tend(name: str) -> dict:
     """Tend one pipeline's Gold table, its archive and its part of Silver."""
     from datetime import UTC, datetime

@@ -70,12 +70,8 @@ def run(deployment: Deployment, name: str) -> dict:
         wall in seconds from the request to the end, `tasks`: seconds of each, peak_mb of all task processes together.
     """
     dag = f"medallion_{name}"
-    client.await_dag(deployment.api, dag, ROOT)
     with _workers(deployment.servers.state) as peak:
-        run_id = client.trigger(deployment.api, dag, {})
-        state = client.watch(deployment.api, dag, run_id, _quiet, SECONDS_PER_RUN)
-    if state != "success":
-        raise RuntimeError("\n".join(client.failures(deployment.api, dag, run_id)))
+        run_id = _success(deployment, dag, {})
     about = deployment.api.call("GET", f"dags/{dag}/dagRuns/{run_id}")
     tasks = client.tasks(deployment.api, dag, run_id)
     return {
@@ -92,6 +88,19 @@ def forget(deployment: Deployment, name: str) -> None:
         deployment.servers.discard(f"{root}/{prefix}")
     with closing(environment.snowflake(environment.account("silver", deployment.settings))) as connection:
         connection.cursor().execute(f"DROP TABLE {name.upper()}")
+
+
+def trial(deployment: Deployment, name: str) -> None:
+    """Run a pipeline's DAG with a hundred rows: what Airflow does for the first time, it does here."""
+    _success(deployment, f"medallion_{name}", {"max_rows": 100})
+
+
+def _success(deployment: Deployment, dag: str, params: dict) -> str:
+    client.await_dag(deployment.api, dag, ROOT)
+    run_id = client.trigger(deployment.api, dag, params)
+    if client.watch(deployment.api, dag, run_id, _quiet, SECONDS_PER_RUN) != "success":
+        raise RuntimeError("\n".join(client.failures(deployment.api, dag, run_id)))
+    return run_id
 
 
 @contextmanager

@@ -111,7 +111,10 @@ def running(state: Path) -> bool:
 def _healthy(url: str, component: str) -> None:
     health = requests.get(f"{url}/api/v2/monitor/health", timeout=5).json()
     status = health.get(component.replace("-", "_"), {}).get("status")
-    if component != "api-server" and status != "healthy":
+    if component == "api-server":
+        # the side that tasks talk to is built at its first request, for seconds: not while the first run waits
+        requests.get(f"{url}/execution/health", timeout=30).raise_for_status()
+    elif status != "healthy":
         raise SandboxError(f"health is {status}")
 
 

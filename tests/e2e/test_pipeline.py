@@ -90,6 +90,15 @@ def test_a_trial_leaves_the_watermark(first, deployment):
     assert deployment.bronze("employees").keys() == deployment.silver("employees").keys()
 
 
+def test_a_trial_may_be_the_first_run(first, deployment):
+    """`max_rows` on a pipeline that never ran brings its rows to both sinks, is green and leaves no watermark."""
+    trial = deployment.run("trial", max_rows=2)
+    assert (trial.state, trial.summary["read"]) == ("success", 2)
+    assert deployment.watermark("trial") is None
+    assert len(deployment.silver("trial")) == 2
+    assert deployment.gold("trial") == deployment.silver("trial")
+
+
 def test_a_full_refresh_replaces_both_sinks(first, deployment):
     """`full_refresh` reads every row again: what was deleted in the source is gone from both sinks."""
     deployment.sql("DELETE FROM employees WHERE id = 1007")

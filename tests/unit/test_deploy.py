@@ -129,10 +129,11 @@ def test_the_mapping_for_prometheus_is_the_same_everywhere():
 
 
 def test_celery_is_set_the_same_in_compose_and_in_the_chart():
-    """Prefetch, late acknowledgement, visibility and concurrency do not differ."""
+    """Prefetch, late acknowledgement, visibility, concurrency and what is imported ahead do not differ."""
     compose, celery = (ROOT / "docker-compose.yaml").read_text(), values("values-celery.yaml")["config"]
     for name, value in celery["celery"].items():
-        assert re.search(rf'AIRFLOW__CELERY__{name.upper()}: "?(\$\{{\w+:-)?{value}\b', compose), name
+        said = rf"AIRFLOW__CELERY__{name.upper()}: [\"']?(\$\{{\w+:-)?{re.escape(str(value))}(?!\w)"
+        assert re.search(said, compose), name
     seconds = celery["celery_broker_transport_options"]["visibility_timeout"]
     assert f'VISIBILITY_TIMEOUT: "{seconds}"' in compose
 
