@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,22 +63,27 @@ def deployed(rows: int, pipelines: int, schedule: str = "manual") -> Iterator[De
         shutil.rmtree(state, ignore_errors=True)
 
 
-def run(deployment: Deployment, name: str) -> dict:
+def run(deployment: Deployment, name: str, meanwhile: Callable[[], None] = lambda: None) -> dict:
     """
     Run a pipeline's DAG once and return what it took.
 
+    Args:
+        meanwhile: done once the run is on its way.
+
     Returns:
-        wall in seconds from the request to the end, `tasks`: seconds of each, peak_mb of all task processes together.
+        wall in seconds from the request to the end, `tasks`: seconds of each (its last try), `tries`, peak_mb of all
+        task processes together.
     """
     dag = f"medallion_{name}"
     with _workers(deployment.servers.state) as peak:
-        run_id = _success(deployment, dag, {})
+        run_id = _success(deployment, dag, {}, meanwhile)
     about = deployment.api.call("GET", f"dags/{dag}/dagRuns/{run_id}")
     tasks = client.tasks(deployment.api, dag, run_id)
     return {
         "wall": _seconds(about["queued_at"], about["end_date"]),
         "peak_mb": peak["bytes"] / 1e6,
         "tasks": {client.name(t): t["duration"] for t in tasks if t["duration"] is not None},
+        "tries": {client.name(t): t["try_number"] for t in tasks},
     }
 
 
@@ -95,9 +101,16 @@ def trial(deployment: Deployment, name: str) -> None:
     _success(deployment, f"medallion_{name}", {"max_rows": 100})
 
 
-def _success(deployment: Deployment, dag: str, params: dict) -> str:
+def kill_task(deployment: Deployment) -> None:
+    """Kill the task's process that has the most memory."""
+    scheduler = processes.running(Daemon(deployment.servers.state, "airflow-scheduler"))
+    max(scheduler.children(recursive=True), key=_task_bytes).kill()
+
+
+def _success(deployment: Deployment, dag: str, params: dict, meanwhile: Callable[[], None] = lambda: None) -> str:
     client.await_dag(deployment.api, dag, ROOT)
     run_id = client.trigger(deployment.api, dag, params)
+    meanwhile()
     if client.watch(deployment.api, dag, run_id, _quiet, SECONDS_PER_RUN) != "success":
         raise RuntimeError("\n".join(client.failures(deployment.api, dag, run_id)))
     return run_id
@@ -133,7 +146,8 @@ def _files(state: Path, pipelines: int) -> Path:
     folder.mkdir()
     for n in range(pipelines):
         tables = {"silver": {"table": f"EMPLOYEES_{n}"}, "gold": {"table": f"employees_{n}"}}
-        described = {k: v for k, v in PIPELINE.items() if k != "name"} | tables
+        at_once = {"parts": {"at_once": os.cpu_count()}}
+        described = {k: v for k, v in PIPELINE.items() if k != "name"} | tables | at_once
         (folder / f"employees_{n}.yaml").write_text(yaml.safe_dump(described))
     return folder
 

@@ -34,6 +34,7 @@ class Question(StrEnum):
     SILVER_UPDATES = "silver updates"
     WHOLE_DAG = "whole DAG"
     LATENCY = "latency"
+    KILLED_EXTRACT = "killed extract"
 
 
 def names(question: Question, rows: int) -> str:
