@@ -22,6 +22,7 @@ from include.medallion.answers import Asker, find
 from include.medallion.calls import Payer
 from include.medallion.contract import SET_ASIDE, Reason, convert, judge, set_aside
 from include.medallion.enrichment import Enrichment
+from include.medallion.errors import ContractBroken
 from include.medallion.extract import RAW, Part
 from include.medallion.found import Found
 from include.medallion.joining import Answers, extended, tabulated
@@ -76,6 +77,7 @@ def enrich(
     Raises:
         ProviderRefused, Transient: as the look-up does. What was paid for until
             then is staged: the next try pays for the rest.
+        ContractBroken: the part's files do not hold the rows that were extracted.
     """
     answers: list[Answers] = []
     costs: list[dict] = []
@@ -86,7 +88,17 @@ def enrich(
         answers.append(tabulated(found, numbers))
         costs.append(_cost(found, sum(len(n) - n.null_count for n in numbers)))
     good, bad = _join(lake, pipeline, window, part, answers)
+    _check_rows(window, part, good + bad)
     return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks, **_total(costs))
+
+
+def _check_rows(window: Window, part: Part, found: int) -> None:
+    """Refuse files that another try of `extract` wrote over; a look-up refresh leaves rows out on purpose."""
+    if window.mode is not Mode.LOOKUPS and found != part.rows:
+        raise ContractBroken(
+            f"part {part.number} of batch {window.batch_id} holds {found} rows, but {part.rows} were extracted: "
+            "clear `extract` and all after it"
+        )
 
 
 def _distinct(

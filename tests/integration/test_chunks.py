@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.medallion import bronze, bronze_chunks, bronze_connection, checkpoint, run
+from include.medallion.errors import ContractBroken
 from include.medallion.extract import RAW
 from include.medallion.lake import filesystem, keys, put_json, read_json, stage_folder, staged
 from tests.integration.one_table import OneTable
@@ -189,6 +190,16 @@ def test_a_finished_extract_that_is_run_again_starts_anew(people):
     parts = run.read(people.pipeline, people.connections, window)
     assert staged_ids(people, window, parts) == Counter(range(1, 101))
     assert checkpoint.resume(lake, window, RAW, bronze_chunks.WHOLE).rows == {}
+
+
+def test_a_part_whose_files_another_try_wrote_over_is_refused(people):
+    """Rows that `extract` did not tell of, or that are gone, stop the run before a sink sees them."""
+    window = people.begin()
+    parts = run.read(people.pipeline, people.connections, window)
+    people.sql("DELETE FROM people WHERE id <= 10")
+    run.read(people.pipeline, people.connections, window)
+    with pytest.raises(ContractBroken, match=r"holds \d+ rows, but \d+ were extracted: clear `extract`"):
+        [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
 
 
 def test_chunks_of_a_first_load_are_files_of_gold(people):
