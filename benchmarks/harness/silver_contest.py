@@ -20,7 +20,7 @@ from benchmarks.harness.servers import Servers, child_environment
 from include.medallion import environment, quarantine, run
 from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
-from include.medallion.lake import open_lake, staged
+from include.medallion.lake import open_lake
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import SYSTEM, Column
 from include.medallion.window import Position
@@ -64,16 +64,16 @@ def stage(servers: Servers, place: str, before: Batch | None = None) -> Batch:
     lake = connections.lake
     window = run.begin(pipeline, connections, before and before.position)
     answered = [run.look_up(pipeline, connections, window, p) for p in run.read(pipeline, connections, window)]
-    quarantine.land(lake, window, [a.part for a in answered])
+    parts = [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
+    quarantine.land(lake, window, parts)
     run.write(pipeline, connections, window, answered)
-    parts = [Part(a.part, a.enriched) for a in answered]
     task = {
         "lake": root,
         "options": servers.lake.options,
         "pipeline": PIPELINE,
         "window": window.to_json(),
         "parts": [p.to_json() for p in parts],
-        "files": [lake.path(staged(window, ENRICHED, p.number)) for p in parts],
+        "files": [lake.path(file) for p in parts for file in p.files(window, ENRICHED)],
         "columns": _told(staged_columns(lake, window, ENRICHED, parts[0])),
         "system": _told(SYSTEM),
         "loaded_at": window.opened_at.isoformat(),

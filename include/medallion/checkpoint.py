@@ -34,19 +34,23 @@ class Checkpoint:
 
 def resume(lake: Lake, window: Window, stage: str, layout: Layout) -> Checkpoint:
     """
-    Return where an earlier try of this batch stopped, or the start; delete what it left of chunks that are not whole.
+    Return where an earlier try of this batch stopped, or the start.
 
     If the table's files were written anew since, its chunks are not those that were read: that is the start, too.
     """
+    kept = _kept(lake, window, stage) if layout.chunks > 1 else None
+    if kept is None or kept.layout.files != layout.files:
+        return Checkpoint(layout)
     there = set(keys(lake, stage_folder(window, stage)))
-    kept = _kept(lake, window, stage)
-    reached = Checkpoint(layout)
-    if kept and kept.layout.files == layout.files:
-        whole = {n: rows for n, rows in kept.rows.items() if {staged(window, stage, p, n) for p in rows} <= there}
-        reached = replace(kept, rows=whole)
+    whole = {n: rows for n, rows in kept.rows.items() if {staged(window, stage, p, n) for p in rows} <= there}
+    return replace(kept, rows=whole)
+
+
+def clear(lake: Lake, window: Window, stage: str, reached: Checkpoint) -> None:
+    """Delete what earlier tries staged, but for the chunks that are whole."""
     done = {staged(window, stage, part, n) for n, rows in reached.rows.items() for part in rows}
-    delete(lake, sorted(there - done))
-    return reached
+    left = set(keys(lake, stage_folder(window, stage))) - done
+    delete(lake, sorted(left))
 
 
 def keep(lake: Lake, window: Window, stage: str, reached: Checkpoint) -> None:

@@ -77,6 +77,7 @@ def extract(
     if not batches and not reached.rows:
         return []
     put_json(lake, f"{batch_folder(window.pipeline, window.batch_id)}/{WINDOW}", window.to_json())
+    checkpoint.clear(lake, window, RAW, reached)
     lead = _lead(enrichments, batches[0].schema.names) if batches else None
     parts = reached.parts or _plan(batches, rows, lead, pipeline.parts)
     reached = _stage(chain(head, chunks), lead, window, lake, replace(reached, parts=parts))

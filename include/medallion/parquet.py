@@ -32,8 +32,8 @@ class Writer:
     nothing.
     """
 
-    def __init__(self, path: str, schema: pa.Schema, files: fs.FileSystem) -> None:
-        self._path, self._schema, self._files = path, schema, files
+    def __init__(self, path: str, schema: pa.Schema, files: fs.FileSystem, compression: str = COMPRESSION) -> None:
+        self._path, self._schema, self._files, self._compression = path, schema, files, compression
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._out: pq.ParquetWriter | None = None
@@ -80,7 +80,7 @@ class Writer:
             self._path,
             self._schema,
             filesystem=self._files,
-            compression=COMPRESSION,
+            compression=self._compression,
             use_dictionary=repetitive(rows) or False,
             write_statistics=integers or False,
         )

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
+from pyarrow import fs
 
 from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet
-from include.medallion.parquet import ahead, batches
+from include.medallion.lake import Lake, rows_of
+from include.medallion.parquet import Writer, ahead
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import VERSION, Column, added_column, quoted, snowflake_name
 from include.medallion.window import Window
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 SQL = Path(__file__).parent / "sql"
+SNAPPY = "snappy"  # what COPY reads of Parquet's compressions (docs.snowflake.com/en/sql-reference/sql/copy-into-table)
 _ROW_VERSION = added_column(VERSION, pa.int64())
 
 
@@ -101,10 +103,22 @@ def _render(lake: Lake, columns: tuple[Column, ...], key: str, file: Path) -> No
     every = [*columns, _ROW_VERSION]
     types = [pa.string() if pa.types.is_timestamp(c.type) else c.type for c in every]
     schema = pa.schema(list(zip((c.snowflake_name for c in every), types, strict=True)))
-    with open_parquet(lake, key) as enriched, pq.ParquetWriter(file, schema) as out:
-        for batch in ahead(batches(enriched, [c.name for c in every])):
-            arrays = [a.cast(t) for a, t in zip(batch.columns, types, strict=True)]
+    with Writer(str(file), schema, fs.LocalFileSystem(), SNAPPY) as out:
+        for batch in ahead(rows_of(lake, [key], [c.name for c in every])):
+            arrays = [_told(array) for array in batch.select([c.name for c in every]).columns]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _told(values: pa.Array) -> pa.Array:
+    """
+    Return times as ISO text, with Z for UTC; other columns as they are.
+
+    Arrow's own cast of times with a zone takes five to twenty times as long, for the same text.
+    """
+    if not pa.types.is_timestamp(values.type):
+        return values
+    text = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
+    return pc.binary_join_element_wise(text, "Z", "") if values.type.tz else text
 
 
 def _check(cursor: SnowflakeCursor, pipeline: Pipeline, table: str, rows: int) -> None:
