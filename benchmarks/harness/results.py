@@ -66,7 +66,7 @@ def keep(question: Question, rows: int, findings: dict, text: str) -> None:
             "cores": os.cpu_count(),
             "memory_gb": round(psutil.virtual_memory().total / 1e9),
             "python": platform.python_version(),
-            "system": platform.platform(terse=True),
+            "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         },
         "versions": {name: version(name) for name in VERSIONS} | _dlt_versions(),
         **findings,
