@@ -43,7 +43,7 @@ def wrap(target: str, function):
         finally:
             active[target] -= 1
         if target == KEEP:
-            note(list(args[2]))
+            note(args[2], args[3])
         reach(target, args, "after")
         return result
 
@@ -98,9 +98,9 @@ def shoot(pid: int, seconds: float, told: Path) -> None:
     subprocess.Popen(["/bin/sh", "-c", command], stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def note(answered: list) -> None:
+def note(keys: list, answers) -> None:
     """Write down which paid answers are now staged, and since when."""
-    kept = [list(a.key) for a in answered if a.keep]
+    kept = [list(key) for key, life in zip(keys, answers["keep"].to_pylist(), strict=True) if life]
     with (FOLDER / "kept.jsonl").open("a") as log:
         log.write(json.dumps({"at": time.monotonic(), "keys": kept}) + "\n")
 
