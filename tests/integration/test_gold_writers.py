@@ -87,7 +87,8 @@ def test_processes_that_write_at_the_same_time_lose_nothing(people, names):
         applied = list(pool.map(write_all, [people.lake] * WRITERS, names, firsts))
     wanted = {first + ROWS * n + i for first in firsts for n in range(1, BATCHES + 1) for i in range(ROWS)}
     assert [row[0] for row in people.rows()] == sorted(wanted)
-    assert sum(applied) == len(set(names)) * BATCHES == people.table().version()
+    assert people.table().version() == len(set(names)) * BATCHES
+    assert sum(applied) == len(set(names)) * BATCHES
 
 
 def test_no_file_switches_safe_commits_off():
