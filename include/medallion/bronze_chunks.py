@@ -36,7 +36,7 @@ Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection
 class Layout:
     """Where a table's rows lie."""
 
-    files: str  # tells whether any file was written anew
+    identity: str  # another one if a file was written anew, or the columns changed
     chunks: int
     size: int  # blocks in each chunk; the last has no end
 
@@ -71,7 +71,8 @@ def lay_out(
     most = MOST if found["server"] >= _RANGE_SCANS else 1
     chunks = min(most, max(1, found["bytes"] // (chunk_mb << 20)))
     blocks = found["bytes"] // found["block_bytes"]
-    return Layout(sha256(found["files"].encode()).hexdigest(), chunks, blocks // chunks + 1)
+    seen = [found["files"], *((c.name, str(c.read_type)) for c in table.columns)]
+    return Layout(sha256(repr(seen).encode()).hexdigest(), chunks, blocks // chunks + 1)
 
 
 def read(

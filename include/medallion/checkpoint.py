@@ -36,10 +36,11 @@ def resume(lake: Lake, window: Window, stage: str, layout: Layout) -> Checkpoint
     """
     Return where an earlier try of this batch stopped, or the start.
 
-    If the table's files were written anew since, its chunks are not those that were read: that is the start, too.
+    If the table's files were written anew since, its chunks are not those that were read; if its columns changed, they
+    would not fit together: that is the start, too.
     """
     kept = _kept(lake, window, stage) if layout.chunks > 1 else None
-    if kept is None or kept.layout.files != layout.files:
+    if kept is None or kept.layout.identity != layout.identity:
         return Checkpoint(layout)
     there = set(keys(lake, stage_folder(window, stage)))
     whole = {n: rows for n, rows in kept.rows.items() if {staged(window, stage, p, n) for p in rows} <= there}
@@ -47,9 +48,11 @@ def resume(lake: Lake, window: Window, stage: str, layout: Layout) -> Checkpoint
 
 
 def clear(lake: Lake, window: Window, stage: str, reached: Checkpoint) -> None:
-    """Delete what earlier tries staged, but for the chunks that are whole."""
+    """Delete what earlier tries staged, but for the chunks that are whole; and how far they came, if none is."""
     done = {staged(window, stage, part, n) for n, rows in reached.rows.items() for part in rows}
     left = set(keys(lake, stage_folder(window, stage))) - done
+    if left and not reached.rows:
+        left.add(_key(window, stage))
     delete(lake, sorted(left))
 
 

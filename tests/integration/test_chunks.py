@@ -173,6 +173,17 @@ def test_a_table_that_was_written_anew_is_read_from_its_start(people):
     assert staged_ids(people, window, parts) == Counter(range(ROWS // 3 + 1, ROWS + 1))
 
 
+def test_a_table_with_another_column_is_read_from_its_start(people):
+    """A column that was added between two tries is in all chunks, not in the later ones only."""
+    window, lake = people.begin(), people.connections.lake
+    struck(people, window, after=2)
+    people.sql("ALTER TABLE people ADD phone text DEFAULT '1'")
+    parts = run.read(people.pipeline, people.connections, window)
+    files = [lake.path(key) for part in parts for key in part.files(window, RAW)]
+    assert all("phone" in pq.read_schema(file, filesystem=filesystem(lake)).names for file in files)
+    assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
+
+
 def test_a_chunk_whose_file_is_gone_is_read_again(people):
     """Staging that somebody emptied does not lose rows."""
     window, lake = people.begin(), people.connections.lake
