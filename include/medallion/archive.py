@@ -15,7 +15,16 @@ from pyarrow import fs
 from include.medallion.enrich import ENRICHED, QUARANTINED, Enriched
 from include.medallion.errors import SettingError
 from include.medallion.extract import RAW, WINDOW, Part
-from include.medallion.lake import Lake, batch_folder, filesystem, keys, open_parquet, read_json, stage_folder
+from include.medallion.lake import (
+    Lake,
+    batch_folder,
+    filesystem,
+    keys,
+    numbers_of,
+    open_parquet,
+    read_json,
+    stage_folder,
+)
 from include.medallion.window import Mode, Window
 
 
@@ -43,9 +52,8 @@ def window(lake: Lake, pipeline: str, batch_id: int) -> Window:
 def parts(lake: Lake, opened: Window) -> list[Part]:
     """Return references to the raw parts of a batch."""
     numbers: dict[int, list[int]] = defaultdict(list)
-    for name in keys(lake, stage_folder(opened, RAW)):
-        part, chunk = name.removesuffix(".parquet").rsplit("-", 2)[1:]
-        numbers[int(part)].append(int(chunk))
+    for part, chunk in filter(None, map(numbers_of, keys(lake, stage_folder(opened, RAW)))):
+        numbers[part].append(chunk)
     found = [Part(part, 0, max(numbers) + 1, tuple(sorted(chunks))) for part, chunks in sorted(numbers.items())]
     return [replace(part, rows=_rows(lake, opened, RAW, part)) for part in found]
 

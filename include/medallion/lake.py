@@ -14,6 +14,7 @@ File names are made of numbers and of names in the pipeline file: never of data.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,6 +111,12 @@ def stage_folder(window: Window, stage: str) -> str:
 def staged(window: Window, stage: str, part: int, chunk: int = 0) -> str:
     """Return the key of a file in a stage of the batch: the rows of a part that were read with a chunk of the table."""
     return f"{stage_folder(window, stage)}/part-{part:04d}-{chunk:04d}.parquet"
+
+
+def numbers_of(key: str) -> tuple[int, int] | None:
+    """Return the part and the chunk of a staged file; None for a file that is named otherwise."""
+    found = re.fullmatch(r"part-(\d+)-(\d+)\.parquet", key.rpartition("/")[2])
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
