@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import stamina
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
@@ -43,6 +43,9 @@ def open_or_create(
 
     Args:
         statistics: columns whose smallest and largest values the log may hold.
+
+    Raises:
+        CommitFailedError: another writer made it meanwhile.
     """
     return open_table(lake, name) or DeltaTable.create(
         lake.table(name),
@@ -55,6 +58,8 @@ def open_or_create(
             "delta.dataSkippingStatsColumns": ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
             "delta.targetFileSize": str(FILE_BYTES),
         },
+        # by its own retries delta-rs would commit these columns over those of a table that was made meanwhile
+        commit_properties=CommitProperties(max_commit_retries=0),
     )
 
 

@@ -121,7 +121,7 @@ def _renew(merger: TableMerger, pipeline: Pipeline) -> int:
 def _record(table: DeltaTable, columns: tuple[Column, ...], window: Window, commit: CommitProperties) -> None:
     """Name the batch in the log even if it changed nothing: such a merge makes no commit."""
     table.update_incremental()
-    if window.mode.moves and table.transaction_version(_line(window.pipeline)) != window.batch_id:
+    if window.mode.moves and (table.transaction_version(_line(window.pipeline)) or 0) < window.batch_id:
         nothing = schema(columns).empty_table()
         write_deltalake(table, nothing, mode="append", schema_mode="merge", commit_properties=commit)
         table.update_incremental()

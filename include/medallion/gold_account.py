@@ -25,13 +25,14 @@ def account(
     Count the batch's rows that the table holds, and those that it holds newer.
 
     Args:
-        table: at the version that the batch made.
+        table: at the version that the batch made, or a later one: what came between counts as newer.
         updated: rows that the merge says it updated.
     """
     rows = sum(p.rows for p in parts)
     data = delta.dataset(lake, pipeline.gold.table, table)
     applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
     superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
+    updated = min(updated, applied)  # a newer batch may have written over some of them since
     return Applied(rows, applied - updated, updated, superseded, version=table.version())
 
 

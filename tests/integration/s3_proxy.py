@@ -20,25 +20,32 @@ class Proxy(ThreadingHTTPServer):
 
     Args:
         act: called before each commit is forwarded, with its number from 0.
+        after: called when a commit was forwarded, before its answer is, with its number from 0.
         last: the write after which nothing gets through any more, counted from 0; None for no end.
         told: whether that write itself gets through: the dead process never learns of it.
     """
 
     daemon_threads = True
 
-    def __init__(self, endpoint, act=lambda _: None, last=None, told=True):
+    def __init__(self, endpoint, act=lambda _: None, after=lambda _: None, last=None, told=True):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(endpoint).netloc
         self.commits = []  # status of each attempt to commit
         self.died = False
-        self._act, self._met = act, 0
+        self._act, self._after, self._met = act, after, 0
         self._last, self._told, self._writes, self._lock = last, told, 0, threading.Lock()
 
     def meet(self):
-        """Act, as a commit comes by."""
+        """Act, as a commit comes by; return its number."""
         with self._lock:
             number, self._met = self._met, self._met + 1
         self._act(number)
+        return number
+
+    def met(self, number, status):
+        """Act, as the answer to a commit comes by."""
+        self.commits.append(status)
+        self._after(number)
 
     def lives(self, command):
         """Tell whether a request gets through, and whether its answer does."""
@@ -87,8 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _ask(self, body, answered):
         commits = self.command == "PUT" and COMMIT.search(urlsplit(self.path).path)
-        if commits:
-            self.server.meet()
+        number = self.server.meet() if commits else None
         connection = HTTPConnection(self.server.target)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -99,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = answer.read()
         connection.close()
         if commits:
-            self.server.commits.append(answer.status)
+            self.server.met(number, answer.status)
         if answered:
             self._answer(answer, data)
 

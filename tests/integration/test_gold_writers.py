@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import stamina
 from airflow.sdk.definitions.retry_policy import RetryAction
@@ -18,7 +19,7 @@ from include.medallion import delta, environment
 from include.medallion.discretion import discreet
 from include.medallion.errors import SettingError, Unforeseen
 from include.medallion.lake import open_lake
-from tests.integration.gold_people import BATCHES, ROWS, People, batch, counts, met, person, write_all
+from tests.integration.gold_people import BATCHES, ROWS, SCHEMA, People, batch, counts, met, person, write_all
 from tests.integration.s3_proxy import before
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,30 @@ def test_a_writer_that_always_loses_gives_up_aloud(people, lake):
     assert people.held().batch_id == batch(1).batch_id
     assert len(people.rows()) == 1 + delta.ATTEMPTS
     assert counts(people.write(batch(2), [person(2, "bob@", 150)])) == (1, 0, 0)
+
+
+def test_two_first_writers_make_one_table(people, lake):
+    """Who finds no table, and one that was made and filled meanwhile, writes into that one and leaves its columns."""
+    others, wider = People(people.lake, name="others"), pa.schema([*SCHEMA, ("city", pa.string())])
+    theirs = [person(100, "eve@", city="Ulm")]
+    mine = batch(1), [person(1, "ann@")]
+    _, proxy = met(people, lake, *mine, act=lambda: others.write(batch(1, name="others"), theirs, schema=wider))
+    assert proxy.commits[0] == 412
+    assert people.rows("id", "city") == [(1, None), (100, "Ulm")]
+    assert people.table().version() == 2
+
+
+def test_a_writer_overtaken_after_its_commit_takes_nothing_back(people, lake):
+    """A newer batch that comes between a commit and what follows it stays the newest; the older counts as replaced."""
+    people.write(batch(1), [person(1, "ann@"), person(2, "bob@")])
+    newer = [person(1, "ann+@", 250), person(2, "bob+@", 250), person(3, "eve+@", 250)]
+    with before(lake.options["AWS_ENDPOINT_URL"], after=lambda _: people.write(batch(3), newer)) as proxy:
+        older = [person(1, "ann-@", 150), person(2, "bob-@", 150), person(3, "eve-@", 150)]
+        applied = people.write(batch(2), older, lake=through(people.lake, proxy))
+    assert people.held().batch_id == batch(3).batch_id
+    assert people.table().version() == 3
+    assert [row[1] for row in people.rows()] == ["ann+@", "bob+@", "eve+@"]
+    assert counts(applied) == (0, 0, 3)
 
 
 def test_giving_up_is_retried_by_airflow():
