@@ -13,13 +13,12 @@ from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from include.medallion import delta
 from include.medallion.enrichment import KEEP, Enrichment
 from include.medallion.keys import Key, joined, tabled
-from include.medallion.lake import Lake, delete, filesystem, keys, put
+from include.medallion.lake import Lake, delete, get, keys, put
 from include.medallion.schema import MOMENT, quoted
 
 
@@ -128,10 +127,9 @@ def _wanted(
 
 def _staged(lake: Lake, enrichment: Enrichment) -> Iterator[tuple[str, pa.Table]]:
     """Read the staged files; one that another run merges at this moment is gone, and in the table."""
-    files = filesystem(lake)
     for key in keys(lake, _prefix(enrichment)):
         try:
-            yield key, pq.read_table(lake.path(key), filesystem=files)
+            yield key, get(lake, key)
         except FileNotFoundError:
             continue
 

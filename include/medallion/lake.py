@@ -158,6 +158,16 @@ def put(lake: Lake, prefix: str, table: pa.Table) -> str:
     return key
 
 
+def get(lake: Lake, key: str) -> pa.Table:
+    """
+    Read a small table whole.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return pq.read_table(_read(lake, key))
+
+
 def put_json(lake: Lake, key: str, document: dict) -> None:
     """Write a small JSON document."""
     files = filesystem(lake)
@@ -173,8 +183,7 @@ def read_json(lake: Lake, key: str) -> dict:
     Raises:
         FileNotFoundError: there is none.
     """
-    with filesystem(lake).open_input_stream(lake.path(key)) as stream:
-        return json.loads(stream.read())
+    return json.loads(_read(lake, key).to_pybytes())
 
 
 def keys(lake: Lake, prefix: str) -> list[str]:
@@ -192,6 +201,18 @@ def delete(lake: Lake, some: list[str]) -> None:
             files.delete_file(lake.path(key))
         except FileNotFoundError:
             continue
+
+
+def _read(lake: Lake, key: str) -> pa.Buffer:
+    """Read a small file; one that goes between its opening and its reading, which S3 calls another error, is none."""
+    files, path = filesystem(lake), lake.path(key)
+    try:
+        with files.open_input_file(path) as file:
+            return file.read_buffer()
+    except OSError:
+        if files.get_file_info(path).type is fs.FileType.NotFound:
+            raise FileNotFoundError(f"there is no {key}") from None
+        raise
 
 
 def _write(files: fs.FileSystem, path: str, data: pa.Buffer) -> None:

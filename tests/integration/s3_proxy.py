@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-COMMIT = re.compile(r"/_delta_log/\d{20}\.json$")
+COMMIT = re.compile(r"PUT .*/_delta_log/\d{20}\.json$")
 HOP = {"connection", "keep-alive", "expect"}
 READS = ("GET", "HEAD")
 
@@ -19,32 +19,34 @@ class Proxy(ThreadingHTTPServer):
     Forwards everything as it is (signatures stay valid: the Host header too).
 
     Args:
-        act: called before each commit is forwarded, with its number from 0.
-        after: called when a commit was forwarded, before its answer is, with its number from 0.
+        at: the requests that are met: commits, if nothing else is said.
+        act: called before each of them is forwarded, with its number from 0.
+        after: called when it was forwarded, before its answer is, with its number from 0.
         last: the write after which nothing gets through any more, counted from 0; None for no end.
         told: whether that write itself gets through: the dead process never learns of it.
     """
 
     daemon_threads = True
 
-    def __init__(self, endpoint, act=lambda _: None, after=lambda _: None, last=None, told=True):
+    def __init__(self, endpoint, act=lambda _: None, after=lambda _: None, at=COMMIT, last=None, told=True):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(endpoint).netloc
-        self.commits = []  # status of each attempt to commit
+        self.answers = []  # status of each request that was met
+        self.at = at
         self.died = False
         self._act, self._after, self._met = act, after, 0
         self._last, self._told, self._writes, self._lock = last, told, 0, threading.Lock()
 
     def meet(self):
-        """Act, as a commit comes by; return its number."""
+        """Act, as a request comes by; return its number."""
         with self._lock:
             number, self._met = self._met, self._met + 1
         self._act(number)
         return number
 
     def met(self, number, status):
-        """Act, as the answer to a commit comes by."""
-        self.commits.append(status)
+        """Act, as the answer to it comes by."""
+        self.answers.append(status)
         self._after(number)
 
     def lives(self, command):
@@ -93,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             yield self.rfile.readline()
 
     def _ask(self, body, answered):
-        commits = self.command == "PUT" and COMMIT.search(urlsplit(self.path).path)
-        number = self.server.meet() if commits else None
+        met = self.server.at.match(f"{self.command} {urlsplit(self.path).path}")
+        number = self.server.meet() if met else None
         connection = HTTPConnection(self.server.target)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -104,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
-        if commits:
+        if met:
             self.server.met(number, answer.status)
         if answered:
             self._answer(answer, data)
@@ -136,6 +138,6 @@ def before(endpoint, **how):
         thread.join()
 
 
-def meeting(endpoint, act):
-    """Run a proxy that acts once, before the first commit."""
-    return before(endpoint, act=lambda number: act() if number == 0 else None)
+def meeting(endpoint, act, at=COMMIT):
+    """Run a proxy that acts once, before the first commit or other request."""
+    return before(endpoint, act=lambda number: act() if number == 0 else None, at=at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -155,6 +156,23 @@ def test_a_result_in_another_country_is_no_result(people, google):
     assert statuses(people) == {"60601": ("WRONG_COUNTRY", False, False), "98052": ("OK", True, True)}
 
 
+def test_answers_merged_while_they_are_read_are_found(people, lake):
+    """A staged file that another run merges, and deletes, between its opening and its reading is read in the table."""
+    enrichment = geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
+    now = datetime.now(UTC)
+    here = people.connections.lake
+    answer = pa.Table.from_pylist([ANSWER], enrichment.answers.append(pa.field(KEEP, LIFE)))
+    cache.keep(here, enrichment, [("US", "98052")], answer, now)
+    read = re.compile(r"GET .*/_lookups/.*\.parquet$")
+
+    with meeting(lake.options["AWS_ENDPOINT_URL"], lambda: cache.merge(here, enrichment), at=read) as proxy:
+        endpoint = f"http://127.0.0.1:{proxy.server_port}"
+        reader = replace(here, options={**here.options, "AWS_ENDPOINT_URL": endpoint})
+        found = [key for some, _ in cache.known(reader, enrichment, [("US", "98052")], now) for key in some]
+    assert proxy.answers[0] == 404
+    assert found == [("US", "98052")]
+
+
 def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
     """A merge that meets another pipeline's, of the same key and another, loses neither's answers."""
     enrichment = geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
@@ -178,7 +196,7 @@ def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
         cache.merge(replace(here, options={**here.options, "AWS_ENDPOINT_URL": endpoint}), enrichment)
     table = DeltaTable(here.table("locations"), storage_options=dict(here.options)).to_pyarrow_table()
     assert sorted(table["postcode"].to_pylist()) == ["00001", "10001", "60601", "98052"]
-    assert proxy.commits[0] == 412
+    assert proxy.answers[0] == 412
 
 
 def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):

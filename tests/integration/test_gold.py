@@ -234,7 +234,7 @@ def test_the_same_batch_written_meanwhile_is_a_replay(people, lake):
     rows = [person(1, "anna@", 150), person(2, "bob@", 150)]
     applied, proxy = met(people, lake, batch(2), rows, lambda: people.write(batch(2), rows))
     assert applied.replayed
-    assert proxy.commits[0] == 412
+    assert proxy.answers[0] == 412
     assert people.rows() == [(1, "anna@"), (2, "bob@")]
     assert people.table().version() == 2
 
@@ -245,7 +245,7 @@ def test_a_compaction_meanwhile_loses_nothing(people, lake):
     people.write(batch(2), [person(2, "bob@", 150)])
     rows = [person(1, "anna@", 250), person(3, "cid@", 250)]
     applied, proxy = met(people, lake, batch(3), rows, people.table().optimize.compact)
-    assert (counts(applied), len(proxy.commits)) == ((1, 1, 0), 2)
+    assert (counts(applied), len(proxy.answers)) == ((1, 1, 0), 2)
     assert people.rows() == [(1, "anna@"), (2, "bob@"), (3, "cid@")]
 
 
@@ -260,7 +260,7 @@ def test_another_pipeline_writes_to_the_same_table_meanwhile(people, lake):
         [person(2, "bob@", 150)],
         lambda: others.write(batch(3, after=0, name="others"), [person(3, "cid@", 150)]),
     )
-    assert (counts(applied), len(proxy.commits)) == ((1, 0, 0), 2)
+    assert (counts(applied), len(proxy.answers)) == ((1, 0, 0), 2)
     assert people.rows() == [(1, "ann@"), (2, "bob@"), (3, "cid@")]
     assert people.held() == Position(SOURCE, 200, SECOND)
     assert gold.held(others.lake, others.pipeline, SOURCE).batch_id == 20260101000000003

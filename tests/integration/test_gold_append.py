@@ -87,7 +87,7 @@ def test_one_key_in_two_parts_that_meet_is_one_row(people, lake):
         schema=WHOLE,
     )
     assert counts(applied) == (0, 1, 0)
-    assert proxy.commits[0] == 412
+    assert proxy.answers[0] == 412
     assert people.rows() == [(1, "anna@")]
 
 

@@ -49,7 +49,7 @@ def test_a_z_order_and_a_vacuum_meanwhile_lose_nothing(people, lake):
         people.table().vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
 
     applied, proxy = met(people, lake, batch(4), [person(2, "new@", 350), person(4, "4@", 350)], maintain)
-    assert (counts(applied), proxy.commits[0]) == ((1, 1, 0), 412)
+    assert (counts(applied), proxy.answers[0]) == ((1, 1, 0), 412)
     assert [row[1] for row in people.rows()] == ["1@", "new@", "3@", "4@", "x@", "x@", "x@"]
 
 
@@ -67,7 +67,7 @@ def test_a_writer_that_always_loses_gives_up_aloud(people, lake):
         pytest.raises(CommitFailedError),
     ):
         people.write(batch(2), [person(2, "bob@", 150)], lake=through(people.lake, proxy))
-    assert proxy.commits == [412] * delta.ATTEMPTS
+    assert proxy.answers == [412] * delta.ATTEMPTS
     assert people.held().batch_id == batch(1).batch_id
     assert len(people.rows()) == 1 + delta.ATTEMPTS
     assert counts(people.write(batch(2), [person(2, "bob@", 150)])) == (1, 0, 0)
@@ -79,7 +79,7 @@ def test_two_first_writers_make_one_table(people, lake):
     theirs = [person(100, "eve@", city="Ulm")]
     mine = batch(1), [person(1, "ann@")]
     _, proxy = met(people, lake, *mine, act=lambda: others.write(batch(1, name="others"), theirs, schema=wider))
-    assert proxy.commits[0] == 412
+    assert proxy.answers[0] == 412
     assert people.rows("id", "city") == [(1, None), (100, "Ulm")]
     assert people.table().version() == 2
 
