@@ -34,6 +34,7 @@ class Question(StrEnum):
     SILVER_UPDATES = "silver updates"
     WHOLE_DAG = "whole DAG"
     LATENCY = "latency"
+    CHANGE_LOG = "change log"
     KILLED_EXTRACT = "killed extract"
 
 

@@ -8,12 +8,13 @@ person's data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import stamina
-from deltalake import CommitProperties, DeltaTable
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
@@ -55,11 +56,21 @@ def open_or_create(
         partition_by=list(partition_by),
         storage_options=dict(lake.options),
         configuration={
-            "delta.dataSkippingStatsColumns": ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
+            _STATISTICS: ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
             "delta.targetFileSize": str(FILE_BYTES),
         },
         # by its own retries delta-rs would commit these columns over those of a table that was made meanwhile
         commit_properties=CommitProperties(max_commit_retries=0),
+    )
+
+
+def encoding(table: DeltaTable) -> WriterProperties:
+    """Return how delta-rs is to encode a table's files: small, and with bounds of no column but those in its log."""
+    named = _NAMES.findall(table.metadata().configuration.get(_STATISTICS, ""))
+    bounds = {quoted or bare: ColumnProperties(statistics_enabled="CHUNK") for quoted, bare in named}
+    none = ColumnProperties(statistics_enabled="NONE")
+    return WriterProperties(
+        compression="ZSTD", compression_level=1, default_column_properties=none, column_properties=bounds
     )
 
 
@@ -88,7 +99,9 @@ def committed(attempt: Callable[[], T]) -> T:
     raise AssertionError("unreachable: the retries end by a return or a raise")
 
 
+_STATISTICS = "delta.dataSkippingStatsColumns"
 _NO_COLUMN = "_none"
+_NAMES = re.compile(r"`([^`]+)`|([^`,]+)")
 
 
 def _stats_name(column: str) -> str:

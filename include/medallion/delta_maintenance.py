@@ -81,11 +81,12 @@ def _bytes(table: DeltaTable) -> int:
 
 def _laid_out(table: DeltaTable, key: Sequence[str]) -> bool:
     """Sort by key, or else join small files; tell whether no writer was in the way."""
+    how = {"target_size": delta.FILE_BYTES, "writer_properties": delta.encoding(table)}
     try:
         if key:
-            table.optimize.z_order(list(key), target_size=delta.FILE_BYTES)
+            table.optimize.z_order(list(key), **how)
         else:
-            table.optimize.compact(target_size=delta.FILE_BYTES)
+            table.optimize.compact(**how)
     except CommitFailedError:
         table.update_incremental()
         return False

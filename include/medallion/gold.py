@@ -87,6 +87,7 @@ def _write(
         mode=mode,
         schema_mode=schema_mode,
         target_file_size=delta.FILE_BYTES,
+        writer_properties=delta.encoding(table),
         commit_properties=commit,
     )
     return 0
@@ -94,7 +95,13 @@ def _write(
 
 def _merger(table: DeltaTable, source: pa.RecordBatchReader, commit: CommitProperties, predicate: str) -> TableMerger:
     return table.merge(
-        source, predicate, source_alias="source", target_alias="target", merge_schema=True, commit_properties=commit
+        source,
+        predicate,
+        source_alias="source",
+        target_alias="target",
+        merge_schema=True,
+        writer_properties=delta.encoding(table),
+        commit_properties=commit,
     )
 
 

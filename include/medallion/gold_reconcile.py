@@ -118,6 +118,7 @@ def _delete(table: DeltaTable, pipeline: Pipeline, keys: Keys, doomed: pa.Table)
         _match(source, pipeline),
         source_alias="source",
         target_alias="target",
+        writer_properties=delta.encoding(table),
         commit_properties=_commit(keys),
     )
     old = f"target.{quoted(VERSION)} < {keys.window.upto}"

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
 from include.medallion import gold, run
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
-from include.medallion.lake import open_lake
+from include.medallion.lake import filesystem, open_lake
 from include.medallion.window import Mode, Position
 from tests.integration.gold_people import (
     FIRST,
@@ -195,6 +196,23 @@ def test_files_outside_of_the_batch_s_key_range_are_skipped(people):
     metrics = people.table().history(1)[0]["operationMetrics"]
     assert (metrics["num_target_files_scanned"], metrics["num_target_files_skipped_during_scan"]) == (1, 2)
     assert people.rows()[0] == (10, "z@")
+
+
+def test_no_file_tells_bounds_of_a_text(people):
+    """Whoever wrote a file (a copied part, a merge, a refresh), its footer has bounds of whole numbers alone."""
+    rows = [person(n, f"{n}@secret.test", 50) for n in (1, 2, 3)]
+    people.write(batch(1), rows)
+    people.write(batch(2), [person(2, "b@secret.test", 150), person(4, "4@secret.test", 150)])
+    people.write(batch(3, mode=Mode.REFRESH), rows)
+    files = filesystem(people.lake)
+    found = files.get_file_info(pa.fs.FileSelector(people.lake.path("people")))
+    footers = [pq.ParquetFile(files.open_input_file(f.path)).metadata for f in found if f.path.endswith(".parquet")]
+    columns = [footer.row_group(0).column(n) for footer in footers for n in range(footer.num_columns)]
+    assert len(footers) == 3
+    assert {c.path_in_schema for c in columns if c.statistics and c.statistics.has_min_max} == {
+        *("id", "_version", "_batch_id")
+    }
+    assert {c.compression for c in columns} == {"ZSTD"}
 
 
 def test_a_text_key_is_matched_without_bounds(people):

@@ -1,0 +1,153 @@
+"""Ask what a change log would spare the writer of Gold, and what its readers would pay for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Annotated, TypeVar
+
+import duckdb
+import typer
+from deltalake import DeltaTable, write_deltalake
+from pyarrow import dataset
+
+from benchmarks.harness import employees
+from benchmarks.harness.contest import PIPELINE
+from benchmarks.harness.options import Changed, Rounds, Rows
+from benchmarks.harness.results import Question, keep
+from benchmarks.harness.servers import Servers, servers
+from include.medallion import delta, gold, run
+from include.medallion.enrich import ENRICHED, staged_columns
+from include.medallion.extract import Part
+from include.medallion.gold_rows import in_turns
+from include.medallion.lake import Lake, open_lake
+from include.medallion.pipeline import Pipeline
+from include.medallion.window import Window
+
+PEOPLE = Pipeline.model_validate(PIPELINE)
+PLACE = "change-log"
+T = TypeVar("T")
+MERGED_VIEW = """
+    SELECT base.* FROM base ANTI JOIN log USING (id)
+    UNION ALL
+    SELECT * FROM log QUALIFY row_number() OVER (PARTITION BY id ORDER BY _version DESC, _batch_id DESC) = 1
+"""
+QUERIES = {
+    "all columns of all rows": "SELECT count(*), sum(hash(COLUMNS(*))::hugeint) FROM {}",
+    "two columns of all rows": "SELECT geocode_status, count(*), max(latitude) FROM {} GROUP BY ALL ORDER BY ALL",
+    "one row by its key": "SELECT * FROM {} WHERE id = 4711",
+}
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The same rows as one table that batches are merged into, and as a table that stays with a log beside it."""
+
+    merged: DeltaTable
+    base: DeltaTable
+    log: DeltaTable
+
+    def rows(self) -> dict[str, dataset.Dataset]:
+        """Return what a reader opens."""
+        return {name: table.to_pyarrow_dataset() for name, table in vars(self).items()}
+
+
+def main(
+    rows: Rows = 100_000,
+    changed: Changed = None,
+    rounds: Rounds = 3,
+    batches: Annotated[int, typer.Option(min=1, help="of random updates, one after the other")] = 8,
+) -> None:
+    """Load a table, then batches of random updates both ways; read both after the first batch and after the last."""
+    count = changed or max(1, rows // 100)
+    with servers(rows) as there:
+        employees.fill(there, rows)
+        lake = open_lake(f"s3://{there.lake.bucket}/{PLACE}", there.lake.options)
+        writers = {"merged": _merge, "log": _append}
+        window, parts = _stage(there, lake, None)
+        _merge(lake, window, parts)
+        base, writes, reads = delta.open_table(lake, "gold"), [], {}
+        for number in range(1, batches + 1):
+            employees.update_random(there, count)
+            window, parts = _stage(there, lake, window)
+            writes.append({name: _timed(partial(write, lake, window, parts))[1] for name, write in writers.items()})
+            if number in {1, batches}:
+                layouts = Layouts(delta.open_table(lake, "gold"), base, delta.open_table(lake, "log"))
+                reads[number] = _read(layouts, rounds)
+    about = {"changed": count, "batches": batches, "rounds": rounds}
+    keep(Question.CHANGE_LOG, rows, {**about, "writes": writes, "reads": reads}, _table(rows, about, writes, reads))
+
+
+def _stage(there: Servers, lake: Lake, before: Window | None) -> tuple[Window, list[Part]]:
+    """Read and enrich what is new since a batch, all if there is none."""
+    connections = run.Connections(there.uri, None, lake, {})
+    window = run.begin(PEOPLE, connections, before and before.position)
+    answered = [run.look_up(PEOPLE, connections, window, part) for part in run.read(PEOPLE, connections, window)]
+    return window, [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
+
+
+def _merge(lake: Lake, window: Window, parts: list[Part]) -> None:
+    gold.write(lake, PEOPLE, window, parts)
+
+
+def _append(lake: Lake, window: Window, parts: list[Part]) -> None:
+    rows = in_turns(lake, gold.schema(staged_columns(lake, window, ENRICHED, parts[0])), window, parts)
+    write_deltalake(lake.table("log"), rows, mode="append", storage_options=dict(lake.options))
+
+
+def _read(layouts: Layouts, rounds: int) -> dict[str, dict[str, float]]:
+    """Ask each question of both, in turns; return the median seconds of each."""
+    return {name: _asked(layouts, query, rounds) for name, query in QUERIES.items()}
+
+
+def _asked(layouts: Layouts, query: str, rounds: int) -> dict[str, float]:
+    found = {"merged": [], "log": []}
+    for number in range(rounds):
+        turns = [("merged", "merged"), ("log", f"({MERGED_VIEW})")]
+        told = {}
+        for name, source in turns if number % 2 == 0 else turns[::-1]:
+            told[name], seconds = _timed(partial(_answer, layouts, query.format(source)))
+            found[name].append(seconds)
+        if told["merged"] != told["log"]:
+            raise RuntimeError(f"the two layouts hold different rows: {query}")
+    return {name: median(seconds) for name, seconds in found.items()}
+
+
+def _answer(layouts: Layouts, query: str) -> list[tuple]:
+    with duckdb.connect() as engine:
+        for name, rows in layouts.rows().items():
+            engine.register(name, rows)
+        return engine.execute(query).fetchall()
+
+
+def _timed(act: Callable[[], T]) -> tuple[T, float]:
+    begun = time.perf_counter()
+    return act(), time.perf_counter() - begun
+
+
+def _table(rows: int, about: dict, writes: Sequence[dict], reads: dict[int, dict]) -> str:
+    said = ", ".join(f"{name} {value:,}" for name, value in {"rows": rows, **about}.items())
+    written = {name: median(w[name] for w in writes) for name in ("merged", "log")}
+    lines = [
+        f"### change log: {said}",
+        "",
+        "| | merged table, s | change log, s | log / merged |",
+        "|---|--:|--:|--:|",
+        _line("write a batch", written),
+    ]
+    for number, found in reads.items():
+        log = f"{number} batch{'es' if number > 1 else ''} of it in the log"
+        lines += [_line(f"read {query}, {log}", seconds) for query, seconds in found.items()]
+    return "\n".join([*lines, ""])
+
+
+def _line(what: str, seconds: dict[str, float]) -> str:
+    merged, log = seconds["merged"], seconds["log"]
+    return f"| {what} | {merged:.2f} | {log:.2f} | {log / merged:.2f} |"
+
+
+if __name__ == "__main__":
+    typer.run(main)
