@@ -15,6 +15,7 @@ QUESTIONS = {
     Question.NEW_ROWS: (employees.insert, (*FOLLOWERS, contest.ROW_BY_ROW)),
     Question.RECENT_UPDATES: (employees.update_recent, FOLLOWERS),
     Question.RANDOM_UPDATES: (employees.update_random, FOLLOWERS),
+    Question.RECENT_AGAIN: (employees.update_recent, FOLLOWERS),
     Question.NOTHING_NEW: (employees.nothing, (*FOLLOWERS, contest.BARE_SCAN)),
 }
 

@@ -29,6 +29,7 @@ class Question(StrEnum):
     NEW_ROWS = "new rows"
     RECENT_UPDATES = "recent updates"
     RANDOM_UPDATES = "random updates"
+    RECENT_AGAIN = "recent updates after random ones"
     NOTHING_NEW = "nothing new"
     SILVER_INITIAL_LOAD = "silver initial load"
     SILVER_UPDATES = "silver updates"

@@ -21,6 +21,7 @@ from include.medallion.extract import Part
 from include.medallion.gold_account import account
 from include.medallion.gold_append import adopt
 from include.medallion.gold_keys import above, bounded, check_unique, match
+from include.medallion.gold_rewrite import rewrite
 from include.medallion.gold_rows import in_turns
 from include.medallion.lake import Lake
 from include.medallion.pipeline import Pipeline
@@ -68,12 +69,13 @@ def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window
     source, commit = in_turns(lake, schema(columns), window, parts), _commit(pipeline, window)
     if window.mode is Mode.REFRESH:
         updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
-    elif window.mode is not Mode.LOOKUPS and above(lake, table, pipeline, columns, window, parts):
+    elif window.mode is Mode.LOOKUPS:
+        updated = _renew(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
+    elif above(lake, table, pipeline, columns, window, parts):
         adopted = adopt(lake, table, pipeline, schema(columns), window, parts, commit)
         updated = 0 if adopted else _write(table, source, commit, mode="append", schema_mode="merge")
-    else:
-        merge = _renew if window.mode is Mode.LOOKUPS else _upsert
-        updated = merge(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
+    elif (updated := rewrite(lake, table, pipeline, schema(columns), window, parts, commit)) is None:
+        updated = _upsert(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)))
     _record(table, columns, window, commit)
     return account(lake, pipeline, table, window, parts, updated)
 
@@ -105,7 +107,7 @@ def _merger(table: DeltaTable, source: pa.RecordBatchReader, commit: CommitPrope
     )
 
 
-def _upsert(merger: TableMerger, _: Pipeline) -> int:
+def _upsert(merger: TableMerger) -> int:
     """Write rows over older versions, or over the same version of an older batch; return how many."""
     fence = (
         f"source.{VERSION} > target.{VERSION} OR "
