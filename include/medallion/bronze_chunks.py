@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -20,7 +21,7 @@ from include.medallion import bronze
 from include.medallion.bronze import SourceTable
 from include.medallion.bronze_connection import rows
 from include.medallion.parquet import ahead
-from include.medallion.pipeline import Source
+from include.medallion.pipeline import Parts, Source
 from include.medallion.window import Window
 
 READERS = 2
@@ -52,16 +53,15 @@ WHOLE = Layout("", 1, 0)
 """Rows that come from anywhere: one chunk."""
 
 
-def lay_out(
-    connection: adbc_driver_manager.AdbcConnection, source: Source, table: SourceTable, chunk_mb: int
-) -> Layout:
+def lay_out(connection: adbc_driver_manager.AdbcConnection, source: Source, table: SourceTable, parts: Parts) -> Layout:
     """
     Keep a table's files as they are until the connection ends, and cut it into chunks of equal size.
 
-    There are at most `MOST`, and before PostgreSQL 14 the whole table is one.
+    There are at least as many as the table would make parts, so that a part can be a run of chunks; at most `MOST`, and
+    before PostgreSQL 14 the whole table is one.
 
     Args:
-        chunk_mb: size that a chunk is meant to have, in MiB of each partition.
+        parts: the size that a chunk may have, in MiB of each partition, and a part, in rows.
 
     Raises:
         SettingError: the role may not read the table.
@@ -69,7 +69,8 @@ def lay_out(
     bronze.lock(connection, source)
     found = rows(connection, "bronze_layout", relation=table.relation)[0]
     most = MOST if found["server"] >= _RANGE_SCANS else 1
-    chunks = min(most, max(1, found["bytes"] // (chunk_mb << 20)))
+    wanted = min(parts.most, ceil(table.rows / parts.rows))
+    chunks = min(most, max(1, found["bytes"] // (parts.chunk_mb << 20), wanted))
     blocks = found["bytes"] // found["block_bytes"]
     seen = [found["files"], *((c.name, str(c.read_type)) for c in table.columns)]
     return Layout(sha256(repr(seen).encode()).hexdigest(), chunks, blocks // chunks + 1)

@@ -15,13 +15,13 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.table import TableMerger
 
-from include.medallion import delta
+from include.medallion import delta, gold_rewrite
 from include.medallion.enrich import ENRICHED, staged_columns
 from include.medallion.extract import Part
 from include.medallion.gold_account import account
-from include.medallion.gold_append import adopt
+from include.medallion.gold_append import adopt, compose
+from include.medallion.gold_files import Batch
 from include.medallion.gold_keys import above, bounded, check_unique, match
-from include.medallion.gold_rewrite import rewrite
 from include.medallion.gold_rows import in_turns
 from include.medallion.lake import Lake
 from include.medallion.pipeline import Pipeline
@@ -67,14 +67,18 @@ def _attempt(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window
     if holds(SINK, position(table, pipeline, window.source), window):
         return Applied.replay(rows, table.version())
     source, commit = in_turns(lake, schema(columns), window, parts), _commit(pipeline, window)
+    batch = Batch(lake, table, pipeline, schema(columns), window, parts, commit)
     if window.mode is Mode.REFRESH:
-        updated = _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
+        filed = adopt(batch) or compose(batch)
+        updated = 0 if filed else _write(table, source, commit, mode="overwrite", schema_mode="overwrite")
     elif window.mode is Mode.LOOKUPS:
-        updated = _renew(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
+        updated = gold_rewrite.renew(batch)
+        if updated is None:
+            updated = _renew(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)), pipeline)
     elif above(lake, table, pipeline, columns, window, parts):
-        adopted = adopt(lake, table, pipeline, schema(columns), window, parts, commit)
-        updated = 0 if adopted else _write(table, source, commit, mode="append", schema_mode="merge")
-    elif (updated := rewrite(lake, table, pipeline, schema(columns), window, parts, commit)) is None:
+        filed = adopt(batch) or compose(batch)
+        updated = 0 if filed else _write(table, source, commit, mode="append", schema_mode="merge")
+    elif (updated := gold_rewrite.upsert(batch)) is None:
         updated = _upsert(_merger(table, source, commit, match(lake, pipeline, columns, window, parts)))
     _record(table, columns, window, commit)
     return account(lake, pipeline, table, window, parts, updated)

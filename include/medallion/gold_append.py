@@ -1,37 +1,28 @@
 """
-Enriched parts as files of Gold: copied within the object storage and named in the log, not read and written again.
+A batch as files of Gold, beside what is there or in its place.
 
-An enriched part has Gold's schema. What is copied and then not committed (a lost race, a kill) is in no version of the
-table; vacuum removes it.
+Where staged files are cut as the source is, they are copied within the object storage and named in the log, not read
+and written again: an enriched part has Gold's schema. What is copied or written and then not committed (a lost race, a
+kill) is in no version of the table; vacuum removes it.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.transaction import AddAction
 
 from include.medallion.delta import FILE_BYTES
-from include.medallion.enrich import ENRICHED
-from include.medallion.extract import Part
-from include.medallion.gold_files import addition, described, fits, new_name
-from include.medallion.lake import Lake, filesystem
-from include.medallion.pipeline import Pipeline
-from include.medallion.window import Window
+from include.medallion.gold_files import FILES, Batch, addition, composed, described, fits, new_name
+from include.medallion.gold_rows import chunks, of_chunk
+from include.medallion.lake import filesystem
+from include.medallion.parquet import ahead
 
 COPIES = 4  # at a time
 
 
-def adopt(
-    lake: Lake,
-    table: DeltaTable,
-    pipeline: Pipeline,
-    schema: pa.Schema,
-    window: Window,
-    parts: list[Part],
-    commit: CommitProperties,
-) -> bool:
+def adopt(batch: Batch) -> bool:
     """
     Append a batch by making its files those of the table, in one conditional commit; False if they cannot be.
 
@@ -42,16 +33,35 @@ def adopt(
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
     """
-    staged = {key: described(lake, key) for part in parts for key in part.files(window, ENRICHED)}
-    ranges = len({chunk for part in parts for chunk in part.chunks}) == len(staged)
-    alike = all(file.schema.equals(schema, check_metadata=False) for file in staged.values())
-    if not (ranges and alike and _sized([file.size for file in staged.values()]) and fits(table, schema)):
+    staged = {key: described(batch.lake, key) for key in batch.staged}
+    ranges = len({chunk for part in batch.parts for chunk in part.chunks}) == len(staged)
+    alike = all(file.schema.equals(batch.schema, check_metadata=False) for file in staged.values())
+    if not (ranges and alike and _sized([file.size for file in staged.values()]) and fits(batch)):
         return False
     with ThreadPoolExecutor(COPIES, thread_name_prefix="copy") as pool:
-        names = pool.map(lambda key: _copy(lake, key, pipeline.gold.table), staged)
-        added = [addition(pipeline, window, name, file) for name, file in zip(names, staged.values(), strict=True)]
-    table.create_write_transaction(added, "append", Schema.from_arrow(schema), commit_properties=commit)
+        names = pool.map(lambda key: _copy(batch, key), staged)
+        batch.write([addition(batch, name, file) for name, file in zip(names, staged.values(), strict=True)])
     return True
+
+
+def compose(batch: Batch) -> bool:
+    """
+    Append a batch as files of the table, one for each chunk of the source, in one conditional commit; False if not.
+
+    delta-rs deals a stream out to as many files as there are cores: each would hold keys from all over the batch.
+
+    Raises:
+        CommitFailedError: another commit came first; nothing is changed.
+    """
+    if not fits(batch):
+        return False
+    with ThreadPoolExecutor(FILES, thread_name_prefix="compose") as pool:
+        batch.write(list(pool.map(partial(_composed, batch), chunks(batch.parts))))
+    return True
+
+
+def _composed(batch: Batch, chunk: int) -> AddAction:
+    return composed(batch, ahead(of_chunk(batch.lake, batch.schema, batch.window, batch.parts, chunk)))
 
 
 def _sized(sizes: list[int]) -> bool:
@@ -59,8 +69,8 @@ def _sized(sizes: list[int]) -> bool:
     return max(sizes) <= 4 * FILE_BYTES and (len(sizes) == 1 or sum(sizes) >= len(sizes) * FILE_BYTES // 8)
 
 
-def _copy(lake: Lake, key: str, table: str) -> str:
-    """Copy a file within the storage, into a table's folder; return its new name there."""
-    name = new_name()
-    filesystem(lake).copy_file(lake.path(key), lake.path(f"{table}/{name}"))
+def _copy(batch: Batch, key: str) -> str:
+    """Copy a file within the storage, into the table's folder; return its new name there."""
+    name, lake = new_name(), batch.lake
+    filesystem(lake).copy_file(lake.path(key), lake.path(batch.path(name)))
     return name

@@ -1,26 +1,56 @@
-"""Files of the Delta table: which tables take one as it is, and what the log says of it."""
+"""A batch on its way into Gold as files: which tables take one as it is, and what the log says of it."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, Schema
-from deltalake.transaction import AddAction
+from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.transaction import AddAction, RemoveAction
 
+from include.medallion.enrich import ENRICHED
+from include.medallion.extract import Part
 from include.medallion.gold_keys import bounded
-from include.medallion.lake import Lake, filesystem, open_parquet
+from include.medallion.lake import Lake, create, filesystem, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, VERSION, columns_of
-from include.medallion.window import Window
+from include.medallion.window import Mode, Window
 
+FILES = 2  # written at a time
 _PLAIN_WRITER = 2
 """Delta's writer version up to which a table asks nothing of a new file but its schema."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An enriched batch, and the opened table that it goes to."""
+
+    lake: Lake
+    table: DeltaTable
+    pipeline: Pipeline
+    schema: pa.Schema  # of the table, with the batch's columns
+    window: Window
+    parts: list[Part]
+    commit: CommitProperties
+
+    @property
+    def staged(self) -> list[str]:
+        """Keys of the enriched files."""
+        return [key for part in self.parts for key in part.files(self.window, ENRICHED)]
+
+    def path(self, name: str) -> str:
+        """Return the key in the lake of a file of the table."""
+        return f"{self.pipeline.gold.table}/{name}"
+
+    def write(self, actions: list[AddAction | RemoveAction]) -> None:
+        """Add files, and remove others (a full refresh: all others), in one conditional commit."""
+        mode, schema = "overwrite" if self.window.mode is Mode.REFRESH else "append", Schema.from_arrow(self.schema)
+        self.table.create_write_transaction(actions, mode, schema, commit_properties=self.commit)
 
 
 @dataclass(frozen=True)
@@ -39,12 +69,12 @@ def described(lake: Lake, key: str) -> File:
         return File(file.schema_arrow, file.metadata, size)
 
 
-def fits(table: DeltaTable, schema: pa.Schema) -> bool:
-    """Tell whether any file of this schema may be added as it is."""
-    about = table.metadata()
-    simple = table.protocol().min_writer_version <= _PLAIN_WRITER and not about.partition_columns
+def fits(batch: Batch) -> bool:
+    """Tell whether any file of the batch's schema may be added to the table as it is."""
+    about = batch.table.metadata()
+    simple = batch.table.protocol().min_writer_version <= _PLAIN_WRITER and not about.partition_columns
     bare = not any(name.startswith("delta.constraints.") for name in about.configuration)
-    return simple and bare and table.schema() == Schema.from_arrow(schema)
+    return simple and bare and batch.table.schema() == Schema.from_arrow(batch.schema)
 
 
 def new_name() -> str:
@@ -52,10 +82,19 @@ def new_name() -> str:
     return f"part-{uuid.uuid4()}.parquet"
 
 
-def addition(pipeline: Pipeline, window: Window, name: str, file: File) -> AddAction:
+def composed(batch: Batch, pieces: Iterable[pa.RecordBatch]) -> AddAction:
+    """Write rows as a file of the table; return what the commit says of it."""
+    name = new_name()
+    with create(batch.lake, batch.path(name), batch.schema) as out:
+        for piece in pieces:
+            out.write_batch(piece)
+    return addition(batch, name, described(batch.lake, batch.path(name)))
+
+
+def addition(batch: Batch, name: str, file: File) -> AddAction:
     """Say to the log that a file is one of the table's."""
-    bounds = [*bounded(pipeline, columns_of(file.schema)), VERSION, BATCH_ID]
-    moment = int(window.opened_at.timestamp() * 1000)
+    bounds = [*bounded(batch.pipeline, columns_of(batch.schema)), VERSION, BATCH_ID]
+    moment = int(batch.window.opened_at.timestamp() * 1000)
     return AddAction(quote(name), file.size, {}, moment, True, json.dumps(_statistics(file.footer, bounds)))
 
 

@@ -9,54 +9,51 @@ race, a kill) is in no version of the table; vacuum removes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction
 
-from include.medallion.enrich import ENRICHED
-from include.medallion.extract import Part
-from include.medallion.gold_files import addition, described, fits, new_name
-from include.medallion.gold_keys import bounded
-from include.medallion.gold_rows import in_turns
-from include.medallion.keys import flat, joined
-from include.medallion.lake import Lake, create, filesystem, rows_of
+from include.medallion import gold_places
+from include.medallion.gold_files import FILES, Batch, composed, fits
+from include.medallion.gold_places import Held, Places, Rows, fitted
+from include.medallion.lake import filesystem, rows_of
 from include.medallion.parquet import ahead
-from include.medallion.pipeline import Pipeline
-from include.medallion.schema import BATCH_ID, VERSION, columns_of
-from include.medallion.window import Window
+from include.medallion.schema import BATCH_ID, LOADED_AT
 
-LOOKS = 4  # files in which keys are sought at the same time
 BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A batch in memory, and the table that it goes to."""
+def upsert(batch: Batch) -> int | None:
+    """
+    Write rows over older versions, or over the same version of an older batch, and new rows into a file of their own.
 
-    lake: Lake
-    pipeline: Pipeline
-    window: Window
-    rows: pa.RecordBatch  # of the table's schema
-    keys: pa.Array  # of each row, as `_spelt`
+    Returns how many rows were written over, or None, with nothing done, if the batch is above BATCH_BYTES, or the table
+    has other columns or asks more of a writer. Makes no commit if nothing changes.
 
-    def path(self, name: str) -> str:
-        """Return the key in the lake of a file of the table."""
-        return f"{self.pipeline.gold.table}/{name}"
+    Raises:
+        CommitFailedError: another commit came first; nothing is changed.
+    """
+    if not _may(batch):
+        return None
+    rows = gold_places.read(batch, gold_places.newer, batch.schema.names)
+    changes = _changes(rows)
+    return _commit(batch, changes, _inserted(rows, changes))
 
 
-@dataclass(frozen=True)
-class Held:
-    """A file of the table that may hold keys of a batch."""
-
-    name: str  # below the table's folder
-    size: int  # bytes
+def renew(batch: Batch) -> int | None:
+    """Write new answers to living rows that are there in just this version; returns and raises as `upsert`."""
+    if not _may(batch):
+        return None
+    rows = gold_places.read(batch, gold_places.living, (*batch.pipeline.added_columns, BATCH_ID, LOADED_AT))
+    return _commit(batch, _changes(rows), [])
 
 
 @dataclass(frozen=True)
@@ -68,130 +65,58 @@ class Change:
     actions: list[AddAction | RemoveAction]
 
 
-def rewrite(
-    lake: Lake,
-    table: DeltaTable,
-    pipeline: Pipeline,
-    schema: pa.Schema,
-    window: Window,
-    parts: list[Part],
-    commit: CommitProperties,
-) -> int | None:
-    """
-    Write rows over older versions, or over the same version of an older batch, and new rows into a file of their own.
-
-    Returns how many rows were written over, or None, with nothing done, if the batch is above BATCH_BYTES, or the table
-    has other columns or asks more of a writer. Makes no commit if nothing changes.
-
-    Raises:
-        CommitFailedError: another commit came first; nothing is changed.
-    """
-    if _staged_bytes(lake, window, parts) > BATCH_BYTES or not fits(table, schema):
-        return None
-    arrays = [flat(column) for column in in_turns(lake, schema, window, parts).read_all().columns]
-    rows = pa.RecordBatch.from_arrays(arrays, schema=schema)
-    batch = Batch(lake, pipeline, window, rows, _spelt(pipeline, rows))
-    held = _held(table, batch)
-    if any(quote(file.name) != file.name for file in held):  # elsewhere, or named by another engine
-        return None
-    looks = [(_places(batch, file) for file in held[first::LOOKS]) for first in range(LOOKS)]
-    changes = [_changed(batch, *places) for places in ahead(*looks)]
-    actions = [action for change in changes for action in change.actions] + _inserted(batch, changes)
-    if actions:
-        table.create_write_transaction(actions, "append", Schema.from_arrow(schema), commit_properties=commit)
-    return sum(change.updated for change in changes)
+def _may(batch: Batch) -> bool:
+    """Tell whether memory holds the batch, and the table asks nothing of a file and has none that others named."""
+    staged = filesystem(batch.lake).get_file_info([batch.lake.path(key) for key in batch.staged])
+    named = pa.table(batch.table.get_add_actions())["path"].to_pylist()
+    small = sum(file.size for file in staged) <= BATCH_BYTES
+    return small and fits(batch) and all(quote(name) == name for name in named)
 
 
-def _staged_bytes(lake: Lake, window: Window, parts: list[Part]) -> int:
-    paths = [lake.path(key) for part in parts for key in part.files(window, ENRICHED)]
-    return sum(file.size for file in filesystem(lake).get_file_info(paths))
+def _changes(rows: Rows) -> list[Change]:
+    with ThreadPoolExecutor(FILES, thread_name_prefix="rewrite") as pool:
+        return list(pool.map(partial(_change, rows), gold_places.held(rows)))
 
 
-def _spelt(pipeline: Pipeline, rows: pa.RecordBatch | pa.Table) -> pa.Array:
-    """Return each row's key as one value; equal where all its columns are."""
-    columns = [flat(rows.column(name)) for name in pipeline.source.key]
-    single = len(columns) == 1 and not pa.types.is_floating(columns[0].type)
-    return columns[0] if single else joined(columns)
-
-
-def _held(table: DeltaTable, batch: Batch) -> list[Held]:
-    """Return the files of the table within whose bounds, by the log, a key of the batch lies."""
-    files = pa.table(table.get_add_actions(flatten=True))
-    there = np.ones(files.num_rows, bool)
-    for name in bounded(batch.pipeline, columns_of(batch.rows.schema)):
-        if f"min.{name}" in files.schema.names:
-            there &= _within(files, name, np.sort(batch.rows.column(name).to_numpy(zero_copy_only=False)))
-    found = files.filter(pa.array(there))
-    return [Held(*each) for each in zip(found["path"].to_pylist(), found["size_bytes"].to_pylist(), strict=True)]
-
-
-def _within(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
-    """Tell of each file whether one of the wanted values (ascending) may be in it; it may if the log has no bounds."""
-    least, most = (files[f"{end}.{name}"].cast(pa.int64()) for end in ("min", "max"))
-    begin = np.searchsorted(wanted, least.fill_null(0).to_numpy(), "left")
-    end = np.searchsorted(wanted, most.fill_null(0).to_numpy(), "right")
-    return (begin < end) | least.is_null().to_numpy() | most.is_null().to_numpy()
-
-
-def _places(batch: Batch, file: Held) -> tuple[Held, pa.Array, pa.Array]:
-    """Give for each row of a file the row of the batch of the same key, and the one that takes its place; or null."""
-    schema = pa.schema([batch.rows.schema.field(c) for c in (*batch.pipeline.source.key, VERSION, BATCH_ID)])
-    pieces = rows_of(batch.lake, [batch.path(file.name)], schema.names)
-    found = [_places_in(batch, _fitted(piece, schema)) for piece in pieces]
-    at, over = (flat(pa.chunked_array([pair[which] for pair in found], pa.int32())) for which in (0, 1))
-    return file, at, over
-
-
-def _places_in(batch: Batch, held: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
-    at = pc.index_in(_spelt(batch.pipeline, held), value_set=batch.keys, skip_nulls=True)
-    mine, theirs = batch.rows.column(VERSION).take(at), held.column(VERSION)
-    again = pc.and_(pc.equal(mine, theirs), pc.less_equal(held.column(BATCH_ID), batch.window.batch_id))
-    return at, pc.if_else(pc.or_(pc.greater(mine, theirs), again), at, pa.scalar(None, at.type))
-
-
-def _changed(batch: Batch, file: Held, at: pa.Array, over: pa.Array) -> Change:
+def _change(rows: Rows, file: Held) -> Change:
     """Write a file anew if rows of the batch belong into it."""
-    found, updated = at.drop_null(), len(over) - over.null_count
+    places = gold_places.seek(rows, file)
+    found, updated = places.found.drop_null(), places.updated
     if not updated:
         return Change(found, 0, [])
-    added = _written(batch, ahead(_merged(batch, file, over)))
+    added = composed(rows.batch, ahead(_merged(rows, file, places)))
     now = int(datetime.now(UTC).timestamp() * 1000)
     return Change(found, updated, [added, RemoveAction(file.name, True, now, file.size, {})])
 
 
-def _inserted(batch: Batch, changes: list[Change]) -> list[AddAction]:
+def _inserted(rows: Rows, changes: list[Change]) -> list[AddAction]:
     """Write the rows whose key no file holds into a file of their own, if there are any."""
-    new = np.ones(batch.rows.num_rows, bool)
+    new = np.ones(rows.table.num_rows, bool)
     for change in changes:
         new[change.found.to_numpy()] = False
-    return [_written(batch, [batch.rows.filter(pa.array(new))])] if new.any() else []
+    return [composed(rows.batch, [rows.table.filter(pa.array(new))])] if new.any() else []
 
 
-def _written(batch: Batch, pieces: Iterable[pa.RecordBatch]) -> AddAction:
-    name = new_name()
-    with create(batch.lake, batch.path(name), batch.rows.schema) as out:
-        for piece in pieces:
-            out.write_batch(piece)
-    return addition(batch.pipeline, batch.window, name, described(batch.lake, batch.path(name)))
-
-
-def _merged(batch: Batch, file: Held, over: pa.Array) -> Iterator[pa.RecordBatch]:
+def _merged(rows: Rows, file: Held, places: Places) -> Iterator[pa.RecordBatch]:
     """Read a file with rows of the batch in place of those that they are written over."""
-    start, schema = 0, batch.rows.schema
+    start, batch = 0, rows.batch
     for piece in rows_of(batch.lake, [batch.path(file.name)]):
-        old, chosen = _fitted(piece, schema), over.slice(start, piece.num_rows)
+        old, over = fitted(piece, batch.schema), places.over.slice(start, piece.num_rows)
         start += piece.num_rows
-        yield _replaced(old, chosen, batch.rows) if chosen.null_count < len(chosen) else old
+        yield _replaced(rows, old, over) if over.null_count < len(over) else old
 
 
-def _replaced(old: pa.RecordBatch, chosen: pa.Array, rows: pa.RecordBatch) -> pa.RecordBatch:
-    columns = zip(rows.take(chosen).columns, old.columns, strict=True)
-    arrays = [pc.if_else(chosen.is_valid(), new, kept) for new, kept in columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=old.schema)
+def _replaced(rows: Rows, old: pa.RecordBatch, over: pa.Array) -> pa.RecordBatch:
+    """Put rows of the batch into the places of others; columns in which they are equal stay uncopied."""
+    chosen, new = over.is_valid(), rows.table.select(rows.columns)
+    few, where = new.take(over.drop_null()), pc.indices_nonzero(chosen)
+    changed = [name for name in rows.columns if not few.column(name).equals(old.column(name).take(where))]
+    taken = {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
+    return pa.RecordBatch.from_arrays([taken.get(n, old.column(n)) for n in old.schema.names], schema=old.schema)
 
 
-def _fitted(piece: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows of a file as the table has them: a file from before a column was added does not hold it."""
-    there, rows = piece.schema.names, piece.num_rows
-    arrays = [piece.column(f.name).cast(f.type) if f.name in there else pa.nulls(rows, f.type) for f in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _commit(batch: Batch, changes: list[Change], inserted: list[AddAction]) -> int:
+    actions = [action for change in changes for action in change.actions] + inserted
+    if actions:
+        batch.write(actions)
+    return sum(change.updated for change in changes)

@@ -48,7 +48,10 @@ class Parts(Block):
     keys: int = Field(2_000, ge=1, description="keys to ask a metered geocoder or a function for, in one part")
     most: int = Field(10, ge=1, le=1024, description="parts of one run (Airflow's max_map_length is 1024)")
     chunk_mb: int = Field(
-        128, ge=1, description="megabytes of the table that are read at a time: a killed extract goes on after the last"
+        128,
+        ge=1,
+        description="megabytes of the table that are read at a time, less if parts are smaller: a killed extract goes on "
+        "after the last",
     )
     at_once: int = Field(4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them")
 

@@ -137,7 +137,7 @@ def read(pipeline: Pipeline, connections: Connections, window: Window) -> list[P
             return []
         lake, source = connections.lake, pipeline.source
         if window.mode is Mode.WINDOW:
-            layout = bronze_chunks.lay_out(connection, source, table, pipeline.parts.chunk_mb)
+            layout = bronze_chunks.lay_out(connection, source, table, pipeline.parts)
             reached = checkpoint.resume(lake, window, RAW, layout)
             another = partial(bronze_connection.connect, connections.bronze)
             readers = [partial(nullcontext, connection), *[another] * (bronze_chunks.READERS - 1)]

@@ -19,6 +19,7 @@ from include.medallion import bronze, bronze_chunks, bronze_connection, checkpoi
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import RAW
 from include.medallion.lake import filesystem, keys, put_json, read_json, stage_folder, staged
+from include.medallion.pipeline import Parts
 from tests.integration.one_table import OneTable
 
 ROWS = 24_000
@@ -42,7 +43,8 @@ def layout(people):
     """Lend a connection that holds the table's layout, and the layout."""
     source = people.pipeline.source
     with bronze_connection.connect(people.dsn) as connection:
-        yield connection, bronze_chunks.lay_out(connection, source, bronze.describe(connection, source), 1)
+        table = bronze.describe(connection, source)
+        yield connection, bronze_chunks.lay_out(connection, source, table, Parts(chunk_mb=1))
 
 
 def ids_by_chunk(people, window, done=(), found=None):
@@ -96,6 +98,16 @@ def staged_ids(people, window, parts):
     return Counter(
         n for key in files for n in pq.read_table(lake.path(key), filesystem=filesystem(lake))["id"].to_pylist()
     )
+
+
+@pytest.mark.parametrize(("parts", "chunks"), [(Parts(rows=10_000), 3), (Parts(rows=10_000, most=2), 2), (Parts(), 1)])
+def test_a_table_has_a_chunk_for_each_part(people, parts, chunks):
+    """A part can then be a run of chunks, and its files become Gold's; a table of one part is one chunk."""
+    people.sql("ANALYZE people")
+    source = people.pipeline.source
+    with bronze_connection.connect(people.dsn) as connection:
+        found = bronze_chunks.lay_out(connection, source, bronze.describe(connection, source), parts)
+    assert (found.chunks, len(found.conditions)) == (chunks, chunks)
 
 
 def test_every_row_is_in_one_chunk(people):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.medallion import gold
@@ -11,6 +12,7 @@ from include.medallion.extract import Part
 from include.medallion.gold_rows import in_turns
 from include.medallion.lake import create, filesystem, open_lake, staged
 from include.medallion.schema import SYSTEM
+from include.medallion.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, met, person
 
 WHOLE = pa.schema([*SCHEMA, *((c.name, c.type) for c in SYSTEM[1:])])
@@ -47,6 +49,33 @@ def test_a_part_becomes_a_file_of_the_table(people):
     files, (path,) = filesystem(people.lake), paths(people)
     raw = files.open_input_file(people.lake.path(staged(batch(1), ENRICHED, 0))).read()
     assert files.open_input_file(path).read() == raw
+
+
+def stage_by_key(people, window, version):
+    """Stage ids from 1 to 8 as two parts, odd and even, each with a file for the first four and one for the others."""
+    for part, first in enumerate((1, 2)):
+        for chunk in (0, 1):
+            ids = range(first + 4 * chunk, 5 + 4 * chunk, 2)
+            with create(people.lake, staged(window, ENRICHED, part, chunk), WHOLE) as out:
+                out.write_table(pa.Table.from_pylist(whole(window, *(person(i, "x@", version) for i in ids)), WHOLE))
+    return [Part(number, 4, 2, (0, 1)) for number in (0, 1)]
+
+
+@pytest.mark.parametrize("mode", [Mode.WINDOW, Mode.REFRESH])
+def test_parts_cut_by_key_become_a_file_for_each_chunk(people, mode):
+    """A file holds the neighbours of one chunk of the source, of all parts; a full refresh has no other files then."""
+    if mode is Mode.REFRESH:
+        write(people, batch(1), [person(3, "old@"), person(99, "gone@")])
+    window = batch(2, after=0, mode=mode)
+    applied = gold.write(people.lake, people.pipeline, window, stage_by_key(people, window, 150))
+    assert counts(applied) == (8, 0, 0)
+    files = filesystem(people.lake)
+    assert sorted(pq.read_table(path, filesystem=files)["id"].to_pylist() for path in paths(people)) == [
+        [1, 3, 2, 4],
+        [5, 7, 6, 8],
+    ]
+    assert people.rows() == [(n, "x@") for n in range(1, 9)]
+    assert people.held().batch_id == window.batch_id
 
 
 def test_rows_above_all_others_leave_the_files_alone(people):

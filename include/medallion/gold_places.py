@@ -1,0 +1,129 @@
+"""
+Where the rows of a batch belong: the files of Gold that may hold their keys, and in each the rows to be written over.
+
+Of the table one file's keys are in memory at a time; of the batch, which is small, all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.medallion.gold_files import Batch
+from include.medallion.gold_keys import bounded
+from include.medallion.gold_rows import in_turns
+from include.medallion.keys import flat, joined
+from include.medallion.lake import rows_of
+from include.medallion.pipeline import Pipeline
+from include.medallion.schema import BATCH_ID, DELETED_AT, VERSION, columns_of
+
+Wins = Callable[[pa.Array, pa.RecordBatch, int], pa.Array]
+"""Tells, of versions of a batch's rows beside the rows held, and the batch, which of them take the places of those."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a batch in memory, and what they do to those of the same keys."""
+
+    batch: Batch
+    table: pa.RecordBatch  # of the table's schema
+    keys: pa.Array  # of each row, as `_spelt`
+    wins: Wins
+    columns: Collection[str]  # that a row held takes from the one that wins over it
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file of the table that may hold keys of a batch."""
+
+    name: str  # below the table's folder
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Places:
+    """For each row of a file: the batch's row of the same key, and the one that takes its place (int32, or null)."""
+
+    found: pa.Array
+    over: pa.Array
+
+    @property
+    def updated(self) -> int:
+        """How many rows are written over."""
+        return len(self.over) - self.over.null_count
+
+
+def read(batch: Batch, wins: Wins, columns: Collection[str]) -> Rows:
+    """Read all rows of a batch."""
+    arrays = [
+        flat(column) for column in in_turns(batch.lake, batch.schema, batch.window, batch.parts).read_all().columns
+    ]
+    rows = pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+    return Rows(batch, rows, _spelt(batch.pipeline, rows), wins, columns)
+
+
+def newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win over an older version, or over the same version of an older batch."""
+    return pc.or_(pc.greater(mine, held.column(VERSION)), _again(mine, held, batch_id))
+
+
+def living(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win over just its own version, unless that is marked as deleted."""
+    return pc.and_(_again(mine, held, batch_id), held.column(DELETED_AT).is_null())
+
+
+def held(rows: Rows) -> list[Held]:
+    """Return the files of the table within whose bounds, by the log, a key of the batch lies."""
+    files = pa.table(rows.batch.table.get_add_actions(flatten=True))
+    there = np.ones(files.num_rows, bool)
+    for name in bounded(rows.batch.pipeline, columns_of(rows.table.schema)):
+        if f"min.{name}" in files.schema.names:
+            there &= _within(files, name, np.sort(rows.table.column(name).to_numpy(zero_copy_only=False)))
+    found = files.filter(pa.array(there))
+    return [Held(*each) for each in zip(found["path"].to_pylist(), found["size_bytes"].to_pylist(), strict=True)]
+
+
+def seek(rows: Rows, file: Held) -> Places:
+    """Read the keys of a file, and find those of the batch."""
+    names = (*rows.batch.pipeline.source.key, VERSION, BATCH_ID, DELETED_AT)
+    schema = pa.schema([rows.table.schema.field(name) for name in names])
+    pieces = rows_of(rows.batch.lake, [rows.batch.path(file.name)], schema.names)
+    each = [_in_piece(rows, fitted(piece, schema)) for piece in pieces]
+    found, over = (flat(pa.chunked_array([pair[which] for pair in each], pa.int32())) for which in (0, 1))
+    return Places(found, over)
+
+
+def fitted(piece: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows of a file as the table has them: a file from before a column was added does not hold it."""
+    there, rows = piece.schema.names, piece.num_rows
+    arrays = [piece.column(f.name).cast(f.type) if f.name in there else pa.nulls(rows, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _again(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    return pc.and_(pc.equal(mine, held.column(VERSION)), pc.less_equal(held.column(BATCH_ID), batch_id))
+
+
+def _spelt(pipeline: Pipeline, rows: pa.RecordBatch) -> pa.Array:
+    """Return each row's key as one value; equal where all its columns are."""
+    columns = [rows.column(name) for name in pipeline.source.key]
+    single = len(columns) == 1 and not pa.types.is_floating(columns[0].type)
+    return columns[0] if single else joined(columns)
+
+
+def _within(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
+    """Tell of each file whether one of the wanted values (ascending) may be in it; it may if the log has no bounds."""
+    least, most = (files[f"{end}.{name}"].cast(pa.int64()) for end in ("min", "max"))
+    begin = np.searchsorted(wanted, least.fill_null(0).to_numpy(), "left")
+    end = np.searchsorted(wanted, most.fill_null(0).to_numpy(), "right")
+    return (begin < end) | least.is_null().to_numpy() | most.is_null().to_numpy()
+
+
+def _in_piece(rows: Rows, piece: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    found = pc.index_in(_spelt(rows.batch.pipeline, piece), value_set=rows.keys, skip_nulls=True)
+    wins = rows.wins(rows.table.column(VERSION).take(found), piece, rows.batch.window.batch_id)
+    return found, pc.if_else(wins, found, pa.scalar(None, found.type))
