@@ -27,6 +27,7 @@ SELECT
 FROM generate_series({first}, {last}) AS i
 CROSS JOIN (SELECT {firsts}::text[] AS firsts, {lasts}::text[] AS lasts, clock_timestamp() AS moment) AS given
 JOIN zips AS z ON z.n = (hashint4(i)::int8 & 2147483647) % {codes}
+ORDER BY i
 """
 RANDOM = """
 UPDATE employees SET email = 'r' || email, updated_at = clock_timestamp()

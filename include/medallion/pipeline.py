@@ -50,8 +50,8 @@ class Parts(Block):
     chunk_mb: int = Field(
         128,
         ge=1,
-        description="megabytes of the table that are read at a time, less if parts are smaller: a killed extract goes on "
-        "after the last",
+        description="megabytes of the table that are read at a time, less if parts are smaller: a killed extract goes "
+        "on after the last",
     )
     at_once: int = Field(4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them")
 
