@@ -8,15 +8,21 @@ kill) is in no version of the table; vacuum removes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
+from math import ceil
 
+import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from include.medallion.delta import FILE_BYTES
+from include.medallion.enrich import ENRICHED
+from include.medallion.extract import Part
 from include.medallion.gold_files import FILES, Batch, addition, composed, described, fits, new_name
 from include.medallion.gold_rows import chunks, of_chunk
-from include.medallion.lake import filesystem
+from include.medallion.lake import filesystem, staged
 from include.medallion.parquet import ahead
 
 COPIES = 4  # at a time
@@ -33,20 +39,20 @@ def adopt(batch: Batch) -> bool:
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
     """
-    staged = {key: described(batch.lake, key) for key in batch.staged}
-    ranges = len({chunk for part in batch.parts for chunk in part.chunks}) == len(staged)
-    alike = all(file.schema.equals(batch.schema, check_metadata=False) for file in staged.values())
-    if not (ranges and alike and _sized([file.size for file in staged.values()]) and fits(batch)):
+    there = {key: described(batch.lake, key) for key in batch.staged}
+    ranges = len(chunks(batch.parts)) == len(there)
+    alike = all(file.schema.equals(batch.schema, check_metadata=False) for file in there.values())
+    if not (ranges and alike and _sized([file.size for file in there.values()]) and fits(batch)):
         return False
     with ThreadPoolExecutor(COPIES, thread_name_prefix="copy") as pool:
-        names = pool.map(lambda key: _copy(batch, key), staged)
-        batch.write([addition(batch, name, file) for name, file in zip(names, staged.values(), strict=True)])
+        names = pool.map(lambda key: _copy(batch, key), there)
+        batch.write([addition(batch, name, file) for name, file in zip(names, there.values(), strict=True)])
     return True
 
 
 def compose(batch: Batch) -> bool:
     """
-    Append a batch as files of the table, one for each chunk of the source, in one conditional commit; False if not.
+    Append a batch as files of the table, each of neighbours in the source, in one conditional commit; False if not.
 
     delta-rs deals a stream out to as many files as there are cores: each would hold keys from all over the batch.
 
@@ -56,12 +62,28 @@ def compose(batch: Batch) -> bool:
     if not fits(batch):
         return False
     with ThreadPoolExecutor(FILES, thread_name_prefix="compose") as pool:
-        batch.write(list(pool.map(partial(_composed, batch), chunks(batch.parts))))
+        batch.write(list(chain.from_iterable(pool.map(partial(_composed, batch), chunks(batch.parts)))))
     return True
 
 
-def _composed(batch: Batch, chunk: int) -> AddAction:
-    return composed(batch, ahead(of_chunk(batch.lake, batch.schema, batch.window, batch.parts, chunk)))
+def _composed(batch: Batch, chunk: int) -> list[AddAction]:
+    """Write the rows of a chunk of the source as files of the table's size."""
+    files = [described(batch.lake, staged(batch.window, ENRICHED, p.number, chunk)) for p in _with(batch, chunk)]
+    many = ceil(sum(file.size for file in files) / FILE_BYTES)
+    rows = ceil(sum(file.footer.num_rows for file in files) / many)
+    pieces = ahead(of_chunk(batch.lake, batch.schema, batch.window, batch.parts, chunk))
+    return [composed(batch, chain([first], _until(rows - first.num_rows, pieces))) for first in pieces]
+
+
+def _with(batch: Batch, chunk: int) -> list[Part]:
+    return [part for part in batch.parts if chunk in part.chunks]
+
+
+def _until(rows: int, pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Take pieces until they hold so many rows; the others stay."""
+    while rows > 0 and (piece := next(pieces, None)) is not None:
+        rows -= piece.num_rows
+        yield piece
 
 
 def _sized(sizes: list[int]) -> bool:

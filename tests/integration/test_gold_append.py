@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.medallion import gold
+from include.medallion import gold, gold_append
 from include.medallion.enrich import ENRICHED, of_batch
 from include.medallion.extract import Part
 from include.medallion.gold_rows import in_turns
@@ -76,6 +78,24 @@ def test_parts_cut_by_key_become_a_file_for_each_chunk(people, mode):
     ]
     assert people.rows() == [(n, "x@") for n in range(1, 9)]
     assert people.held().batch_id == window.batch_id
+
+
+def test_a_chunk_larger_than_a_file_becomes_several(people, monkeypatch):
+    """The files of a large refresh, which is one chunk, have the size of the table's others; no row is lost between."""
+    monkeypatch.setattr(gold_append, "FILE_BYTES", 4 << 20)
+    window, parts = batch(1), []
+    for part in (0, 1):
+        ids = [i for i in range(40) if i % 2 == part]
+        rows = whole(window, *(person(i, f"{i}{secrets.token_hex(250_000)}") for i in ids))
+        with create(people.lake, staged(window, ENRICHED, part), WHOLE) as out:
+            for row in rows:
+                out.write_table(pa.Table.from_pylist([row], WHOLE))
+        parts.append(Part(part, 20, 2))
+    assert counts(gold.write(people.lake, people.pipeline, window, parts)) == (40, 0, 0)
+    sizes = [filesystem(people.lake).get_file_info(path).size for path in paths(people)]
+    assert len(sizes) > 1
+    assert max(sizes) < 4 * (4 << 20)
+    assert [row[0] for row in people.rows("id")] == list(range(40))
 
 
 def test_rows_above_all_others_leave_the_files_alone(people):
