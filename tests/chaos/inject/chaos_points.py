@@ -24,7 +24,7 @@ LOAD, WRITE = "include.medallion.silver:load", "include.medallion.gold:write"
 KEEP = "include.medallion.cache:keep"
 PARQUET = "include.medallion.parquet:Writer"
 SQL = "snowflake.connector.cursor:SnowflakeCursorBase.execute"
-MERGE = "deltalake.table:TableMerger.execute"
+COMMIT = "deltalake.table:DeltaTable.create_write_transaction"
 POINTS = {
     "open_window.read": Point("include.medallion.window:open_window"),
     "extract.batch": Point(f"{PARQUET}.write_batch", inside=EXTRACT),
@@ -52,12 +52,12 @@ POINTS = {
     "silver.loaded": Point(LOAD, "after"),
     "cache.merging": Point("include.medallion.cache:merge", "during"),
     "cache.merged": Point("include.medallion.lake:delete", inside="include.medallion.cache:merge"),
-    "gold.before": Point(MERGE, inside=WRITE),
-    "gold.merging": Point(MERGE, "during", WRITE),
-    "gold.merged": Point(MERGE, "after", WRITE),
+    "gold.before": Point(COMMIT, inside=WRITE),
+    "gold.merging": Point(COMMIT, "during", WRITE),
+    "gold.merged": Point(COMMIT, "after", WRITE),
     "gold.written": Point(WRITE, "after"),
-    "gold.replacing": Point("deltalake.writer.writer:write_deltalake", "during", WRITE),
-    "gold.replaced": Point("deltalake.writer.writer:write_deltalake", "after", WRITE),
+    "gold.replacing": Point(COMMIT, "during", WRITE),
+    "gold.replaced": Point(COMMIT, "after", WRITE),
     "commit.before": Point("include.medallion.watermark:moved"),
     "commit.after": Point("include.medallion.reckoning:line"),
 }
