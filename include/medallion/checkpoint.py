@@ -48,12 +48,9 @@ def resume(lake: Lake, window: Window, stage: str, layout: Layout) -> Checkpoint
 
 
 def clear(lake: Lake, window: Window, stage: str, reached: Checkpoint) -> None:
-    """Delete what earlier tries staged, but for the chunks that are whole; and how far they came, if none is."""
+    """Delete what earlier tries staged and this one, complete now, did not: until then it is in nobody's way."""
     done = {staged(window, stage, part, n) for n, rows in reached.rows.items() for part in rows}
-    left = set(keys(lake, stage_folder(window, stage))) - done
-    if left and not reached.rows:
-        left.add(_key(window, stage))
-    delete(lake, sorted(left))
+    delete(lake, sorted(set(keys(lake, stage_folder(window, stage))) - done))
 
 
 def keep(lake: Lake, window: Window, stage: str, reached: Checkpoint) -> None:

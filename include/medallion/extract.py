@@ -77,12 +77,13 @@ def extract(
     if not batches and not reached.rows:
         return []
     put_json(lake, f"{batch_folder(window.pipeline, window.batch_id)}/{WINDOW}", window.to_json())
-    checkpoint.clear(lake, window, RAW, reached)
+    if not reached.rows:
+        checkpoint.finish(lake, window, RAW)
     lead = _lead(enrichments, batches[0].schema.names) if batches else None
     parts = reached.parts or _plan(batches, rows, lead, pipeline.parts)
     reached = _stage(chain(head, chunks), lead, window, lake, replace(reached, parts=parts))
-    if reached.layout.chunks > 1:
-        checkpoint.finish(lake, window, RAW)
+    checkpoint.finish(lake, window, RAW)
+    checkpoint.clear(lake, window, RAW, reached)
     return _references(reached)
 
 
