@@ -40,7 +40,7 @@ def short() -> list[Leg]:
         "load_silver: between COPY and BEGIN",
         "load_silver: before COMMIT",
         "load_silver: after COMMIT",
-        "write_gold: during the Delta merge",
+        "write_gold: during the Delta commit",
         "write_gold: right after its commit",
         "commit: before the watermark",
         "commit: after the watermark",
