@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import tenacity
 from pyarrow import fs
 
 from include.medallion.enrich import ENRICHED
@@ -65,7 +66,7 @@ def staged_table(
         _check(cursor, pipeline, table, sum(p.rows for p in parts))
         yield table
     finally:
-        cursor.execute(f"DROP TABLE IF EXISTS {table}")
+        _drop(cursor, table)
 
 
 def sweep(cursor: SnowflakeCursor, pipeline: Pipeline, newest: int, suffix: str = "") -> None:
@@ -75,7 +76,18 @@ def sweep(cursor: SnowflakeCursor, pipeline: Pipeline, newest: int, suffix: str 
     for name in (row[1] for row in found):
         batch = re.fullmatch(rf"{prefix}(\d+)_[0-9A-F]{{32}}{suffix}", name)
         if batch and int(batch[1]) <= newest:
-            cursor.execute(f"DROP TABLE IF EXISTS {name}")
+            _drop(cursor, name)
+
+
+# Another try may drop the table in the same moment: a statement that lost to it finds no table when it is repeated.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(lambda e: type(e).__name__ == "ProgrammingError"),  # as PEP 249 calls it
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_random(0, 0.2),
+    reraise=True,
+)
+def _drop(cursor: SnowflakeCursor, table: str) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _prefix(pipeline: str) -> str:

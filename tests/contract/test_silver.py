@@ -424,3 +424,29 @@ def test_two_loaders_of_one_batch_at_once_end_as_one(people):
     assert sorted(o.replayed for o in outcomes) == [False, True]
     assert people.backend.rows() == [(1, "Ann"), (2, "Bob"), (9, "Zed")]
     assert len(people.backend.ledger()) == 1
+
+
+def test_a_table_that_two_tries_drop_at_once_fails_neither(people):
+    """Both find the same leftover of a killed try and drop it in the same moment; each load is done."""
+    people.load(batch(1), [person(1, "Ann")])
+    staged_parts = people.stage(batch(1), [person(1, "Ann")])
+
+    def load(left, barrier):
+        tried = []
+
+        def meet(statement):
+            if left in statement and not tried:
+                tried.append(statement)
+                barrier.wait()
+
+        with closing(people.backend.connect()) as connection:
+            watched = Watched(connection, before=meet)
+            return silver.load(watched, people.lake, people.pipeline, batch(1), staged_parts)
+
+    for number in range(20):
+        left, barrier = f"_MEDALLION_PEOPLE_20260101000000001_{uuid.uuid4().hex.upper()}", Barrier(2, timeout=60)
+        people.backend.sql(f"CREATE TRANSIENT TABLE {left} (ID BIGINT)")
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(load, [left, left], [barrier, barrier]))
+        assert [done.replayed for done in outcomes] == [True, True], number
+    assert people.backend.tables() == {"PEOPLE", "_MEDALLION_BATCHES"}
