@@ -32,6 +32,7 @@ LIBRARIES = (
     "pyrate_limiter",
     "snowflake.connector.file_transfer_agent",
     "stamina",
+    "thrift.protocol.TCompactProtocol",
 )
 
 

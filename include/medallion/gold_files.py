@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
 from include.medallion.gold_keys import bounded
 from include.medallion.lake import Lake, create, filesystem, open_parquet
+from include.medallion.parquet import Writer
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, VERSION, columns_of
 from include.medallion.window import Mode, Window
@@ -84,10 +85,19 @@ def new_name() -> str:
 
 def composed(batch: Batch, pieces: Iterable[pa.RecordBatch]) -> AddAction:
     """Write rows as a file of the table; return what the commit says of it."""
-    name = new_name()
-    with create(batch.lake, batch.path(name), batch.schema) as out:
+
+    def fill(out: Writer) -> None:
         for piece in pieces:
             out.write_batch(piece)
+
+    return filed(batch, fill)
+
+
+def filed(batch: Batch, fill: Callable[[Writer], None]) -> AddAction:
+    """Make a file of the table, and let it be filled; return what the commit says of it."""
+    name = new_name()
+    with create(batch.lake, batch.path(name), batch.schema) as out:
+        fill(out)
     return addition(batch, name, described(batch.lake, batch.path(name)))
 
 

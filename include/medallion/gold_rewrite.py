@@ -22,10 +22,11 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion import gold_places
-from include.medallion.gold_files import FILES, Batch, composed, fits
+from include.medallion.gold_files import FILES, Batch, composed, filed, fits
 from include.medallion.gold_places import Held, Places, Rows, fitted
-from include.medallion.lake import filesystem, rows_of
-from include.medallion.parquet import ahead
+from include.medallion.lake import filesystem, open_file
+from include.medallion.parquet import Writer, ahead
+from include.medallion.parquet_chunks import Chunk, Group, groups
 from include.medallion.schema import BATCH_ID, LOADED_AT
 
 BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
@@ -84,7 +85,7 @@ def _change(rows: Rows, file: Held) -> Change:
     found, updated = places.found.drop_null(), places.updated
     if not updated:
         return Change(found, 0, [])
-    added = composed(rows.batch, ahead(_merged(rows, file, places)))
+    added = filed(rows.batch, partial(_fill, rows, file, places))
     now = int(datetime.now(UTC).timestamp() * 1000)
     return Change(found, updated, [added, RemoveAction(file.name, True, now, file.size, {})])
 
@@ -97,22 +98,44 @@ def _inserted(rows: Rows, changes: list[Change]) -> list[AddAction]:
     return [composed(rows.batch, [rows.table.filter(pa.array(new))])] if new.any() else []
 
 
-def _merged(rows: Rows, file: Held, places: Places) -> Iterator[pa.RecordBatch]:
-    """Read a file with rows of the batch in place of those that they are written over."""
-    start, batch = 0, rows.batch
-    for piece in rows_of(batch.lake, [batch.path(file.name)]):
-        old, over = fitted(piece, batch.schema), places.over.slice(start, piece.num_rows)
-        start += piece.num_rows
-        yield _replaced(rows, old, over) if over.null_count < len(over) else old
+def _fill(rows: Rows, file: Held, places: Places, out: Writer) -> None:
+    """Write a file with rows of the batch in place of those that they are written over."""
+    for group in ahead(_merged(rows, file, places, out)):
+        out.write_group(*group)
 
 
-def _replaced(rows: Rows, old: pa.RecordBatch, over: pa.Array) -> pa.RecordBatch:
-    """Put rows of the batch into the places of others; columns in which they are equal stay uncopied."""
+def _merged(
+    rows: Rows, file: Held, places: Places, out: Writer
+) -> Iterator[tuple[dict[str, Chunk], pa.RecordBatch, int]]:
+    """Read a file; yield of each row group what stays as it is encoded, the other columns, and how many rows."""
+    start = 0
+    with open_file(rows.batch.lake, rows.batch.path(file.name)) as source:
+        for group in groups(source):
+            over = places.over.slice(start, group.rows)
+            start += group.rows
+            yield *_replaced(rows, group, over, out.fitting(group.chunks)), group.rows
+
+
+def _replaced(
+    rows: Rows, group: Group, over: pa.Array, same: dict[str, Chunk]
+) -> tuple[dict[str, Chunk], pa.RecordBatch]:
+    """Put rows of the batch into the places of others; columns in which they are equal stay as they are encoded."""
+    schema, touched = rows.batch.schema, over.null_count < len(over)
+    read = schema if touched else pa.schema([field for field in schema if field.name not in same])
+    old = fitted(group.read(read.names), read)
+    taken = _taken(rows, old, over) if touched else {}
+    kept = {name: chunk for name, chunk in same.items() if name not in taken}
+    others = [field for field in schema if field.name not in kept]
+    arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
+    return kept, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others))
+
+
+def _taken(rows: Rows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
+    """Return the columns that rows of the batch change."""
     chosen, new = over.is_valid(), rows.table.select(rows.columns)
     few, where = new.take(over.drop_null()), pc.indices_nonzero(chosen)
     changed = [name for name in rows.columns if not few.column(name).equals(old.column(name).take(where))]
-    taken = {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
-    return pa.RecordBatch.from_arrays([taken.get(n, old.column(n)) for n in old.schema.names], schema=old.schema)
+    return {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
 
 
 def _commit(batch: Batch, changes: list[Change], inserted: list[AddAction]) -> int:

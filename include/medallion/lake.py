@@ -133,7 +133,12 @@ def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
 
 def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
     """Open a staged file; read it by `parquet.batches`."""
-    return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
+    return pq.ParquetFile(open_file(lake, key), pre_buffer=True)
+
+
+def open_file(lake: Lake, key: str) -> pa.NativeFile:
+    """Open a file for reading anywhere in it."""
+    return filesystem(lake).open_input_file(lake.path(key))
 
 
 def rows_of(lake: Lake, keys: Iterable[str], columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -6,7 +6,7 @@ What makes it fast is measured in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from include.medallion.parquet_chunks import BATCH_ROWS, Chunk, elements, encode, footer_of, placed
+from include.medallion.parquet_footer import MAGIC, Struct, end_of_file, with_groups
+
 COMPRESSION = "zstd"
-BATCH_ROWS = 65_536
 GROUP_BYTES = 8 << 20  # of rows in memory per row group: the unit that a reader's memory is bounded by
 _LOOK_AT, _REPEATS = 16_384, 4
 _END = object()
@@ -33,10 +35,16 @@ class Writer:
     """
 
     def __init__(self, path: str, schema: pa.Schema, files: fs.FileSystem, compression: str = COMPRESSION) -> None:
-        self._path, self._schema, self._files, self._compression = path, schema, files, compression
+        self._schema, self._compression = schema, compression
+        self._footer = footer_of(schema)
+        self._elements = elements(self._footer)
+        self._integers = {f.name for f in schema if pa.types.is_integer(f.type)}
+        self._repetitive: dict[str, bool] = {}  # of the columns that were encoded so far
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
-        self._out: pq.ParquetWriter | None = None
+        self._groups: list[Struct] = []
+        self._out = files.open_output_stream(path)
+        self._end = self._out.write(MAGIC)
         self.rows = 0
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
@@ -52,10 +60,22 @@ class Writer:
         for batch in rows.to_batches():
             self.write_batch(batch)
 
+    def fitting(self, chunks: Mapping[str, Chunk]) -> dict[str, Chunk]:
+        """Return the chunks of the columns that are the same here: by name and type, and in whether NULL may be."""
+        same = {name: chunk for name, chunk in chunks.items() if chunk.element == self._elements.get(name)}
+        return {name: chunk if name in self._integers else chunk.bare for name, chunk in same.items()}
+
+    def write_group(self, kept: Mapping[str, Chunk], others: pa.RecordBatch, rows: int) -> None:
+        """Add a row group: some columns as they are encoded, the others from their values."""
+        self._flush()
+        self._append({**kept, **self._encoded(pa.Table.from_batches([others]))}, rows)
+        self.rows += rows
+
     def close(self) -> None:
         """Write what is held, and the end of the file; once."""
-        if self._out is None or self._out.is_open:
+        if not self._out.closed:
             self._flush()
+            self._out.write(end_of_file(with_groups(self._footer, self._groups)))
             self._out.close()
 
     def __enter__(self) -> Self:
@@ -68,28 +88,28 @@ class Writer:
 
     def _flush(self) -> None:
         rows = pa.Table.from_batches(self._held, self._schema)
-        if self._out is None:
-            self._out = self._open(rows)
         if rows.num_rows:
-            self._out.write_table(rows, row_group_size=rows.num_rows)
+            self._append(self._encoded(rows), rows.num_rows)
         self._held, self._bytes = [], 0
 
-    def _open(self, rows: pa.Table) -> pq.ParquetWriter:
-        integers = [f.name for f in self._schema if pa.types.is_integer(f.type)]
-        return pq.ParquetWriter(
-            self._path,
-            self._schema,
-            filesystem=self._files,
-            compression=self._compression,
-            use_dictionary=repetitive(rows) or False,
-            write_statistics=integers or False,
-        )
+    def _encoded(self, rows: pa.Table) -> dict[str, Chunk]:
+        if not rows.num_columns:
+            return {}
+        unseen = [name for name in rows.column_names if name not in self._repetitive]
+        self._repetitive |= repetitive(rows.select(unseen))
+        dictionary = {name for name, yes in self._repetitive.items() if yes}
+        return encode(rows, self._compression, dictionary, self._integers)
+
+    def _append(self, chunks: Mapping[str, Chunk], rows: int) -> None:
+        ordered = [chunks[name] for name in self._schema.names]
+        self._groups.append(placed(ordered, rows, self._end))
+        self._end += sum(self._out.write(chunk.data) for chunk in ordered)
 
 
-def repetitive(rows: pa.Table) -> list[str]:
-    """Return the columns whose first values repeat."""
+def repetitive(rows: pa.Table) -> dict[str, bool]:
+    """Tell of each column whether its first values repeat."""
     some = rows.slice(0, _LOOK_AT)
-    return [name for name in some.column_names if len(some[name].unique()) * _REPEATS <= some.num_rows]
+    return {name: len(some[name].unique()) * _REPEATS <= some.num_rows for name in some.column_names}
 
 
 def batches(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -24,7 +24,7 @@ from include.medallion.bronze import UPSERT
 from include.medallion.enrichment import PENDING, Enrichment, Tracked
 from include.medallion.joining import Answers, with_columns
 from include.medallion.lake import Lake
-from include.medallion.parquet import BATCH_ROWS
+from include.medallion.parquet_chunks import BATCH_ROWS
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import DELETED_AT, MOMENT, OP, VERSION, Column
 

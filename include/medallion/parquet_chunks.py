@@ -1,0 +1,149 @@
+"""
+Column chunks of Parquet files: taken out of a file as they are, decoded, or encoded from rows.
+
+A column chunk (the pages of one column in one row group) depends neither on its neighbours nor on where it stands in a
+file; only the footer tells its place (https://parquet.apache.org/docs/file-format/). Handing one on is a copy of bytes,
+where reading and writing it anew decodes and encodes every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from thrift.Thrift import TType
+
+from include.medallion import parquet_footer as footers
+from include.medallion.parquet_footer import MAGIC, Struct
+
+BATCH_ROWS = 65_536
+_MOST_ROWS, _MOST_BYTES = 4 * BATCH_ROWS, 32 << 20  # of a row group that is held in one piece
+_PLACES = (footers.PAGES, footers.DICTIONARY)
+_OUTSIDE = (footers.INDEX, footers.BLOOM, footers.BLOOM_BYTES)  # of the chunk; a file may do without
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The pages of one column in one row group."""
+
+    element: Struct  # SchemaElement
+    about: Struct  # ColumnMetaData, with places from the start of the chunk
+    data: pa.Buffer
+
+    @property
+    def bare(self) -> Chunk:
+        """The same without statistics."""
+        return Chunk(self.element, _without(self.about, footers.STATISTICS), self.data)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring rows of a file: a row group with its chunks, or some rows of a large one, decoded."""
+
+    rows: int
+    chunks: Mapping[str, Chunk]
+    footer: Struct  # of the file
+    decoded: pa.RecordBatch | None = None
+
+    def read(self, names: Collection[str]) -> pa.RecordBatch:
+        """Decode columns, at least one: those of the names that are there, in the file's order."""
+        if self.decoded is not None:
+            return self.decoded.select([name for name in self.decoded.schema.names if name in names])
+        whole = with_ends([*self.chunks.values()], self.rows, self.footer)
+        wanted = [name for name in self.chunks if name in names]
+        return pq.read_table(pa.BufferReader(whole), columns=wanted).combine_chunks().to_batches()[0]
+
+
+def groups(file: pa.NativeFile) -> Iterator[Group]:
+    """Read the rows of an opened Parquet file of flat columns; memory holds one row group."""
+    footer = footers.read_footer(file)
+    for number, group in enumerate(footers.listed(footer, footers.GROUPS)):
+        rows, size = group[footers.GROUP_ROWS][1], group[footers.GROUP_BYTES][1]
+        if rows <= _MOST_ROWS and size <= _MOST_BYTES:
+            yield Group(rows, _chunks(file, footer, group), footer)
+        else:
+            for batch in pq.ParquetFile(file, pre_buffer=True).iter_batches(BATCH_ROWS, row_groups=[number]):
+                yield Group(batch.num_rows, {}, footer, batch)
+
+
+def encode(
+    rows: pa.Table, compression: str, dictionary: Collection[str], statistics: Collection[str]
+) -> dict[str, Chunk]:
+    """Encode rows as one row group: a chunk for each column."""
+    sink = pa.BufferOutputStream()
+    there = [[name for name in rows.column_names if name in some] for some in (dictionary, statistics)]
+    pq.write_table(
+        rows,
+        sink,
+        row_group_size=rows.num_rows,
+        compression=compression,
+        use_dictionary=there[0] or False,
+        write_statistics=there[1] or False,
+    )
+    file = pa.BufferReader(sink.getvalue())
+    footer = footers.read_footer(file)
+    (group,) = footers.listed(footer, footers.GROUPS)
+    return _chunks(file, footer, group)
+
+
+def footer_of(schema: pa.Schema) -> Struct:
+    """Return the footer of a file of no rows."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    return footers.with_groups(footers.read_footer(pa.BufferReader(sink.getvalue())), [])
+
+
+def elements(footer: Struct) -> dict[str, Struct]:
+    """Return what a footer says of each column (SchemaElement); of flat ones only."""
+    return {_text(each[footers.NAME]): each for each in footers.listed(footer, footers.SCHEMA)[1:]}
+
+
+def placed(chunks: Iterable[Chunk], rows: int, start: int) -> Struct:
+    """Describe a row group (RowGroup) whose chunks follow each other in a file, from byte `start` on."""
+    columns, end = [], start
+    for chunk in chunks:
+        moved = {f: (TType.I64, chunk.about[f][1] + end) for f in _PLACES if f in chunk.about}
+        columns.append({footers.START: (TType.I64, 0), footers.ABOUT: (TType.STRUCT, {**chunk.about, **moved})})
+        end += chunk.data.size
+    plain = sum(column[footers.ABOUT][1][footers.UNCOMPRESSED][1] for column in columns)
+    return {
+        footers.COLUMNS: (TType.LIST, (TType.STRUCT, columns)),
+        footers.GROUP_BYTES: (TType.I64, plain),
+        footers.GROUP_ROWS: (TType.I64, rows),
+        footers.GROUP_START: (TType.I64, start),
+        footers.GROUP_COMPRESSED: (TType.I64, end - start),
+    }
+
+
+def with_ends(chunks: list[Chunk], rows: int, footer: Struct) -> bytes:
+    """Return a file of one row group."""
+    group = placed(chunks, rows, len(MAGIC))
+    end = footers.end_of_file(footers.with_groups(footer, [group]))
+    return b"".join([MAGIC, *(chunk.data for chunk in chunks), end])
+
+
+def _chunks(file: pa.NativeFile, footer: Struct, group: Struct) -> dict[str, Chunk]:
+    """Read a row group in one piece, and take it apart."""
+    abouts = [column[footers.ABOUT][1] for column in footers.listed(group, footers.COLUMNS)]
+    starts = [min(about[f][1] for f in _PLACES if f in about) for about in abouts]
+    ends = [start + about[footers.COMPRESSED][1] for start, about in zip(starts, abouts, strict=True)]
+    first = min(starts)
+    data = pa.py_buffer(file.read_at(max(ends) - first, first))
+    each = zip(elements(footer).items(), abouts, starts, strict=True)
+    return {name: _taken(element, about, start, data, first) for (name, element), about, start in each}
+
+
+def _taken(element: Struct, about: Struct, start: int, data: pa.Buffer, first: int) -> Chunk:
+    moved = {f: (TType.I64, about[f][1] - start) for f in _PLACES if f in about}
+    pages = data.slice(start - first, about[footers.COMPRESSED][1])
+    return Chunk(element, {**_without(about, *_OUTSIDE), **moved}, pages)
+
+
+def _without(structure: Struct, *fields: int) -> Struct:
+    return {field: value for field, value in structure.items() if field not in fields}
+
+
+def _text(field: tuple[int, bytes]) -> str:
+    return field[1].decode()
