@@ -24,11 +24,13 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from include.medallion import delta, delta_maintenance, gold
-from include.medallion.enrich import ENRICHED, Enriched, of_batch
+from include.medallion.enrich import ENRICHED, Enriched
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, create, staged
+from include.medallion.lake import Lake, create
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import SYSTEM, VERSION
+from include.medallion.shaping import of_batch
+from include.medallion.staging import staged
 from include.medallion.window import Window
 from include.sandbox import postgres
 

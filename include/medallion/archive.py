@@ -15,16 +15,8 @@ from pyarrow import fs
 from include.medallion.enrich import ENRICHED, QUARANTINED, Enriched
 from include.medallion.errors import SettingError
 from include.medallion.extract import RAW, WINDOW, Part
-from include.medallion.lake import (
-    Lake,
-    batch_folder,
-    filesystem,
-    keys,
-    numbers_of,
-    open_parquet,
-    read_json,
-    stage_folder,
-)
+from include.medallion.lake import Lake, filesystem, keys, open_parquet, read_json
+from include.medallion.staging import batch_folder, numbers_of, stage_folder
 from include.medallion.window import Mode, Window
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from include.medallion.bronze_chunks import Layout
-from include.medallion.lake import Lake, delete, keys, put_json, read_json, stage_folder, staged
+from include.medallion.lake import Lake, delete, keys, put_json, read_json
+from include.medallion.staging import stage_folder, staged
 from include.medallion.window import Window
 
 

@@ -53,6 +53,12 @@ def judge(batch: pa.RecordBatch, columns: tuple[Column, ...], key: list[str]) ->
     return pc.case_when(masks, *(pa.scalar(str(reason)) for reason, _ in faults), none)
 
 
+def may_break(column: Column, size: int) -> bool:
+    """Tell whether one of a column's values, of which all together have `size` bytes or some more, may break it."""
+    reason = _reason(column)
+    return reason is not None and (reason is not Reason.TOO_LONG or size > _most_bytes(column.read_type))
+
+
 def convert(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> list[pa.Array]:
     """Return the columns of good rows in the types that the sinks get."""
     return [batch.column(c.name).cast(c.type) if c.as_text else batch.column(c.name) for c in columns]
@@ -109,7 +115,11 @@ def _fault(values: pa.Array, column: Column) -> pa.Array:
         return pc.invert(pc.match_substring_regex(values, r"^-?[0-9]*\.?[0-9]+$"))
     if pa.types.is_temporal(column.type):
         return _out_of_range(values.cast(pa.int32() if pa.types.is_date(column.type) else pa.int64()), column.type)
-    return pc.greater(pc.binary_length(values), TEXT_BYTES if pa.types.is_string(values.type) else BINARY_BYTES)
+    return pc.greater(pc.binary_length(values), _most_bytes(values.type))
+
+
+def _most_bytes(type_: pa.DataType) -> int:
+    return TEXT_BYTES if pa.types.is_string(type_) else BINARY_BYTES
 
 
 def _out_of_range(stored: pa.Array, type_: pa.DataType) -> pa.Array:

@@ -12,25 +12,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from functools import partial
-from itertools import count
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from include.medallion.answers import Asker, find
 from include.medallion.calls import Payer
-from include.medallion.contract import SET_ASIDE, Reason, convert, judge, set_aside
+from include.medallion.contract import SET_ASIDE
 from include.medallion.enrichment import Enrichment
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import RAW, Part
 from include.medallion.found import Found
 from include.medallion.joining import Answers, extended, tabulated
 from include.medallion.keys import Known, number
-from include.medallion.lake import Lake, create, open_parquet, rows_of, staged
+from include.medallion.lake import Lake, create, groups_of, open_parquet, rows_of
 from include.medallion.parquet import ahead
 from include.medallion.pipeline import Pipeline
-from include.medallion.schema import SYSTEM, VERSION, Column, columns_of
+from include.medallion.schema import SYSTEM, Column, columns_of
+from include.medallion.shaping import Shape, shaped
+from include.medallion.staging import staged
 from include.medallion.stale import renewed
 from include.medallion.window import Mode, Window
 
@@ -86,7 +85,7 @@ def enrich(
         asker = Asker(Payer(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
         found = find(lake, enrichment, asker, known.numbers, now)
         answers.append(tabulated(found, numbers))
-        costs.append(_cost(found, sum(len(n) - n.null_count for n in numbers)))
+        costs.append(_cost(found, len(numbers) - numbers.null_count))
     good, bad = _join(lake, pipeline, window, part, answers)
     _check_rows(window, part, good + bad)
     return Enriched(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks, **_total(costs))
@@ -103,22 +102,23 @@ def _check_rows(window: Window, part: Part, found: int) -> None:
 
 def _distinct(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[Answers]
-) -> tuple[Known, list[pa.Array]]:
-    """Give each distinct key of a part its number; return them, and the number of each row, batch by batch."""
+) -> tuple[Known, pa.ChunkedArray]:
+    """Give each distinct key of a part its number; return them, and the number of each row."""
     known = Known()
     needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
     read = ahead(rows_of(lake, part.files(window, RAW), None if window.mode is Mode.LOOKUPS else needed))
-    return known, [
-        number(_so_far(window, index, batch, earlier), enrichment.reads, enrichment.normalise, known)
-        for index, batch in enumerate(read)
-    ]
+    numbers, start = [], 0
+    for batch in read:
+        numbers.append(number(_so_far(window, start, batch, earlier), enrichment.reads, enrichment.normalise, known))
+        start += batch.num_rows
+    return known, pa.chunked_array(numbers, pa.int32())
 
 
-def _so_far(window: Window, index: int, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
-    """Return a part's batch as the enrichments before have left it."""
+def _so_far(window: Window, start: int, batch: pa.RecordBatch, earlier: list[Answers]) -> pa.RecordBatch:
+    """Return a part's rows from `start` on as the enrichments before have left them."""
     if window.mode is Mode.LOOKUPS:
-        return renewed(index, batch, earlier, window.opened_at)[0]
-    return extended(index, batch, earlier)
+        return renewed(start, batch, earlier, window.opened_at)[0]
+    return extended(start, batch, earlier)
 
 
 def _cost(found: Found, asked: int) -> dict:
@@ -141,20 +141,17 @@ def _join(lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: l
     """Write the part's good rows with their answers, and its bad ones; return how many of each."""
     columns = _source_columns(staged_columns(lake, window, RAW, part), answers)
     schema = enriched_schema(columns, [c for a in answers for c in a.enrichment.columns])
-    renew = window.mode is Mode.LOOKUPS
-    shape = partial(_renewed_rows, window, answers) if renew else partial(_judged_rows, pipeline, answers)
-    good, bad, index = 0, 0, count()
+    shape = Shape(window, pipeline.source.key, columns, answers, schema)
+    good, bad, start = 0, 0, 0
     for chunk in part.chunks:
-        raw = rows_of(lake, [staged(window, RAW, part.number, chunk)])
-        shaped = (shape(columns, next(index), batch) for batch in raw)
         with (
             create(lake, staged(window, ENRICHED, part.number, chunk), schema) as enriched,
             create(lake, staged(window, QUARANTINED, part.number, chunk), SET_ASIDE) as quarantined,
         ):
-            for arrays, aside in ahead(shaped):
-                whole = [*arrays, *(pa.repeat(value, len(arrays[0])) for value in of_batch(window))]
-                enriched.write_batch(pa.RecordBatch.from_arrays(whole, schema=schema))
-                quarantined.write_batch(aside)
+            raw = groups_of(lake, staged(window, RAW, part.number, chunk))
+            for some in ahead(shaped(shape, start, raw, enriched)):
+                some.write(enriched, quarantined)
+                start += some.read
         good, bad = good + enriched.rows, bad + quarantined.rows
     return good, bad
 
@@ -162,38 +159,6 @@ def _join(lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: l
 def _source_columns(columns: tuple[Column, ...], answers: list[Answers]) -> tuple[Column, ...]:
     added = {name for a in answers for name in a.enrichment.adds}
     return tuple(c for c in columns if c.name not in added)
-
-
-def _judged_rows(
-    pipeline: Pipeline, answers: list[Answers], columns: tuple[Column, ...], index: int, batch: pa.RecordBatch
-) -> tuple[list[pa.Array], pa.RecordBatch]:
-    """Return the columns of a batch's good rows, and its bad rows with the reason."""
-    reasons, numbers = judge(batch, columns, pipeline.source.key), [one.rows(index) for one in answers]
-    for one, rows in zip(answers, numbers, strict=True):
-        reasons = pc.coalesce(reasons, pc.if_else(one.refused.take(rows), str(Reason.KEY_REFUSED), None))
-    kept, bad = batch, batch.slice(0, 0)
-    if reasons.null_count < batch.num_rows:
-        fine, bad = reasons.is_null(), batch.filter(reasons.is_valid())
-        kept, numbers = batch.filter(fine), [rows.filter(fine) for rows in numbers]
-    given = [array for one, rows in zip(answers, numbers, strict=True) for array in one.columns.take(rows).columns]
-    aside = set_aside(bad, reasons.drop_null(), pipeline.source.key)
-    return [*convert(kept, columns), *given, kept.column(VERSION)], aside
-
-
-def _renewed_rows(
-    window: Window, answers: list[Answers], columns: tuple[Column, ...], index: int, batch: pa.RecordBatch
-) -> tuple[list[pa.Array], pa.RecordBatch]:
-    """Return the columns of the rows to which a look-up refresh gives something new; none is set aside."""
-    whole, changed = renewed(index, batch, answers, window.opened_at)
-    kept = whole.filter(changed)
-    given = [kept.column(name) for one in answers for name in one.enrichment.adds]
-    return [*convert(kept, columns), *given, kept.column(VERSION)], pa.RecordBatch.from_pylist([], SET_ASIDE)
-
-
-def of_batch(window: Window) -> list[pa.Scalar]:
-    """Return what the rows of a batch have in common: the system columns after `_version`."""
-    values = (window.batch_id, window.opened_at, None)
-    return [pa.scalar(value, column.type) for value, column in zip(values, SYSTEM[1:], strict=True)]
 
 
 def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:

@@ -22,9 +22,10 @@ from include.medallion.bronze import BATCH_BYTES
 from include.medallion.checkpoint import Checkpoint
 from include.medallion.enrichment import Enrichment
 from include.medallion.keys import Known, number, split
-from include.medallion.lake import Lake, batch_folder, create, put_json, staged
+from include.medallion.lake import Lake, create, put_json
 from include.medallion.parquet import Writer
 from include.medallion.pipeline import Parts, Pipeline
+from include.medallion.staging import batch_folder, staged
 from include.medallion.window import Window
 
 log = logging.getLogger(__name__)

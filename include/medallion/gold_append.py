@@ -22,8 +22,9 @@ from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
 from include.medallion.gold_files import FILES, Batch, addition, composed, described, fits, new_name
 from include.medallion.gold_rows import chunks, of_chunk
-from include.medallion.lake import filesystem, staged
+from include.medallion.lake import filesystem
 from include.medallion.parquet import ahead
+from include.medallion.staging import staged
 
 COPIES = 4  # at a time
 

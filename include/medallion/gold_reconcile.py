@@ -22,11 +22,12 @@ from deltalake.schema import Field, PrimitiveType
 
 from include.medallion import delta
 from include.medallion.gold import SINK, position
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.reconcile_keys import KEYS, Keys, cut
 from include.medallion.reconcile_report import Difference
 from include.medallion.schema import DELETED_AT, MOMENT, VERSION, quoted
+from include.medallion.staging import staged
 from include.medallion.window import check_same_source
 
 _HELD, _LIVES, _THERE = f"{VERSION}.held", f"{VERSION}.lives", f"{VERSION}.there"  # no key column is called so

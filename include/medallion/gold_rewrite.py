@@ -24,9 +24,9 @@ from deltalake.transaction import AddAction, RemoveAction
 from include.medallion import gold_places
 from include.medallion.gold_files import FILES, Batch, composed, filed, fits
 from include.medallion.gold_places import Held, Places, Rows, fitted
-from include.medallion.lake import filesystem, open_file
+from include.medallion.lake import filesystem, groups_of
 from include.medallion.parquet import Writer, ahead
-from include.medallion.parquet_chunks import Chunk, Group, groups
+from include.medallion.parquet_chunks import Chunk, Group
 from include.medallion.schema import BATCH_ID, LOADED_AT
 
 BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
@@ -109,11 +109,10 @@ def _merged(
 ) -> Iterator[tuple[dict[str, Chunk], pa.RecordBatch, int]]:
     """Read a file; yield of each row group what stays as it is encoded, the other columns, and how many rows."""
     start = 0
-    with open_file(rows.batch.lake, rows.batch.path(file.name)) as source:
-        for group in groups(source):
-            over = places.over.slice(start, group.rows)
-            start += group.rows
-            yield *_replaced(rows, group, over, out.fitting(group.chunks)), group.rows
+    for group in groups_of(rows.batch.lake, rows.batch.path(file.name)):
+        over = places.over.slice(start, group.rows)
+        start += group.rows
+        yield *_replaced(rows, group, over, out.fitting(group.chunks)), group.rows
 
 
 def _replaced(

@@ -9,11 +9,13 @@ from itertools import chain, zip_longest
 import pyarrow as pa
 
 from include.medallion import parquet
-from include.medallion.enrich import ENRICHED, of_batch
+from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, open_parquet, staged
+from include.medallion.lake import Lake, open_parquet
 from include.medallion.parquet import ahead
 from include.medallion.schema import SYSTEM
+from include.medallion.shaping import of_batch
+from include.medallion.staging import staged
 from include.medallion.window import Window
 
 _OF_BATCH = {column.name for column in SYSTEM[1:]}

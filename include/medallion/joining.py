@@ -1,4 +1,4 @@
-"""A part's rows and the answers to their keys, put together batch by batch."""
+"""A part's rows and the answers to their keys, put together piece by piece."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Answers:
     """
 
     enrichment: Enrichment
-    numbers: list[pa.Array]  # of each row's key, batch by batch; null without a key
+    numbers: pa.ChunkedArray  # of each row's key; null without a key
     columns: pa.RecordBatch  # those that rows get
     refused: pa.Array  # bool: rows of this key break the contract
     answered: pa.Array  # bool: false for keys over the budget
 
-    def rows(self, index: int) -> pa.Array:
-        """Return for each row of the part's batch of this index where its answer stands."""
-        return pc.fill_null(self.numbers[index], self.columns.num_rows - 1)
+    def rows(self, start: int, count: int) -> pa.Array:
+        """Return for each of some neighbouring rows of the part where its answer stands."""
+        return pc.fill_null(flat(self.numbers.slice(start, count)), self.columns.num_rows - 1)
 
 
-def tabulated(found: Found, numbers: list[pa.Array]) -> Answers:
+def tabulated(found: Found, numbers: pa.ChunkedArray) -> Answers:
     """Put what was found, and what a row without a key gets, in the order of the keys' numbers."""
     enrichment, answers = found.enrichment, found.table()
     fields, refused = enrichment.fields, pc.equal(answers[enrichment.status], enrichment.refused)
@@ -43,10 +43,10 @@ def tabulated(found: Found, numbers: list[pa.Array]) -> Answers:
     return Answers(enrichment, numbers, columns, flat(pc.fill_null(refused, fill_value=False)), answered)
 
 
-def extended(index: int, batch: pa.RecordBatch, earlier: Iterable[Answers]) -> pa.RecordBatch:
-    """Return a part's batch with the columns that enrichments have added so far, for the next one to read."""
+def extended(start: int, batch: pa.RecordBatch, earlier: Iterable[Answers]) -> pa.RecordBatch:
+    """Return a part's rows from `start` on with what enrichments have added so far, for the next one to read."""
     for answers in earlier:
-        batch = with_columns(batch, answers.columns.take(answers.rows(index)))
+        batch = with_columns(batch, answers.columns.take(answers.rows(start, batch.num_rows)))
     return batch
 
 

@@ -1,12 +1,9 @@
 """
 The lake: one root on object storage (or in a folder) for Gold, the look-up caches and staging.
 
-    <root>/<table>                                  Delta tables: Gold, caches, quarantine
-    <root>/_staging/<pipeline>/<batch>/window.json  what the batch is
-    <root>/_staging/<pipeline>/<batch>/raw-<window>/         rows as they were read: the archive
-    <root>/_staging/<pipeline>/<batch>/enriched-<window>/    rows as the sinks get them
-    <root>/_staging/<pipeline>/<batch>/quarantined-<window>/ rows that broke the contract
-    <root>/_lookups/<cache>/                        paid answers not yet in their cache
+    <root>/<table>            Delta tables: Gold, caches, quarantine
+    <root>/_staging/          batches on their way (`staging`)
+    <root>/_lookups/<cache>/  paid answers not yet in their cache
 
 File names are made of numbers and of names in the pipeline file: never of data.
 """
@@ -14,9 +11,9 @@ File names are made of numbers and of names in the pipeline file: never of data.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -27,7 +24,7 @@ from pyarrow import fs
 
 from include.medallion.errors import SettingError
 from include.medallion.parquet import COMPRESSION, Writer, batches
-from include.medallion.window import Window
+from include.medallion.parquet_chunks import Group, groups
 
 
 @dataclass(frozen=True)
@@ -93,32 +90,6 @@ def _filesystem(scheme: str, settings: tuple[tuple[str, str], ...]) -> fs.FileSy
     )
 
 
-def batch_folder(pipeline: str, batch_id: int) -> str:
-    """Return the key below which a batch is staged."""
-    return f"_staging/{pipeline}/{batch_id}"
-
-
-def stage_folder(window: Window, stage: str) -> str:
-    """
-    Return the key below which a stage of the batch is (raw, enriched, quarantined).
-
-    It names the window too: batch ids come from clocks, and two windows that got the same one must not mix their rows.
-    """
-    folder = batch_folder(window.pipeline, window.batch_id)
-    return f"{folder}/{stage}-{window.mode}-{window.after}-{window.upto}"
-
-
-def staged(window: Window, stage: str, part: int, chunk: int = 0) -> str:
-    """Return the key of a file in a stage of the batch: the rows of a part that were read with a chunk of the table."""
-    return f"{stage_folder(window, stage)}/part-{part:04d}-{chunk:04d}.parquet"
-
-
-def numbers_of(key: str) -> tuple[int, int] | None:
-    """Return the part and the chunk of a staged file; None for a file that is named otherwise."""
-    found = re.fullmatch(r"part-(\d+)-(\d+)\.parquet", key.rpartition("/")[2])
-    return (int(found[1]), int(found[2])) if found else None
-
-
 def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
     """
     Open a Parquet file for writing, over what an earlier attempt left there.
@@ -126,19 +97,13 @@ def create(lake: Lake, key: str, schema: pa.Schema) -> Writer:
     On S3 the file appears whole when the writer is closed; a task that dies leaves nothing.
     """
     files, path = filesystem(lake), lake.path(key)
-    if isinstance(files, fs.LocalFileSystem):
-        files.create_dir(path.rpartition("/")[0])
+    _make_room(files, path)
     return Writer(path, schema, files)
 
 
 def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
     """Open a staged file; read it by `parquet.batches`."""
-    return pq.ParquetFile(open_file(lake, key), pre_buffer=True)
-
-
-def open_file(lake: Lake, key: str) -> pa.NativeFile:
-    """Open a file for reading anywhere in it."""
-    return filesystem(lake).open_input_file(lake.path(key))
+    return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
 
 
 def rows_of(lake: Lake, keys: Iterable[str], columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -148,6 +113,12 @@ def rows_of(lake: Lake, keys: Iterable[str], columns: Collection[str] | None = N
             yield from batches(file, columns and [name for name in file.schema_arrow.names if name in columns])
 
 
+def groups_of(lake: Lake, key: str) -> Iterator[Group]:
+    """Read a file by its row groups, as they are encoded."""
+    with filesystem(lake).open_input_file(lake.path(key)) as file:
+        yield from groups(file)
+
+
 def put(lake: Lake, prefix: str, table: pa.Table) -> str:
     """Write a small table as a new file below a prefix, whole or not at all; return its key."""
     files, name = filesystem(lake), uuid.uuid4().hex
@@ -155,7 +126,6 @@ def put(lake: Lake, prefix: str, table: pa.Table) -> str:
     pq.write_table(table, sink, compression=COMPRESSION)
     key = f"{prefix}/{name}.parquet"
     if isinstance(files, fs.LocalFileSystem):  # a local file appears before it is complete; a renamed one does not
-        files.create_dir(lake.path(prefix))
         _write(files, lake.path(f"{prefix}/{name}.tmp"), sink.getvalue())
         files.move(lake.path(f"{prefix}/{name}.tmp"), lake.path(key))
     else:
@@ -175,10 +145,7 @@ def get(lake: Lake, key: str) -> pa.Table:
 
 def put_json(lake: Lake, key: str, document: dict) -> None:
     """Write a small JSON document."""
-    files = filesystem(lake)
-    if isinstance(files, fs.LocalFileSystem):
-        files.create_dir(lake.path(key).rpartition("/")[0])
-    _write(files, lake.path(key), pa.py_buffer(json.dumps(document).encode()))
+    _write(filesystem(lake), lake.path(key), pa.py_buffer(json.dumps(document).encode()))
 
 
 def read_json(lake: Lake, key: str) -> dict:
@@ -200,12 +167,9 @@ def keys(lake: Lake, prefix: str) -> list[str]:
 
 def delete(lake: Lake, some: list[str]) -> None:
     """Delete files; those that are gone already do not matter."""
-    files = filesystem(lake)
     for key in some:
-        try:
-            files.delete_file(lake.path(key))
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError):
+            filesystem(lake).delete_file(lake.path(key))
 
 
 def _read(lake: Lake, key: str) -> pa.Buffer:
@@ -221,5 +185,12 @@ def _read(lake: Lake, key: str) -> pa.Buffer:
 
 
 def _write(files: fs.FileSystem, path: str, data: pa.Buffer) -> None:
+    _make_room(files, path)
     with files.open_output_stream(path) as stream:
         stream.write(data)
+
+
+def _make_room(files: fs.FileSystem, path: str) -> None:
+    """Make the folder of a file; object storage has none."""
+    if isinstance(files, fs.LocalFileSystem):
+        files.create_dir(path.rpartition("/")[0])

@@ -18,9 +18,10 @@ from pyarrow import fs
 
 from include.medallion import archive, cache, delta_maintenance, gold, silver, silver_maintenance
 from include.medallion.errors import SettingError
-from include.medallion.lake import Lake, batch_folder, filesystem
+from include.medallion.lake import Lake, filesystem
 from include.medallion.pipeline import Pipeline
 from include.medallion.reconcile import unfinished
+from include.medallion.staging import batch_folder
 from include.medallion.window import Position, new_batch_id
 
 if TYPE_CHECKING:

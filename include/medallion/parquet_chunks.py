@@ -33,6 +33,11 @@ class Chunk:
     data: pa.Buffer
 
     @property
+    def size(self) -> int:
+        """Bytes of the values, uncompressed and encoded: no value has more."""
+        return self.about[footers.UNCOMPRESSED][1]
+
+    @property
     def bare(self) -> Chunk:
         """The same without statistics."""
         return Chunk(self.element, _without(self.about, footers.STATISTICS), self.data)
@@ -47,12 +52,17 @@ class Group:
     footer: Struct  # of the file
     decoded: pa.RecordBatch | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all columns."""
+        return [*(self.chunks if self.decoded is None else self.decoded.schema.names)]
+
     def read(self, names: Collection[str]) -> pa.RecordBatch:
         """Decode columns, at least one: those of the names that are there, in the file's order."""
         if self.decoded is not None:
-            return self.decoded.select([name for name in self.decoded.schema.names if name in names])
+            return self.decoded.select([name for name in self.names if name in names])
         whole = with_ends([*self.chunks.values()], self.rows, self.footer)
-        wanted = [name for name in self.chunks if name in names]
+        wanted = [name for name in self.names if name in names]
         return pq.read_table(pa.BufferReader(whole), columns=wanted).combine_chunks().to_batches()[0]
 
 

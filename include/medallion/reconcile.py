@@ -33,12 +33,13 @@ from include.medallion import (
 from include.medallion import pipeline as pipelines
 from include.medallion.errors import SettingError, SourceChanged
 from include.medallion.extract import WINDOW
-from include.medallion.lake import Lake, batch_folder, delete, filesystem, put_json, read_json
+from include.medallion.lake import Lake, delete, filesystem, put_json, read_json
 from include.medallion.pipeline import Pipeline
 from include.medallion.reconcile_keys import Keys
 from include.medallion.reconcile_report import Difference, Report, added
 from include.medallion.run import silver_position
 from include.medallion.schema import snowflake_name
+from include.medallion.staging import batch_folder
 from include.medallion.window import Mode, Position, open_window
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from include.medallion import bronze, quarantine
 from include.medallion.bronze import SourceTable
 from include.medallion.contract import convert, judge, key_texts, readable
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, create, staged
+from include.medallion.lake import Lake, create
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import VERSION, Column
+from include.medallion.staging import staged
 from include.medallion.window import Window
 
 KEYS = "keys"

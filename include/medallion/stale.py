@@ -82,17 +82,17 @@ def expired(rows: pa.RecordBatch, tracked: Tracked, now: datetime) -> pa.Array:
 
 
 def renewed(
-    index: int, batch: pa.RecordBatch, answers: Sequence[Answers], now: datetime
+    start: int, batch: pa.RecordBatch, answers: Sequence[Answers], now: datetime
 ) -> tuple[pa.RecordBatch, pa.Array]:
     """
-    Return a part's batch of due rows with what is new of them, and which rows that changes (bool array).
+    Return a part's due rows from `start` on with what is new of them, and which rows that changes (bool array).
 
     A row gets the answer to its key. Without one (over the budget), an answer
     that is too old is nulled out, unless the pipeline keeps it.
     """
     changes = [pa.array([False] * batch.num_rows, pa.bool_())]
     for one in answers:
-        rows = one.rows(index)
+        rows = one.rows(start, batch.num_rows)
         given, before = one.columns.take(rows), batch.select(one.columns.schema.names)
         replaced = one.answered.take(rows)
         if tracked := one.enrichment.tracked:

@@ -25,9 +25,10 @@ from include.medallion import silver
 from include.medallion.enrich import ENRICHED
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
 from include.medallion.extract import Part
-from include.medallion.lake import Lake, create, staged
+from include.medallion.lake import Lake, create
 from include.medallion.pipeline import Pipeline
 from include.medallion.schema import MOMENT
+from include.medallion.staging import staged
 from include.medallion.window import Mode, Position, Window
 from tests.contract.watched import Killed, Watched, mortal
 

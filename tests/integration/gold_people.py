@@ -13,8 +13,9 @@ from deltalake.exceptions import CommitFailedError
 from include.medallion import gold
 from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
-from include.medallion.lake import create, filesystem, staged
+from include.medallion.lake import create, filesystem
 from include.medallion.pipeline import Pipeline
+from include.medallion.staging import staged
 from include.medallion.window import Mode, Window
 from tests.integration.s3_proxy import meeting
 

@@ -18,8 +18,9 @@ import pytest
 from include.medallion import bronze, bronze_chunks, bronze_connection, checkpoint, run
 from include.medallion.errors import ContractBroken
 from include.medallion.extract import RAW
-from include.medallion.lake import filesystem, keys, put_json, read_json, stage_folder, staged
+from include.medallion.lake import filesystem, keys, put_json, read_json
 from include.medallion.pipeline import Parts
+from include.medallion.staging import stage_folder, staged
 from tests.integration.one_table import OneTable
 
 ROWS = 24_000

@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.medallion import gold, gold_append
-from include.medallion.enrich import ENRICHED, of_batch
+from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
 from include.medallion.gold_rows import in_turns
-from include.medallion.lake import create, filesystem, open_lake, staged
+from include.medallion.lake import create, filesystem, open_lake
 from include.medallion.schema import SYSTEM
+from include.medallion.shaping import of_batch
+from include.medallion.staging import staged
 from include.medallion.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, met, person
 

@@ -12,8 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 from include.medallion import archive, gold_reconcile, reconcile, reconcile_keys, run
 from include.medallion.__main__ import app
 from include.medallion.errors import ContractBroken, SettingError, SourceChanged
-from include.medallion.lake import staged
 from include.medallion.reconcile_report import Difference, check
+from include.medallion.staging import staged
 from tests.integration.one_table import OneTable
 
 PEOPLE = """CREATE TABLE people (id int PRIMARY KEY, name text, hired date, postcode text)"""

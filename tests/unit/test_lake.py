@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from include.medallion.errors import SettingError
-from include.medallion.lake import numbers_of, open_lake, staged
+from include.medallion.lake import open_lake
+from include.medallion.staging import numbers_of, staged
 from include.medallion.window import Window
 
 
