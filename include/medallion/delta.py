@@ -19,6 +19,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
 from include.medallion.lake import Lake, filesystem
+from include.medallion.parquet_chunks import MOST_ROWS
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -65,12 +66,16 @@ def open_or_create(
 
 
 def encoding(table: DeltaTable) -> WriterProperties:
-    """Return how delta-rs is to encode a table's files: small, and with bounds of no column but those in its log."""
+    """Return how delta-rs is to encode a table's files: small, with bounds of no column but those in its log."""
     named = _NAMES.findall(table.metadata().configuration.get(_STATISTICS, ""))
     bounds = {quoted or bare: ColumnProperties(statistics_enabled="CHUNK") for quoted, bare in named}
     none = ColumnProperties(statistics_enabled="NONE")
     return WriterProperties(
-        compression="ZSTD", compression_level=1, default_column_properties=none, column_properties=bounds
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=MOST_ROWS,  # of delta-rs's own million whoever looks for a row decodes all
+        default_column_properties=none,
+        column_properties=bounds,
     )
 
 

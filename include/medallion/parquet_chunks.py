@@ -19,7 +19,7 @@ from include.medallion import parquet_footer as footers
 from include.medallion.parquet_footer import MAGIC, Struct
 
 BATCH_ROWS = 65_536
-_MOST_ROWS, _MOST_BYTES = 4 * BATCH_ROWS, 32 << 20  # of a row group that is held in one piece
+MOST_ROWS, MOST_BYTES = 4 * BATCH_ROWS, 32 << 20  # of a row group that is held in one piece
 _PLACES = (footers.PAGES, footers.DICTIONARY)
 _OUTSIDE = (footers.INDEX, footers.BLOOM, footers.BLOOM_BYTES)  # of the chunk; a file may do without
 
@@ -71,7 +71,7 @@ def groups(file: pa.NativeFile) -> Iterator[Group]:
     footer = footers.read_footer(file)
     for number, group in enumerate(footers.listed(footer, footers.GROUPS)):
         rows, size = group[footers.GROUP_ROWS][1], group[footers.GROUP_BYTES][1]
-        if rows <= _MOST_ROWS and size <= _MOST_BYTES:
+        if rows <= MOST_ROWS and size <= MOST_BYTES:
             yield Group(rows, _chunks(file, footer, group), footer)
         else:
             for batch in pq.ParquetFile(file, pre_buffer=True).iter_batches(BATCH_ROWS, row_groups=[number]):

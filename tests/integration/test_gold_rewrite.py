@@ -11,11 +11,12 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import WriterProperties
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.medallion import gold_rewrite
-from include.medallion.lake import filesystem, open_lake
+from include.medallion.lake import filesystem, groups_of, open_lake
 from include.medallion.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, person
 
@@ -83,6 +84,12 @@ def files(people):
     return {n: pq.read_table(f"{root}/{n}", filesystem=lake)["id"].to_pylist() for n in names}
 
 
+def groups(people):
+    """Return the row groups of the table's only file."""
+    (name,) = people.table().to_pyarrow_dataset().files
+    return [*groups_of(people.lake, f"people/{name}")]
+
+
 def operations(people):
     """Return what the log says that each commit was, the newest first."""
     return [commit["operation"] for commit in people.table().history()]
@@ -146,6 +153,21 @@ def test_a_file_from_before_a_column_was_added(people):
     people.write(batch(3), [person(2, "bob+@", 250, city="Bonn")], schema=wider)
     assert people.rows("id", "email", "city") == [(1, "ann@", None), (2, "bob+@", "Bonn"), (3, "eve@", "Ulm")]
     assert operations(people)[0] == "WRITE"
+
+
+def test_what_a_batch_does_not_change_stays_as_it_is_encoded(people):
+    """Pages that delta-rs wrote are there byte for byte, those of other columns and those of other row groups."""
+    for n in (1, 2):
+        people.write(batch(n), [person(10 * n + i, "x@", 100 * n - 50, postcode=f"1000{i}") for i in range(4)])
+    people.table().optimize.compact(writer_properties=WriterProperties(max_row_group_size=4, compression="SNAPPY"))
+    before = groups(people)
+    people.write(batch(3), [person(11, "z@", 250, postcode="10001")])
+    assert people.rows("email")[-1] == ("z@",)
+    changed = [
+        {n for n, c in new.chunks.items() if c.data != old.chunks[n].data}
+        for old, new in zip(before, groups(people), strict=True)
+    ]
+    assert sorted(changed, key=len) == [set(), {"email", "_version", "_batch_id", "_loaded_at"}]
 
 
 def test_a_table_that_asks_more_of_a_writer_is_merged_into(people):

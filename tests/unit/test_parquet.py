@@ -107,7 +107,7 @@ def test_delta_rs_reads_a_splice(tmp_path, rows):
 
 def test_a_large_row_group_is_cut(tmp_path, rows, monkeypatch):
     """Memory does not follow the row groups of others: what is above the bound comes in batches, to be encoded."""
-    monkeypatch.setattr(parquet_chunks, "_MOST_ROWS", 99)
+    monkeypatch.setattr(parquet_chunks, "MOST_ROWS", 99)
     monkeypatch.setattr(parquet_chunks, "BATCH_ROWS", 30)
     pq.write_table(rows, tmp_path / "source.parquet", row_group_size=100)
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, set()) == 0

@@ -1,0 +1,129 @@
+"""A part of many row groups: what is handed on as it is encoded is what decoding and encoding it would give."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from include.medallion import bronze, lake, parquet, parquet_chunks
+from include.medallion.contract import BINARY_BYTES, TEXT_BYTES, may_break
+from include.medallion.enrich import ENRICHED, QUARANTINED, enrich
+from include.medallion.enrichment import open_enrichments
+from include.medallion.extract import RAW, Part
+from include.medallion.lake import create, groups_of, open_lake, open_parquet
+from include.medallion.parquet import Writer
+from include.medallion.schema import source_column
+from include.medallion.staging import staged
+from tests.integration.gold_people import People, batch
+
+NUMERIC_10_2 = ((10 << 16) | 2) + 4  # as Postgres's catalogue has it
+COLUMNS = tuple(
+    source_column(*named)
+    for named in (
+        ("id", "int8", -1),
+        ("postcode", "text", -1),
+        ("born", "date", -1),
+        ("salary", "numeric", NUMERIC_10_2),
+        ("name", "varchar", -1),
+        ("photo", "bytea", -1),
+    )
+)
+SCHEMA = bronze.read_schema(COLUMNS)
+LATE = 3_000_000  # days from 1970: a date that Postgres knows, and the sinks do not
+ROWS = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from([1, 2, None, *range(10, 30)]),
+        "postcode": st.sampled_from(["98052", "00501", "98052-1234", "XXXXX", "", None]),
+        "born": st.sampled_from([0, 1, LATE, None, *range(10, 30)]),
+        "salary": st.sampled_from(["1.50", "NaN", None, "-2.25"]),
+        "name": st.sampled_from(["Ann", None, ""]),
+        "photo": st.sampled_from([b"", b"\x00", None]),
+    }
+)
+
+
+def stage(people, groups):
+    """Stage raw rows, each list of them as a row group of its own; return the part."""
+    with create(people.lake, staged(batch(1), RAW, 0), SCHEMA) as out:
+        for rows in groups:
+            arrays = [pa.array([row.get(f.name) for row in rows], _stored(f.type)).cast(f.type) for f in SCHEMA]
+            out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+    return Part(0, sum(map(len, groups)))
+
+
+def _stored(type_):
+    return pa.int32() if pa.types.is_date(type_) else type_
+
+
+def enriched(people, part):
+    """Enrich a part; return its good rows and its bad ones."""
+    enrichments = open_enrichments(people.pipeline, COLUMNS, {})
+    done = enrich(people.lake, people.pipeline, enrichments, batch(1), part, datetime(2026, 1, 1, tzinfo=UTC))
+    tables = []
+    for stage_ in (ENRICHED, QUARANTINED):
+        with open_parquet(people.lake, staged(batch(1), stage_, 0)) as file:
+            tables.append(file.read().drop_columns(["geocoded_at"] if stage_ == ENRICHED else []))
+    assert [table.num_rows for table in tables] == [done.enriched, done.quarantined]
+    return tables
+
+
+@pytest.fixture
+def groups_of_a_batch(monkeypatch):
+    """Let each batch that is written become a row group."""
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(groups=st.lists(st.lists(ROWS, min_size=1, max_size=4), min_size=1, max_size=6))
+def test_groups_come_out_as_if_they_were_decoded(tmp_path, groups_of_a_batch, groups):
+    """Wherever bad rows are, good rows have their own answers, and both are what a decoded part gives."""
+    for rows in groups:
+        for row in rows:
+            row["_version"], row["_op"] = 50, "upsert"
+    people = People(open_lake(f"file://{tmp_path}/{uuid4()}", {}))
+    part = stage(people, groups)
+    handed_on = enriched(people, part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_chunks, "MOST_ROWS", 0)
+        decoded = enriched(people, part)
+    assert handed_on[0].equals(decoded[0])
+    assert handed_on[1].equals(decoded[1])
+    good = [row for rows in groups for row in rows if _is_good(row)]
+    assert handed_on[0]["id"].to_pylist() == [row["id"] for row in good]
+    assert handed_on[0]["geocode_status"].to_pylist() == [_status(row["postcode"]) for row in good]
+
+
+def _is_good(row):
+    return row["id"] is not None and row["salary"] != "NaN" and row["born"] != LATE
+
+
+def _status(postcode):
+    return {"98052": "OK", "00501": "OK", "98052-1234": "OK", "XXXXX": "ZERO_RESULTS"}.get(postcode, "NO_POSTCODE")
+
+
+def test_a_group_without_a_bad_row_is_handed_on(tmp_path, groups_of_a_batch, monkeypatch):
+    """Its columns are there byte for byte, compressed as they were, but for what the sinks hold in another type."""
+    people = People(open_lake(f"file://{tmp_path}", {}))
+    fine = [{"id": n, "postcode": "98052", "salary": "1.50", "_version": 50, "_op": "upsert"} for n in range(9)]
+    with monkeypatch.context() as patch:
+        patch.setattr(lake, "Writer", partial(Writer, compression="snappy"))
+        part = stage(people, [fine, [*fine, {"_version": 50, "_op": "upsert"}]])
+    enriched(people, part)
+    raw, made = ([*groups_of(people.lake, staged(batch(1), which, 0))] for which in (RAW, ENRICHED))
+    same = [n for n, c in raw[0].chunks.items() if n in made[0].chunks and made[0].chunks[n].data.equals(c.data)]
+    assert same == ["id", "postcode", "born", "name", "photo", "_version"]
+    assert [group.rows for group in made] == [9, 9]
+
+
+@pytest.mark.parametrize(("column", "most"), [("name", TEXT_BYTES), ("photo", BINARY_BYTES)])
+def test_a_column_is_looked_at_only_if_a_value_can_be_too_long(column, most):
+    """A value cannot be longer than all of them together."""
+    (found,) = (c for c in COLUMNS if c.name == column)
+    assert not may_break(found, most)
+    assert may_break(found, most + 1)
