@@ -77,7 +77,7 @@ def _judged(shape: Shape, start: int, group: Group, same: Chunks) -> Shaped:
     for one, at in zip(shape.answers, places, strict=True):
         reasons = pc.coalesce(reasons, pc.if_else(one.refused.take(at), str(Reason.KEY_REFUSED), None))
     if reasons.null_count == group.rows:
-        return Shaped(group.rows, kept, _made(shape, rows, places, kept), _NONE)
+        return Shaped(group.rows, kept, _made(shape, rows, places, kept), _no_row())
     whole, fine = group.read(group.names), reasons.is_null()
     aside = set_aside(whole.filter(reasons.is_valid()), reasons.drop_null(), shape.key)
     made = _made(shape, whole.filter(fine), [at.filter(fine) for at in places], {})
@@ -89,7 +89,7 @@ def _renewed(shape: Shape, start: int, group: Group, _: Chunks) -> Shaped:
     whole, changed = renewed(start, group.read(group.names), shape.answers, shape.window.opened_at)
     kept = whole.filter(changed)
     given = {name: kept.column(name) for one in shape.answers for name in one.enrichment.adds}
-    return Shaped(group.rows, {}, _rows(shape, kept, given, {}), _NONE)
+    return Shaped(group.rows, {}, _rows(shape, kept, given, {}), _no_row())
 
 
 def _made(shape: Shape, rows: pa.RecordBatch, places: list[pa.Array], kept: Chunks) -> pa.RecordBatch:
@@ -119,4 +119,5 @@ def of_batch(window: Window) -> list[pa.Scalar]:
     return [pa.scalar(value, column.type) for value, column in zip(values, SYSTEM[1:], strict=True)]
 
 
-_NONE = pa.RecordBatch.from_pylist([], SET_ASIDE)
+def _no_row() -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in SET_ASIDE], schema=SET_ASIDE)
