@@ -30,7 +30,7 @@ class Rows:
     """The rows of a batch in memory, and what they do to those of the same keys."""
 
     batch: Batch
-    table: pa.RecordBatch  # of the table's schema
+    table: pa.RecordBatch  # with key, `_version`, and `columns`
     keys: pa.Array  # of each row, as `_spelt`
     wins: Wins
     columns: Collection[str]  # that a row held takes from the one that wins over it
@@ -66,6 +66,16 @@ def read(batch: Batch, wins: Wins, columns: Collection[str]) -> Rows:
     return Rows(batch, rows, _spelt(batch.pipeline, rows), wins, columns)
 
 
+def gone(batch: Batch, keys: pa.Table, upto: int) -> Rows:
+    """Return keys whose rows are deleted, if they are below a transaction id: rows that say so and nothing else."""
+    fields = pa.schema([batch.schema.field(name) for name in (*keys.column_names, VERSION, DELETED_AT)])
+    moment = pa.scalar(batch.window.opened_at, fields.field(DELETED_AT).type)
+    marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(upto, pa.int64()), moment)]
+    columns = [flat(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
+    rows = pa.RecordBatch.from_arrays([*columns, *marks], schema=fields)
+    return Rows(batch, rows, _spelt(batch.pipeline, rows), _below, (DELETED_AT,))
+
+
 def newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
     """Let a row win over an older version, or over the same version of an older batch."""
     return pc.or_(pc.greater(mine, held.column(VERSION)), _again(mine, held, batch_id))
@@ -76,11 +86,15 @@ def living(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
     return pc.and_(_again(mine, held, batch_id), held.column(DELETED_AT).is_null())
 
 
+def _below(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
+    return pc.greater(mine, held.column(VERSION))
+
+
 def held(rows: Rows) -> list[Held]:
     """Return the files of the table within whose bounds, by the log, a key of the batch lies."""
     files = pa.table(rows.batch.table.get_add_actions(flatten=True))
     there = np.ones(files.num_rows, bool)
-    for name in bounded(rows.batch.pipeline, columns_of(rows.table.schema)):
+    for name in bounded(rows.batch.pipeline, columns_of(rows.batch.schema)):
         if f"min.{name}" in files.schema.names:
             there &= _within(files, name, np.sort(rows.table.column(name).to_numpy(zero_copy_only=False)))
     found = files.filter(pa.array(there))
@@ -90,7 +104,7 @@ def held(rows: Rows) -> list[Held]:
 def seek(rows: Rows, file: Held) -> Places:
     """Read the keys of a file, and find those of the batch."""
     names = (*rows.batch.pipeline.source.key, VERSION, BATCH_ID, DELETED_AT)
-    schema = pa.schema([rows.table.schema.field(name) for name in names])
+    schema = pa.schema([rows.batch.schema.field(name) for name in names])
     pieces = rows_of(rows.batch.lake, [rows.batch.path(file.name)], schema.names)
     each = [_in_piece(rows, fitted(piece, schema)) for piece in pieces]
     found, over = (flat(pa.chunked_array([pair[which] for pair in each], pa.int32())) for which in (0, 1))

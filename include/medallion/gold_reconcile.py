@@ -2,8 +2,8 @@
 Gold beside the source: differences counted part by part, deletes applied in one commit.
 
 The keys of the table are cut into files on this machine by the hash that cut
-the source's, so that memory holds one part of each. The merge reads the deleted
-keys only, and of an integer key only the files they can be in.
+the source's, so that memory holds one part of each. Then only the files that may
+hold a deleted key are read, and those that do are written anew.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
 from deltalake.schema import Field, PrimitiveType
 
-from include.medallion import delta
+from include.medallion import delta, gold_rewrite
 from include.medallion.gold import SINK, position
+from include.medallion.gold_files import Batch
 from include.medallion.lake import Lake, open_parquet
 from include.medallion.pipeline import Pipeline
 from include.medallion.reconcile_keys import KEYS, Keys, cut
@@ -66,7 +67,7 @@ def _attempt(lake: Lake, pipeline: Pipeline, keys: Keys) -> Difference:
             missing, older = missing + _count(absent), older + _count(stale)
             lost.append(both.filter(gone).select([*pipeline.source.key, _LIVES]))
     doomed = pa.concat_tables(lost)
-    deleted = _delete(table, pipeline, keys, doomed) if doomed.num_rows else 0
+    deleted = _delete(lake, table, pipeline, keys, doomed) if doomed.num_rows else 0
     return Difference(living - _count(doomed[_LIVES]), missing, older, deleted)
 
 
@@ -110,20 +111,28 @@ def _judge(both: pa.Table, pipeline: Pipeline, keys: Keys) -> tuple[pa.Array, pa
     return pc.and_not(due, lives), stale, pc.and_(lost, lives) if pipeline.deletes == "soft" else lost
 
 
-def _delete(table: DeltaTable, pipeline: Pipeline, keys: Keys, doomed: pa.Table) -> int:
+def _delete(lake: Lake, table: DeltaTable, pipeline: Pipeline, keys: Keys, doomed: pa.Table) -> int:
     """Mark or remove the rows of these keys, unless a newer version came meanwhile; return how many."""
-    moment = pa.repeat(pa.scalar(keys.window.opened_at, MOMENT), doomed.num_rows)
-    source = doomed.select(pipeline.source.key).append_column(DELETED_AT, moment)
-    merge = table.merge(
+    lost, window = doomed.select(pipeline.source.key), keys.window
+    batch = Batch(lake, table, pipeline, pa.schema(table.schema().to_arrow()), window, [], _commit(keys))
+    deleted = gold_rewrite.delete(batch, lost, window.upto)
+    return _merge(batch, lost) if deleted is None else deleted
+
+
+def _merge(batch: Batch, lost: pa.Table) -> int:
+    """Let delta-rs do it, where the table asks more of a writer, or the keys are many."""
+    moment = pa.repeat(pa.scalar(batch.window.opened_at, MOMENT), lost.num_rows)
+    source = lost.append_column(DELETED_AT, moment)
+    merge = batch.table.merge(
         source,
-        _match(source, pipeline),
+        _match(source, batch.pipeline),
         source_alias="source",
         target_alias="target",
-        writer_properties=delta.encoding(table),
-        commit_properties=_commit(keys),
+        writer_properties=delta.encoding(batch.table),
+        commit_properties=batch.commit,
     )
-    old = f"target.{quoted(VERSION)} < {keys.window.upto}"
-    if pipeline.deletes == "hard":
+    old = f"target.{quoted(VERSION)} < {batch.window.upto}"
+    if batch.pipeline.deletes == "hard":
         return merge.when_matched_delete(old).execute()["num_target_rows_deleted"]
     mark = {quoted(DELETED_AT): f"source.{quoted(DELETED_AT)}"}
     return merge.when_matched_update(mark, old).execute()["num_target_rows_updated"]

@@ -9,7 +9,7 @@ race, a kill) is in no version of the table; vacuum removes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,11 @@ from include.medallion.parquet_chunks import Chunk, Group
 from include.medallion.schema import BATCH_ID, LOADED_AT
 
 BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
+Chunks = Mapping[str, Chunk]
+Regrouped = tuple[Chunks, pa.RecordBatch, int]
+"""Of a row group: the columns that stay as they are encoded, the others, and how many rows it has."""
+How = Callable[[Rows, Group, pa.Array, Chunks], Regrouped]
+"""What becomes of a row group, given for each of its rows the one of the batch that wins over it, if one does."""
 
 
 def upsert(batch: Batch) -> int | None:
@@ -45,7 +50,7 @@ def upsert(batch: Batch) -> int | None:
     if not _may(batch):
         return None
     rows = gold_places.read(batch, gold_places.newer, batch.schema.names)
-    changes = _changes(rows)
+    changes = _changes(rows, _replaced)
     return _commit(batch, changes, _inserted(rows, changes))
 
 
@@ -54,7 +59,19 @@ def renew(batch: Batch) -> int | None:
     if not _may(batch):
         return None
     rows = gold_places.read(batch, gold_places.living, (*batch.pipeline.added_columns, BATCH_ID, LOADED_AT))
-    return _commit(batch, _changes(rows), [])
+    return _commit(batch, _changes(rows, _replaced), [])
+
+
+def delete(batch: Batch, keys: pa.Table, upto: int) -> int | None:
+    """
+    Mark the rows of these keys as deleted, or remove them, as the pipeline says; those below a transaction id only.
+
+    Returns how many, or None, and raises, as `upsert`.
+    """
+    if keys.nbytes > BATCH_BYTES or not _plain(batch):
+        return None
+    how = _removed if batch.pipeline.deletes == "hard" else _replaced
+    return _commit(batch, _changes(gold_places.gone(batch, keys, upto), how), [])
 
 
 @dataclass(frozen=True)
@@ -67,27 +84,32 @@ class Change:
 
 
 def _may(batch: Batch) -> bool:
-    """Tell whether memory holds the batch, and the table asks nothing of a file and has none that others named."""
+    """Tell whether memory holds the batch, and the table is plain."""
     staged = filesystem(batch.lake).get_file_info([batch.lake.path(key) for key in batch.staged])
+    return sum(file.size for file in staged) <= BATCH_BYTES and _plain(batch)
+
+
+def _plain(batch: Batch) -> bool:
+    """Tell whether the table asks nothing of a file, and has none that others named."""
     named = pa.table(batch.table.get_add_actions())["path"].to_pylist()
-    small = sum(file.size for file in staged) <= BATCH_BYTES
-    return small and fits(batch) and all(quote(name) == name for name in named)
+    return fits(batch) and all(quote(name) == name for name in named)
 
 
-def _changes(rows: Rows) -> list[Change]:
+def _changes(rows: Rows, how: How) -> list[Change]:
     with ThreadPoolExecutor(FILES, thread_name_prefix="rewrite") as pool:
-        return list(pool.map(partial(_change, rows), gold_places.held(rows)))
+        return list(pool.map(partial(_change, rows, how), gold_places.held(rows)))
 
 
-def _change(rows: Rows, file: Held) -> Change:
-    """Write a file anew if rows of the batch belong into it."""
+def _change(rows: Rows, how: How, file: Held) -> Change:
+    """Write a file anew if rows of the batch belong into it; one of which nothing is left goes."""
     places = gold_places.seek(rows, file)
     found, updated = places.found.drop_null(), places.updated
     if not updated:
         return Change(found, 0, [])
-    added = filed(rows.batch, partial(_fill, rows, file, places))
+    emptied = how is _removed and updated == len(places.over)
+    added = [] if emptied else [filed(rows.batch, partial(_fill, rows, how, file, places))]
     now = int(datetime.now(UTC).timestamp() * 1000)
-    return Change(found, updated, [added, RemoveAction(file.name, True, now, file.size, {})])
+    return Change(found, updated, [*added, RemoveAction(file.name, True, now, file.size, {})])
 
 
 def _inserted(rows: Rows, changes: list[Change]) -> list[AddAction]:
@@ -98,35 +120,41 @@ def _inserted(rows: Rows, changes: list[Change]) -> list[AddAction]:
     return [composed(rows.batch, [rows.table.filter(pa.array(new))])] if new.any() else []
 
 
-def _fill(rows: Rows, file: Held, places: Places, out: Writer) -> None:
-    """Write a file with rows of the batch in place of those that they are written over."""
-    for group in ahead(_merged(rows, file, places, out)):
+def _fill(rows: Rows, how: How, file: Held, places: Places, out: Writer) -> None:
+    """Write a file with rows of the batch in place of those that they are written over, or without these."""
+    for group in ahead(_changed(rows, how, file, places, out)):
         out.write_group(*group)
 
 
-def _merged(
-    rows: Rows, file: Held, places: Places, out: Writer
-) -> Iterator[tuple[dict[str, Chunk], pa.RecordBatch, int]]:
-    """Read a file; yield of each row group what stays as it is encoded, the other columns, and how many rows."""
+def _changed(rows: Rows, how: How, file: Held, places: Places, out: Writer) -> Iterator[Regrouped]:
     start = 0
     for group in groups_of(rows.batch.lake, rows.batch.path(file.name)):
-        over = places.over.slice(start, group.rows)
+        over, same = places.over.slice(start, group.rows), out.fitting(group.chunks)
         start += group.rows
-        yield *_replaced(rows, group, over, out.fitting(group.chunks)), group.rows
+        yield how(rows, group, over, same) if over.null_count < len(over) else _as_it_is(rows, group, same)
 
 
-def _replaced(
-    rows: Rows, group: Group, over: pa.Array, same: dict[str, Chunk]
-) -> tuple[dict[str, Chunk], pa.RecordBatch]:
+def _as_it_is(rows: Rows, group: Group, same: Chunks) -> Regrouped:
+    """Encode only those columns that the table has otherwise than the file."""
+    others = pa.schema([field for field in rows.batch.schema if field.name not in same])
+    return same, fitted(group.read(others.names), others), group.rows
+
+
+def _replaced(rows: Rows, group: Group, over: pa.Array, same: Chunks) -> Regrouped:
     """Put rows of the batch into the places of others; columns in which they are equal stay as they are encoded."""
-    schema, touched = rows.batch.schema, over.null_count < len(over)
-    read = schema if touched else pa.schema([field for field in schema if field.name not in same])
+    read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in same])
     old = fitted(group.read(read.names), read)
-    taken = _taken(rows, old, over) if touched else {}
+    taken = _taken(rows, old, over)
     kept = {name: chunk for name, chunk in same.items() if name not in taken}
-    others = [field for field in schema if field.name not in kept]
+    others = [field for field in rows.batch.schema if field.name not in kept]
     arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
-    return kept, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others))
+    return kept, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others)), group.rows
+
+
+def _removed(rows: Rows, group: Group, over: pa.Array, _: Chunks) -> Regrouped:
+    """Leave rows out."""
+    left = fitted(group.read(rows.batch.schema.names), rows.batch.schema).filter(over.is_null())
+    return {}, left, left.num_rows
 
 
 def _taken(rows: Rows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:

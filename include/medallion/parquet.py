@@ -68,7 +68,8 @@ class Writer:
     def write_group(self, kept: Mapping[str, Chunk], others: pa.RecordBatch, rows: int) -> None:
         """Add a row group: some columns as they are encoded, the others from their values."""
         self._flush()
-        self._append({**kept, **self._encoded(pa.Table.from_batches([others]))}, rows)
+        if rows:
+            self._append({**kept, **self._encoded(pa.Table.from_batches([others]))}, rows)
         self.rows += rows
 
     def close(self) -> None:

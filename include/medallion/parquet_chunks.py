@@ -58,11 +58,13 @@ class Group:
         return [*(self.chunks if self.decoded is None else self.decoded.schema.names)]
 
     def read(self, names: Collection[str]) -> pa.RecordBatch:
-        """Decode columns, at least one: those of the names that are there, in the file's order."""
-        if self.decoded is not None:
-            return self.decoded.select([name for name in self.names if name in names])
-        whole = with_ends([*self.chunks.values()], self.rows, self.footer)
+        """Decode columns: those of the names that are there, in the file's order; maybe none, of as many rows."""
         wanted = [name for name in self.names if name in names]
+        if self.decoded is not None:
+            return self.decoded.select(wanted)
+        if not wanted:
+            return pa.RecordBatch.from_arrays([pa.nulls(self.rows)], ["none"]).select([])
+        whole = with_ends([*self.chunks.values()], self.rows, self.footer)
         return pq.read_table(pa.BufferReader(whole), columns=wanted).combine_chunks().to_batches()[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
@@ -12,6 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from include.medallion import archive, gold_reconcile, reconcile, reconcile_keys, run
 from include.medallion.__main__ import app
 from include.medallion.errors import ContractBroken, SettingError, SourceChanged
+from include.medallion.lake import filesystem
 from include.medallion.reconcile_report import Difference, check
 from include.medallion.staging import staged
 from tests.integration.one_table import OneTable
@@ -476,3 +478,54 @@ def test_the_delta_log_tells_the_reconcile_and_no_text(table):
     newest = names.gold_table().history(1)[0]
     assert newest["medallion.batch"] == str(report.batch_id)
     assert "Ann" not in str(newest)
+
+
+@pytest.fixture
+def batches(people):
+    """Lend a table whose people came in three batches of four: a file each."""
+    for first in (5, 9):
+        people.sql(INSERT.format(first, first + 3))
+        people.run()
+    return people
+
+
+def files(people):
+    """Return the table's files: name, and the keys in their order."""
+    lake, root = filesystem(people.connections.lake), people.connections.lake.path("one")
+    names = people.gold_table().to_pyarrow_dataset().files
+    return {n: pq.read_table(f"{root}/{n}", filesystem=lake)["id"].to_pylist() for n in names}
+
+
+def test_marks_leave_rows_where_they_are(batches):
+    """Only the file of the marked rows is written, in its order: later batches find few files, as before."""
+    before = files(batches)
+    batches.sql("DELETE FROM people WHERE id IN (6, 7)")
+    batches.reconcile()
+    after = files(batches)
+    assert sorted(after.values()) == sorted(before.values())
+    assert {name for name in after if name not in before} == {n for n, ids in after.items() if 6 in ids}
+    assert batches.deleted("gold") == [6, 7]
+
+
+def test_removed_rows_leave_the_others_where_they_are(batches):
+    """The file of a removed row is written without it; one of which nothing is left goes."""
+    before = files(batches)
+    batches.delete_hard()
+    batches.sql("DELETE FROM people WHERE id = 6 OR id > 8")
+    assert batches.reconcile().gold.deleted == 5
+    after = files(batches)
+    assert sorted(after.values()) == [[1, 2, 3, 4], [5, 7, 8]]
+    assert len(after.keys() & before.keys()) == 1
+    assert batches.silver() == batches.gold()
+
+
+@pytest.mark.parametrize(("deletes", "left"), [("soft", [1, 2, 3, 4]), ("hard", [1, 3, 4])])
+def test_a_table_that_asks_more_of_a_writer_is_merged_into(people, deletes, left):
+    """delta-rs checks a constraint as it deletes."""
+    people.pipeline = people.pipeline.model_copy(update={"deletes": deletes})
+    people.gold_table().alter.add_constraint({"numbered": "id > 0"})
+    people.sql("DELETE FROM people WHERE id = 2")
+    assert people.reconcile().gold.deleted == 1
+    assert people.gold_table().history(1)[0]["operation"] == "MERGE"
+    assert [row["id"] for row in people.gold()] == left
+    assert people.silver() == people.gold()

@@ -69,3 +69,9 @@ def test_celery_is_told_to_import_ahead():
     celery = yaml.safe_load((ROOT / "deploy" / "values-celery.yaml").read_text())["config"]["celery"]
     imports = json.loads(celery["extra_celery_config"])["imports"]
     assert imports == [forks_tasks.__module__]
+
+
+def test_the_core_is_imported_without_pandas():
+    """A run that finds nothing new needs none: 40 MB and a sixth of a second less."""
+    program = "import sys, include.medallion.run; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
