@@ -20,7 +20,6 @@ from include.medallion.parquet_footer import MAGIC, Struct
 
 BATCH_ROWS = 65_536
 MOST_ROWS, MOST_BYTES = 4 * BATCH_ROWS, 32 << 20  # of a row group that is held in one piece
-_PLACES = (footers.PAGES, footers.DICTIONARY)
 _OUTSIDE = (footers.INDEX, footers.BLOOM, footers.BLOOM_BYTES)  # of the chunk; a file may do without
 
 
@@ -29,7 +28,7 @@ class Chunk:
     """The pages of one column in one row group."""
 
     element: Struct  # SchemaElement
-    about: Struct  # ColumnMetaData, with places from the start of the chunk
+    about: Struct  # ColumnMetaData, with places as in a file that begins with it
     data: pa.Buffer
 
     @property
@@ -116,7 +115,7 @@ def placed(chunks: Iterable[Chunk], rows: int, start: int) -> Struct:
     """Describe a row group (RowGroup) whose chunks follow each other in a file, from byte `start` on."""
     columns, end = [], start
     for chunk in chunks:
-        moved = {f: (TType.I64, chunk.about[f][1] + end) for f in _PLACES if f in chunk.about}
+        moved = {field: (TType.I64, place - len(MAGIC) + end) for field, place in _places(chunk.about).items()}
         columns.append({footers.START: (TType.I64, 0), footers.ABOUT: (TType.STRUCT, {**chunk.about, **moved})})
         end += chunk.data.size
     plain = sum(column[footers.ABOUT][1][footers.UNCOMPRESSED][1] for column in columns)
@@ -139,7 +138,7 @@ def with_ends(chunks: list[Chunk], rows: int, footer: Struct) -> bytes:
 def _chunks(file: pa.NativeFile, footer: Struct, group: Struct) -> dict[str, Chunk]:
     """Read a row group in one piece, and take it apart."""
     abouts = [column[footers.ABOUT][1] for column in footers.listed(group, footers.COLUMNS)]
-    starts = [min(about[f][1] for f in _PLACES if f in about) for about in abouts]
+    starts = [min(_places(about).values()) for about in abouts]
     ends = [start + about[footers.COMPRESSED][1] for start, about in zip(starts, abouts, strict=True)]
     first = min(starts)
     data = pa.py_buffer(file.read_at(max(ends) - first, first))
@@ -148,9 +147,16 @@ def _chunks(file: pa.NativeFile, footer: Struct, group: Struct) -> dict[str, Chu
 
 
 def _taken(element: Struct, about: Struct, start: int, data: pa.Buffer, first: int) -> Chunk:
-    moved = {f: (TType.I64, about[f][1] - start) for f in _PLACES if f in about}
+    moved = {field: (TType.I64, place - start + len(MAGIC)) for field, place in _places(about).items()}
     pages = data.slice(start - first, about[footers.COMPRESSED][1])
-    return Chunk(element, {**_without(about, *_OUTSIDE), **moved}, pages)
+    return Chunk(element, {**_without(about, footers.DICTIONARY, *_OUTSIDE), **moved}, pages)
+
+
+def _places(about: Struct) -> dict[int, int]:
+    """Return where a chunk's pages are, and before them its dictionary; some writers say 0 where there is none."""
+    pages = about[footers.PAGES][1]
+    dictionary = about.get(footers.DICTIONARY, (TType.I64, pages))[1]
+    return {footers.PAGES: pages} | ({footers.DICTIONARY: dictionary} if 0 < dictionary < pages else {})
 
 
 def _without(structure: Struct, *fields: int) -> Struct:

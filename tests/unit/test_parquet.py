@@ -14,11 +14,21 @@ from deltalake.transaction import AddAction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
+from thrift.Thrift import TType
 
 from include.medallion import parquet_chunks
 from include.medallion.parquet import Writer
 from include.medallion.parquet_chunks import groups
-from include.medallion.parquet_footer import TAIL_BYTES, end_of_file, read_footer
+from include.medallion.parquet_footer import (
+    ABOUT,
+    COLUMNS,
+    DICTIONARY,
+    GROUPS,
+    TAIL_BYTES,
+    end_of_file,
+    listed,
+    read_footer,
+)
 
 MOMENTS = st.datetimes()
 KINDS = {
@@ -150,3 +160,18 @@ def test_a_footer_comes_back_byte_for_byte(tmp_path):
     assert size > 64 << 10
     with pa.OSFile(str(tmp_path / "wide.parquet")) as file:
         assert end_of_file(read_footer(file)) == data[-size - TAIL_BYTES :]
+
+
+def test_a_dictionary_that_is_said_to_be_at_0_is_none(tmp_path, rows):
+    """Some writers say so of a column without one; its pages begin where the data pages do."""
+    pq.write_table(rows, tmp_path / "source.parquet", use_dictionary=False)
+    data = (tmp_path / "source.parquet").read_bytes()
+    with pa.OSFile(str(tmp_path / "source.parquet")) as file:
+        footer = read_footer(file)
+    (group,) = listed(footer, GROUPS)
+    for column in listed(group, COLUMNS):
+        column[ABOUT][1][DICTIONARY] = (TType.I64, 0)
+    pages = data[: -int.from_bytes(data[-TAIL_BYTES:-4], "little") - TAIL_BYTES]
+    (tmp_path / "source.parquet").write_bytes(pages + end_of_file(footer))
+    assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, {"name"}) == 1
+    assert pq.read_table(tmp_path / "target.parquet").equals(rows)
