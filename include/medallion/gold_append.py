@@ -20,13 +20,13 @@ from deltalake.transaction import AddAction
 from include.medallion.delta import FILE_BYTES
 from include.medallion.enrich import ENRICHED
 from include.medallion.extract import Part
-from include.medallion.gold_files import FILES, Batch, addition, composed, described, fits, new_name
+from include.medallion.gold_files import Batch, addition, composed, described, fits, new_name
 from include.medallion.gold_rows import chunks, of_chunk
 from include.medallion.lake import filesystem
 from include.medallion.parquet import ahead
 from include.medallion.staging import staged
 
-COPIES = 4  # at a time
+COPIES, FILES = 4, 2  # at a time
 
 
 def adopt(batch: Batch) -> bool:

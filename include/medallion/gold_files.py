@@ -22,7 +22,6 @@ from include.medallion.pipeline import Pipeline
 from include.medallion.schema import BATCH_ID, VERSION, columns_of
 from include.medallion.window import Mode, Window
 
-FILES = 2  # written at a time
 _PLAIN_WRITER = 2
 """Delta's writer version up to which a table asks nothing of a new file but its schema."""
 

@@ -10,7 +10,6 @@ race, a kill) is in no version of the table; vacuum removes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +21,7 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion import gold_places
-from include.medallion.gold_files import FILES, Batch, composed, filed, fits
+from include.medallion.gold_files import Batch, composed, filed, fits
 from include.medallion.gold_places import Held, Places, Rows, fitted
 from include.medallion.lake import filesystem, groups_of
 from include.medallion.parquet import Writer, ahead
@@ -96,8 +95,8 @@ def _plain(batch: Batch) -> bool:
 
 
 def _changes(rows: Rows, how: How) -> list[Change]:
-    with ThreadPoolExecutor(FILES, thread_name_prefix="rewrite") as pool:
-        return list(pool.map(partial(_change, rows, how), gold_places.held(rows)))
+    """Write one file after the other: two at a time are a tenth faster on two cores, and take 90 MB more."""
+    return [_change(rows, how, file) for file in gold_places.held(rows)]
 
 
 def _change(rows: Rows, how: How, file: Held) -> Change:
