@@ -9,7 +9,7 @@ race, a kill) is in no version of the table; vacuum removes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,11 +25,10 @@ from include.medallion.gold_files import Batch, composed, filed, fits
 from include.medallion.gold_places import Held, Places, Rows, fitted
 from include.medallion.lake import filesystem, groups_of
 from include.medallion.parquet import Writer, ahead
-from include.medallion.parquet_chunks import Chunk, Group
+from include.medallion.parquet_chunks import Chunks, Group
 from include.medallion.schema import BATCH_ID, LOADED_AT
 
 BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
-Chunks = Mapping[str, Chunk]
 Regrouped = tuple[Chunks, pa.RecordBatch, int]
 """Of a row group: the columns that stay as they are encoded, the others, and how many rows it has."""
 How = Callable[[Rows, Group, pa.Array, Chunks], Regrouped]

@@ -42,12 +42,16 @@ class Chunk:
         return Chunk(self.element, _without(self.about, footers.STATISTICS), self.data)
 
 
+Chunks = Mapping[str, Chunk]
+"""Chunks of one row group, by the name of their column."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Neighbouring rows of a file: a row group with its chunks, or some rows of a large one, decoded."""
 
     rows: int
-    chunks: Mapping[str, Chunk]
+    chunks: Chunks
     footer: Struct  # of the file
     decoded: pa.RecordBatch | None = None
 

@@ -7,7 +7,7 @@ decoded, only what is new is encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,12 +16,10 @@ import pyarrow.compute as pc
 from include.medallion.contract import SET_ASIDE, Reason, convert, judge, may_break, set_aside
 from include.medallion.joining import Answers
 from include.medallion.parquet import Writer
-from include.medallion.parquet_chunks import Chunk, Group
+from include.medallion.parquet_chunks import Chunks, Group
 from include.medallion.schema import SYSTEM, VERSION, Column
 from include.medallion.stale import renewed
 from include.medallion.window import Mode, Window
-
-Chunks = Mapping[str, Chunk]
 
 
 @dataclass(frozen=True)
