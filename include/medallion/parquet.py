@@ -6,7 +6,7 @@ What makes it fast is measured in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from include.medallion.parquet_chunks import BATCH_ROWS, Chunk, elements, encode, footer_of, placed
+from include.medallion.parquet_chunks import BATCH_ROWS, Chunk, Chunks, elements, encode, footer_of, placed
 from include.medallion.parquet_footer import MAGIC, Struct, end_of_file, with_groups
 
 COMPRESSION = "zstd"
@@ -35,7 +35,7 @@ class Writer:
     """
 
     def __init__(self, path: str, schema: pa.Schema, files: fs.FileSystem, compression: str = COMPRESSION) -> None:
-        self._schema, self._compression = schema, compression
+        self._path, self._schema, self._files, self._compression = path, schema, files, compression
         self._footer = footer_of(schema)
         self._elements = elements(self._footer)
         self._integers = {f.name for f in schema if pa.types.is_integer(f.type)}
@@ -43,8 +43,10 @@ class Writer:
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._groups: list[Struct] = []
-        self._out = files.open_output_stream(path)
-        self._end = self._out.write(MAGIC)
+        self._out: pa.NativeFile | None = (
+            None  # opened by the first row group: an upload that is begun costs until it ends
+        )
+        self._end = 0
         self.rows = 0
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
@@ -60,12 +62,12 @@ class Writer:
         for batch in rows.to_batches():
             self.write_batch(batch)
 
-    def fitting(self, chunks: Mapping[str, Chunk]) -> dict[str, Chunk]:
+    def fitting(self, chunks: Chunks) -> dict[str, Chunk]:
         """Return the chunks of the columns that are the same here: by name and type, and in whether NULL may be."""
         same = {name: chunk for name, chunk in chunks.items() if chunk.element == self._elements.get(name)}
         return {name: chunk if name in self._integers else chunk.bare for name, chunk in same.items()}
 
-    def write_group(self, kept: Mapping[str, Chunk], others: pa.RecordBatch, rows: int) -> None:
+    def write_group(self, kept: Chunks, others: pa.RecordBatch, rows: int) -> None:
         """Add a row group: some columns as they are encoded, the others from their values."""
         self._flush()
         if rows:
@@ -74,9 +76,9 @@ class Writer:
 
     def close(self) -> None:
         """Write what is held, and the end of the file; once."""
-        if not self._out.closed:
+        if self._out is None or not self._out.closed:
             self._flush()
-            self._out.write(end_of_file(with_groups(self._footer, self._groups)))
+            self._write(end_of_file(with_groups(self._footer, self._groups)))
             self._out.close()
 
     def __enter__(self) -> Self:
@@ -101,10 +103,17 @@ class Writer:
         dictionary = {name for name, yes in self._repetitive.items() if yes}
         return encode(rows, self._compression, dictionary, self._integers)
 
-    def _append(self, chunks: Mapping[str, Chunk], rows: int) -> None:
+    def _append(self, chunks: Chunks, rows: int) -> None:
         ordered = [chunks[name] for name in self._schema.names]
-        self._groups.append(placed(ordered, rows, self._end))
-        self._end += sum(self._out.write(chunk.data) for chunk in ordered)
+        self._groups.append(placed(ordered, rows, self._end or len(MAGIC)))
+        for chunk in ordered:
+            self._write(chunk.data)
+
+    def _write(self, data: bytes | pa.Buffer) -> None:
+        if self._out is None:
+            self._out = self._files.open_output_stream(self._path)
+            self._end = self._out.write(MAGIC)
+        self._end += self._out.write(data)
 
 
 def repetitive(rows: pa.Table) -> dict[str, bool]:

@@ -175,3 +175,12 @@ def test_a_dictionary_that_is_said_to_be_at_0_is_none(tmp_path, rows):
     (tmp_path / "source.parquet").write_bytes(pages + end_of_file(footer))
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, {"name"}) == 1
     assert pq.read_table(tmp_path / "target.parquet").equals(rows)
+
+
+def test_a_file_is_begun_by_its_first_row_group(tmp_path, rows):
+    """A task that dies before leaves nothing, on object storage no upload that is paid for until somebody ends it."""
+    path = tmp_path / "one.parquet"
+    with Writer(str(path), rows.schema, fs.LocalFileSystem()) as out:
+        out.write_table(rows)
+        assert not path.exists()
+    assert pq.read_table(path).equals(rows)
