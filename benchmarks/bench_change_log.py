@@ -19,13 +19,16 @@ from benchmarks.harness.contest import PIPELINE
 from benchmarks.harness.options import Changed, Rounds, Rows
 from benchmarks.harness.results import Question, keep
 from benchmarks.harness.servers import Servers, servers
-from include.medallion import delta, gold, run
-from include.medallion.enrich import ENRICHED, staged_columns
-from include.medallion.extract import Part
-from include.medallion.gold_rows import in_turns
-from include.medallion.lake import Lake, open_lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.window import Window
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.rows import interleave_parts
+from include.medallion.lake import delta
+from include.medallion.lake.object_store import Lake, open_lake
+from include.medallion.model.window import Window
+from include.medallion.staging.layout import ENRICHED
+from include.medallion.staging.parts import Part, staged_columns
+from include.medallion.steps import run
 
 PEOPLE = Pipeline.model_validate(PIPELINE)
 PLACE = "change-log"
@@ -83,18 +86,20 @@ def main(
 
 def _stage(there: Servers, lake: Lake, before: Window | None) -> tuple[Window, list[Part]]:
     """Read and enrich what is new since a batch, all if there is none."""
-    connections = run.Connections(there.uri, None, lake, {})
-    window = run.begin(PEOPLE, connections, before and before.position)
-    answered = [run.look_up(PEOPLE, connections, window, part) for part in run.read(PEOPLE, connections, window)]
+    connections = connection_settings.Connections(there.uri, None, lake, {})
+    window = run.open_window(PEOPLE, connections, before and before.position)
+    answered = [run.enrich(PEOPLE, connections, window, part) for part in run.extract(PEOPLE, connections, window)]
     return window, [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
 
 
 def _merge(lake: Lake, window: Window, parts: list[Part]) -> None:
-    gold.write(lake, PEOPLE, window, parts)
+    gold_sink.apply_batch(lake, PEOPLE, window, parts)
 
 
 def _append(lake: Lake, window: Window, parts: list[Part]) -> None:
-    rows = in_turns(lake, gold.schema(staged_columns(lake, window, ENRICHED, parts[0])), window, parts)
+    rows = interleave_parts(
+        lake, gold_sink.gold_schema(staged_columns(lake, window, ENRICHED, parts[0])), window, parts
+    )
     write_deltalake(lake.table("log"), rows, mode="append", storage_options=dict(lake.options))
 
 

@@ -15,7 +15,7 @@ from benchmarks.harness import equality
 from benchmarks.harness.deployment import Deployment, deployed, kill_task, run
 from benchmarks.harness.options import Rows
 from benchmarks.harness.results import Question, keep
-from include.medallion.lake import Lake, filesystem, read_json
+from include.medallion.lake.object_store import Lake, filesystem, read_json
 
 NAME = "employees_0"
 SECONDS_TO_WAIT = 600

@@ -23,15 +23,14 @@ import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from include.medallion import delta, delta_maintenance, gold
-from include.medallion.enrich import ENRICHED, Enriched
-from include.medallion.extract import Part
-from include.medallion.lake import Lake, create
-from include.medallion.pipeline import Pipeline
-from include.medallion.schema import SYSTEM, VERSION
-from include.medallion.shaping import of_batch
-from include.medallion.staging import staged
-from include.medallion.window import Window
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold import sink as gold_sink
+from include.medallion.lake import delta, delta_maintenance
+from include.medallion.lake.object_store import Lake, create_parquet
+from include.medallion.model.columns import SYSTEM_COLUMNS, VERSION, batch_columns
+from include.medallion.model.window import Window
+from include.medallion.staging.layout import ENRICHED, part_file
+from include.medallion.staging.parts import EnrichedPart, Part
 from include.sandbox import postgres
 
 GIB = 1 << 30
@@ -59,7 +58,7 @@ def main() -> None:
 def xcom() -> Iterator[str]:
     """Weigh what XCom carries, in bytes of JSON, by parts."""
     part = Part(9, 1_000_000, 1024).to_json()
-    answer = {field.name: 1_000_000 for field in fields(Enriched)} | {
+    answer = {field.name: 1_000_000 for field in fields(EnrichedPart)} | {
         "statuses": {"OK": 980_000, "ZERO_RESULTS": 10_000}
     }
     for parts in (1, 10, 1024):
@@ -140,14 +139,14 @@ def write_over(rows: int, keys: str, way: str) -> dict:
     """Write rows as files of 125 000 in the order of their key, change 10 000 of them, and tell what it took."""
     lake, each = Lake(Path(tempfile.mkdtemp()).as_uri(), {}), 125_000
     for number, begin in enumerate(range(0, rows, each), start=1):
-        gold.write(lake, PEOPLE, *stage(lake, number, range(begin, begin + each)))
+        gold_sink.apply_batch(lake, PEOPLE, *stage(lake, number, range(begin, begin + each)))
     table = delta.open_table(lake, "gold")
     if way == "MERGE":  # what asks more of a writer is left to delta-rs
         table.alter.add_constraint({"numbered": "_version > 0"})
     changed = range(0, rows, rows // 10_000) if keys == "spread" else range(rows - 10_000, rows)
     before, batch = set(table.file_uris()), stage(lake, rows // each + 1, changed)
     idle, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, time.perf_counter()
-    gold.write(lake, PEOPLE, *batch)
+    gold_sink.apply_batch(lake, PEOPLE, *batch)
     seconds, most = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     table.update_incremental()
     return {
@@ -162,9 +161,9 @@ def stage(lake: Lake, number: int, ids: range) -> tuple[Window, list[Part]]:
     """Stage the n-th batch as `enrich` does."""
     window = Window("people", "trial", 100 * (number - 1), 100 * number, 20260101000000000 + number)
     rows = people(ids).append_column(VERSION, pa.repeat(pa.scalar(100 * number - 50), len(ids)))
-    for column, value in zip(SYSTEM[1:], of_batch(window), strict=True):
+    for column, value in zip(SYSTEM_COLUMNS[1:], batch_columns(window), strict=True):
         rows = rows.append_column(column.name, pa.repeat(value, len(ids)))
-    with create(lake, staged(window, ENRICHED, 0), rows.schema) as out:
+    with create_parquet(lake, part_file(window, ENRICHED, 0), rows.schema) as out:
         out.write_table(rows)
     return window, [Part(0, len(ids))]
 

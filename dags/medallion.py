@@ -25,12 +25,12 @@ from medallion_defaults import SETTINGS
 from medallion_logs import folded
 from medallion_params import PARAMS
 
-from include.medallion import pipeline as pipelines
-from include.medallion.discretion import discreet
+from include.medallion.config import files as pipeline_files
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, SinkBehind
-from include.medallion.pipeline import Pipeline
-from include.medallion.watermark import KEY, corrected, moved, silver_position
-from include.medallion.window import Window
+from include.medallion.model.window import Window
+from include.medallion.redaction.library_errors import redact_library_errors
+from include.medallion.steps.watermark import WATERMARK_KEY, advanced, corrected, silver_position
 
 log = logging.getLogger("airflow.task.medallion")
 
@@ -38,23 +38,25 @@ log = logging.getLogger("airflow.task.medallion")
 @task(multiple_outputs=False)
 def open_window(name: str) -> dict:
     """Fix what this run reads, so that every retry reads the same."""
-    from include.medallion import run
+    from include.medallion.steps import run, run_options
 
-    with discreet():
-        pipeline, context = pipelines.find(name), get_current_context()
-        connections, hint = connect(pipeline), context["asset_state_store"][bronze(name)].get(KEY)
+    with redact_library_errors():
+        pipeline, context = pipeline_files.find_pipeline(name), get_current_context()
+        connections, hint = connect(pipeline), context["asset_state_store"][bronze(name)].get(WATERMARK_KEY)
         position = silver_position(hint, lambda: run.silver_position(pipeline, connections))
-        return run.begin(pipeline, connections, position, **run.wishes(context["params"])).to_json()
+        return run.open_window(
+            pipeline, connections, position, **run_options.parse_run_options(context["params"])
+        ).to_json()
 
 
 @task
 def extract(name: str, window: dict) -> list[dict]:
     """Stage the window's rows, cut into parts by enrichment key."""
-    from include.medallion import run
+    from include.medallion.steps import run
 
-    with discreet():
-        pipeline = pipelines.find(name)
-        parts = run.read(pipeline, connect(pipeline), Window.from_json(window))
+    with redact_library_errors():
+        pipeline = pipeline_files.find_pipeline(name)
+        parts = run.extract(pipeline, connect(pipeline), Window.from_json(window))
         log.info("%s rows staged in %s parts", f"{sum(p.rows for p in parts):,}", len(parts))
         if not parts:
             medallion_metrics.tell_nothing_new(Window.from_json(window))
@@ -64,60 +66,65 @@ def extract(name: str, window: dict) -> list[dict]:
 @task(multiple_outputs=False, map_index_template="part {{ task.op_kwargs['part']['number'] }}")
 def enrich(name: str, window: dict, part: dict) -> dict:
     """Answer one part's distinct keys and join its rows with the answers."""
-    from include.medallion import run
-    from include.medallion.extract import Part
-    from include.medallion.reckoning import part_line
+    from include.medallion.staging.parts import Part
+    from include.medallion.steps import run
+    from include.medallion.steps.row_counts import part_summary_line
 
-    with discreet():
-        pipeline, opened = pipelines.find(name), Window.from_json(window)
+    with redact_library_errors():
+        pipeline, opened = pipeline_files.find_pipeline(name), Window.from_json(window)
         with folded(f"look-ups of part {part['number']}"):
-            enriched = run.look_up(pipeline, connect(pipeline), opened, Part(**part), pipeline.parts.at_once).to_json()
-        log.info(part_line(enriched))
+            enriched = run.enrich(
+                pipeline, connect(pipeline), opened, Part(**part), pipeline.parts.max_parallel_parts
+            ).to_json()
+        log.info(part_summary_line(enriched))
         return enriched
 
 
 @task(multiple_outputs=False)
 def load_silver(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Snowflake: COPY, then one transaction with the ledger."""
-    from include.medallion import run
-    from include.medallion.enrich import Enriched
-    from include.medallion.reckoning import matched
+    from include.medallion.staging.parts import EnrichedPart
+    from include.medallion.steps import run
+    from include.medallion.steps.row_counts import match_parts
 
-    pipeline = pipelines.find(name)
+    pipeline = pipeline_files.find_pipeline(name)
     try:
-        with discreet(), folded("Snowflake"):
-            answered = [Enriched(**e) for e in matched(parts, enriched)]
-            return run.load(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
+        with redact_library_errors(), folded("Snowflake"):
+            answered = [EnrichedPart(**e) for e in match_parts(parts, enriched)]
+            return run.load_silver(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
     except SinkBehind as e:
-        get_current_context()["asset_state_store"][bronze(name)].set(KEY, corrected(e.held))
+        get_current_context()["asset_state_store"][bronze(name)].set(WATERMARK_KEY, corrected(e.held))
         raise
 
 
 @task(multiple_outputs=False)
 def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
     """Apply the batch to Delta: one conditional commit."""
-    from include.medallion import run
-    from include.medallion.enrich import Enriched
-    from include.medallion.reckoning import matched
+    from include.medallion.staging.parts import EnrichedPart
+    from include.medallion.steps import run
+    from include.medallion.steps.row_counts import match_parts
 
-    with discreet(), folded("Delta"), medallion_metrics.counting_conflicts(name):
-        pipeline, answered = pipelines.find(name), [Enriched(**e) for e in matched(parts, enriched)]
-        return run.write(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
+    with redact_library_errors(), folded("Delta"), medallion_metrics.counting_conflicts(name):
+        pipeline, answered = (
+            pipeline_files.find_pipeline(name),
+            [EnrichedPart(**e) for e in match_parts(parts, enriched)],
+        )
+        return run.write_gold(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
 
 
 @task(multiple_outputs=False)
 def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
     """Balance the books, move the watermark, tell what happened."""
-    from include.medallion.reckoning import line, matched, reckon
+    from include.medallion.steps.row_counts import check_row_counts, match_parts, summary_line
 
     context, opened = get_current_context(), Window.from_json(window)
-    summary = reckon(opened, parts, matched(parts, enriched), silver, gold)
+    summary = check_row_counts(opened, parts, match_parts(parts, enriched), silver, gold)
     store = context["asset_state_store"][bronze(name)]
-    if held := moved(store.get(KEY), opened):  # a trial before the first load leaves nothing to remember
-        store.set(KEY, held)
+    if held := advanced(store.get(WATERMARK_KEY), opened):  # a trial before the first load leaves nothing to remember
+        store.set(WATERMARK_KEY, held)
     for asset in sinks(name):
         context["outlet_events"][asset].extra = summary
-    log.info(line(summary))
+    log.info(summary_line(summary))
     medallion_metrics.tell(opened, summary, context["dag_run"].start_date)
     return summary
 
@@ -134,14 +141,14 @@ def sinks(name: str) -> list[Asset]:
 
 def build(pipeline: Pipeline) -> None:
     """Wire the DAG of one pipeline file."""
-    name, schedule = pipeline.name, pipelines.airflow_schedule(pipeline.schedule)
+    name, schedule = pipeline.name, pipeline_files.airflow_schedule(pipeline.schedule)
     reads = {"inlets": [bronze(name)]}
 
     @dag(pipeline.dag_id, schedule=schedule, params=PARAMS, doc_md=__doc__, **SETTINGS)
     def medallion() -> None:
         window = open_window.override(**reads)(name)
         parts = extract(name, window)
-        many = enrich.override(max_active_tis_per_dag=pipeline.parts.at_once)
+        many = enrich.override(max_active_tis_per_dag=pipeline.parts.max_parallel_parts)
         enriched = many.partial(name=name, window=window).expand(part=parts)
         silver = load_silver.override(**reads)(name, window, parts, enriched)
         gold = write_gold(name, window, parts, enriched)
@@ -154,7 +161,7 @@ def build(pipeline: Pipeline) -> None:
 def build_broken(name: str, reason: str) -> None:
     """Wire a DAG that fails with its file's mistakes: loud, and without taking the other pipelines along."""
 
-    @dag(f"medallion_{name}", schedule=pipelines.airflow_schedule(), doc_md=reason, **SETTINGS)
+    @dag(f"medallion_{name}", schedule=pipeline_files.airflow_schedule(), doc_md=reason, **SETTINGS)
     def broken() -> None:
         @task
         def read_pipeline_file() -> None:
@@ -165,8 +172,8 @@ def build_broken(name: str, reason: str) -> None:
     broken()
 
 
-for file in pipelines.files():
+for file in pipeline_files.pipeline_files():
     try:
-        build(pipelines.load(file))
+        build(pipeline_files.load_file(file))
     except SettingError as e:
-        build_broken(pipelines.name_of(file), str(e))
+        build_broken(pipeline_files.pipeline_name(file), str(e))

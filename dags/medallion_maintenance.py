@@ -23,11 +23,11 @@ from airflow.sdk import Param, dag, get_current_context, task, task_group
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
 
-from include.medallion import pipeline as pipelines
-from include.medallion.discretion import discreet
+from include.medallion.config import files as pipeline_files
+from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
-SCHEDULE = "30 3 * * *" if pipelines.airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
+SCHEDULE = "30 3 * * *" if pipeline_files.airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
 AT_ONCE = 1  # it reads and writes whole tables: one after the other
 WRITERS = ("load_silver", "write_gold")
 PATIENCE = {"poke_interval": 20, "timeout": 3600, "mode": "reschedule"}
@@ -45,14 +45,18 @@ PARAMS = {
 def choose() -> list[str]:
     """Name the pipelines to tend."""
     wished = get_current_context()["params"]["pipeline"]
-    return [pipelines.find(wished).name] if wished else [pipelines.name_of(file) for file in pipelines.files()]
+    return (
+        [pipeline_files.find_pipeline(wished).name]
+        if wished
+        else [pipeline_files.pipeline_name(file) for file in pipeline_files.pipeline_files()]
+    )
 
 
 @task.sensor(soft_fail=True, **PATIENCE)
 def quiet(name: str) -> bool:
     """Wait until neither a run of the pipeline nor a reconcile writes; leave it for tonight if that never is so."""
     count = get_current_context()["ti"].get_ti_count
-    writes = count(dag_id=pipelines.find(name).dag_id, task_ids=list(WRITERS), states=["running"])
+    writes = count(dag_id=pipeline_files.find_pipeline(name).dag_id, task_ids=list(WRITERS), states=["running"])
     return not (writes or count(dag_id="medallion_reconcile", task_ids=["reconcile"], states=["running"]))
 
 
@@ -61,12 +65,12 @@ def tend(name: str) -> dict:
     """Tend one pipeline's Gold table, its archive and its part of Silver."""
     from datetime import UTC, datetime
 
-    from include.medallion import maintenance
+    from include.medallion.ops import maintenance
 
-    with discreet():
-        pipeline, keep = pipelines.find(name), maintenance.retention(os.environ)
-        done = maintenance.tend(pipeline, connect(pipeline), keep, datetime.now(UTC))
-        log.info(maintenance.line(done))
+    with redact_library_errors():
+        pipeline, keep = pipeline_files.find_pipeline(name), maintenance.retention(os.environ)
+        done = maintenance.maintain(pipeline, connect(pipeline), keep, datetime.now(UTC))
+        log.info(maintenance.summary_line(done))
         return done
 
 
@@ -75,10 +79,10 @@ def tend_shared() -> list[dict]:
     """Tend the tables that all pipelines write: they are small, and a conflict costs little."""
     from datetime import UTC, datetime
 
-    from include.medallion import maintenance
+    from include.medallion.ops import maintenance
 
-    with discreet():
-        return maintenance.tend_shared(lake(), maintenance.retention(os.environ), datetime.now(UTC))
+    with redact_library_errors():
+        return maintenance.maintain_shared(lake(), maintenance.retention(os.environ), datetime.now(UTC))
 
 
 @dag("medallion_maintenance", schedule=SCHEDULE, params=PARAMS, doc_md=__doc__, **SETTINGS)

@@ -19,8 +19,8 @@ from airflow.sdk import Param, dag, get_current_context, task
 from medallion_connections import connect
 from medallion_defaults import DAILY, SETTINGS
 
-from include.medallion import pipeline as pipelines
-from include.medallion.discretion import discreet
+from include.medallion.config import files as pipeline_files
+from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
 AT_ONCE = 4
@@ -38,23 +38,27 @@ PARAMS = {
 def choose() -> list[str]:
     """Name the pipelines to reconcile."""
     wished = get_current_context()["params"]["pipeline"]
-    return [pipelines.find(wished).name] if wished else [pipelines.name_of(file) for file in pipelines.files()]
+    return (
+        [pipeline_files.find_pipeline(wished).name]
+        if wished
+        else [pipeline_files.pipeline_name(file) for file in pipeline_files.pipeline_files()]
+    )
 
 
 @task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=AT_ONCE)
 def reconcile(name: str) -> dict | None:
     """Compare one pipeline's source and sinks, apply deletes, and fail if a sink lost rows."""
-    from include.medallion import reconcile as core
-    from include.medallion.reconcile_report import check, line
+    from include.medallion.model.differences import check_nothing_lost, summary_line
+    from include.medallion.ops import reconcile
 
-    with discreet():
-        pipeline = pipelines.find(name)
-        report = core.reconcile(pipeline, connect(pipeline))
+    with redact_library_errors():
+        pipeline = pipeline_files.find_pipeline(name)
+        report = reconcile.reconcile(pipeline, connect(pipeline))
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
             return None
-        log.info(line(report))
-        check(report)
+        log.info(summary_line(report))
+        check_nothing_lost(report)
         return report.to_json()
 
 

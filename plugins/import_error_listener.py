@@ -14,10 +14,10 @@ def on_new_dag_import_error(filename: str, stacktrace: str) -> None:
     """Report the error; runs in the dag-processor, only when the file was fine before."""
     import sentry_delivery
 
-    from include.medallion import tracebacks
+    from include.medallion.redaction import tracebacks
 
     def found() -> list[sentry_delivery.Report]:
-        exception, safe = tracebacks.read(stacktrace or "")
+        exception, safe = tracebacks.parse_traceback(stacktrace or "")
         name = Path(filename).name
         message = f"{name} cannot be imported"
         fingerprint = ["medallion", "import", name]

@@ -12,9 +12,9 @@ from airflow.sdk.log import mask_secret
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-    from include.medallion.lake import Lake
-    from include.medallion.pipeline import Pipeline
-    from include.medallion.run import Connections
+    from include.medallion.config.connections import Connections
+    from include.medallion.config.pipeline import Pipeline
+    from include.medallion.lake.object_store import Lake
 
 AWS_CONNECTION = "aws_default"
 SNOWFLAKE_SECONDS = {"login_timeout": 60, "network_timeout": 600}  # by default the connector retries for ever
@@ -27,7 +27,7 @@ def connect(pipeline: Pipeline) -> Connections:
     Raises:
         SettingError: AWS_URI is missing or wrong.
     """
-    from include.medallion.run import Connections
+    from include.medallion.config.connections import Connections
 
     if key := os.environ.get("GOOGLE_API_KEY"):
         mask_secret(key)
@@ -41,10 +41,10 @@ def connect(pipeline: Pipeline) -> Connections:
 
 def bronze(conn_id: str) -> str:
     """Return the source's connection as libpq takes it."""
-    from include.medallion.environment import Account, libpq_uri
+    from include.medallion.config.connections import ConnectionInfo, libpq_uri
 
     c = BaseHook.get_connection(conn_id)
-    return libpq_uri(Account(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))
+    return libpq_uri(ConnectionInfo(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))
 
 
 def snowflake(conn_id: str) -> SnowflakeConnection:
@@ -64,10 +64,12 @@ def lake() -> Lake:
     Raises:
         SettingError: AWS_URI is missing or wrong.
     """
-    from include.medallion import environment
+    from include.medallion.config import connections as connection_settings
 
     given = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
-    return environment.lake(given if "AWS_ACCESS_KEY_ID" in given else {**_aws_connection(), **given})
+    return connection_settings.lake_from_environment(
+        given if "AWS_ACCESS_KEY_ID" in given else {**_aws_connection(), **given}
+    )
 
 
 def _aws_connection() -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from medallion_retries import PatientRetries
 from sentry_notifier import SentryNotifier
 
-from include.medallion.pipeline import airflow_schedule
+from include.medallion.config.files import airflow_schedule
 
 REPORT = SentryNotifier()
 DAILY = "@daily" if airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only

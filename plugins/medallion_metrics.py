@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.medallion.window import Window
+    from include.medallion.model.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -124,9 +124,9 @@ def _seconds_since(moment: datetime) -> float:
 def _quarantine_depth(pipeline: str) -> int:
     from medallion_connections import lake
 
-    from include.medallion import quarantine
+    from include.medallion.quarantine import table as quarantine_table
 
-    return quarantine.still_open(lake(), pipeline).num_rows
+    return quarantine_table.open_entries(lake(), pipeline).num_rows
 
 
 @contextmanager

@@ -36,11 +36,11 @@ class PatientRetries(RetryPolicy):
     ) -> RetryDecision:
         """Fail at once on `Refused`; wait as long as `Transient` was asked to; else back off."""
         from include.medallion.errors import Refused, Transient
-        from include.medallion.sensitive import hide_shapes
+        from include.medallion.redaction.patterns import redact_patterns
 
         kind = type(exception).__name__
         if isinstance(exception, Refused):
-            return RetryDecision.fail(f"not retried, a person must act: {kind}: {hide_shapes(str(exception))}")
+            return RetryDecision.fail(f"not retried, a person must act: {kind}: {redact_patterns(str(exception))}")
         wished = exception.retry_after if isinstance(exception, Transient) else None
         if wished is not None:
             delay = max(0.0, min(wished, LONGEST_WISH)) + _random.uniform(0, self.base)

@@ -111,10 +111,10 @@ def _capture(client: Any, report: Report) -> str | None:
 def _before_send(event: dict, hint: dict) -> dict:
     from airflow.sdk.log import redact
 
-    from include.medallion.scrubbing import describe, scrub
-    from include.medallion.sensitive import hide_values, secrets_in
+    from include.medallion.redaction.events import redact_event, safe_messages
+    from include.medallion.redaction.patterns import redact_values, secrets_in
 
     secrets = secrets_in(os.environ)
     error = hint["exc_info"][1] if "exc_info" in hint else None
-    safe = describe(error) if error is not None else hint.get("safe", {})
-    return scrub(event, safe, mask=lambda text: str(redact(hide_values(text, secrets))))
+    safe = safe_messages(error) if error is not None else hint.get("safe", {})
+    return redact_event(event, safe, mask=lambda text: str(redact(redact_values(text, secrets))))

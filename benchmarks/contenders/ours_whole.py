@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 begun = float(os.environ["BENCH_BEGUN"])  # when the parent started this process
 
-from include.medallion import environment, run  # noqa: E402 (the clock first)
-from include.medallion.pipeline import Pipeline  # noqa: E402
+from include.medallion.config import connections as connection_settings  # noqa: E402 (the clock first)
+from include.medallion.config.pipeline import Pipeline  # noqa: E402
+from include.medallion.steps import run  # noqa: E402 (the clock first)
 
 stages: dict[str, float] = {"imports": time.time() - begun}
 
@@ -20,17 +21,17 @@ stages: dict[str, float] = {"imports": time.time() - begun}
 def main(task: dict) -> dict:
     """Bring one batch to Silver and Gold."""
     pipeline = Pipeline.model_validate(task["pipeline"])
-    connections = environment.connections(pipeline, os.environ)
+    connections = connection_settings.open_connections(pipeline, os.environ)
     with timed("open_window"):
-        window = run.begin(pipeline, connections, run.silver_position(pipeline, connections))
+        window = run.open_window(pipeline, connections, run.silver_position(pipeline, connections))
     with timed("extract"):
-        parts = run.read(pipeline, connections, window)
+        parts = run.extract(pipeline, connections, window)
     with timed("enrich"):
-        answered = [run.look_up(pipeline, connections, window, part) for part in parts]
+        answered = [run.enrich(pipeline, connections, window, part) for part in parts]
     with timed("load_silver"):
-        run.load(pipeline, connections, window, answered)
+        run.load_silver(pipeline, connections, window, answered)
     with timed("write_gold"):
-        run.write(pipeline, connections, window, answered)
+        run.write_gold(pipeline, connections, window, answered)
     return {"stages": stages, "look_ups": sum(a.keys - a.cached for a in answered)}
 
 

@@ -18,7 +18,7 @@ import yaml
 from benchmarks.harness import employees
 from benchmarks.harness.contest import PIPELINE
 from benchmarks.harness.servers import ROOT, Servers, end_politely, folder
-from include.medallion import environment
+from include.medallion.config import connections as connection_settings
 from include.sandbox import client, postgres, processes, s3, stack
 from include.sandbox.processes import Daemon
 from include.sandbox.settings import join
@@ -92,7 +92,9 @@ def forget(deployment: Deployment, name: str) -> None:
     root = urlsplit(deployment.settings["AWS_URI"]).path.lstrip("/")
     for prefix in (name, f"_staging/{name}"):
         deployment.servers.discard(f"{root}/{prefix}")
-    with closing(environment.snowflake(environment.account("silver", deployment.settings))) as connection:
+    with closing(
+        connection_settings.connect_snowflake(connection_settings.read_connection("silver", deployment.settings))
+    ) as connection:
         connection.cursor().execute(f"DROP TABLE {name.upper()}")
 
 

@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 from benchmarks.harness.contest import PIPELINE, SCRIPTS
 from benchmarks.harness.measure import measure
 from benchmarks.harness.servers import Servers, child_environment
-from include.medallion import environment, quarantine, run
-from include.medallion.enrich import ENRICHED, staged_columns
-from include.medallion.extract import Part
-from include.medallion.lake import open_lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.schema import SYSTEM, Column
-from include.medallion.window import Position
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake.object_store import open_lake
+from include.medallion.model.columns import SYSTEM_COLUMNS, Column
+from include.medallion.model.window import Position
+from include.medallion.quarantine import table as quarantine_table
+from include.medallion.staging.layout import ENRICHED
+from include.medallion.staging.parts import Part, staged_columns
+from include.medallion.steps import run
 from include.sandbox import processes, snowflake
 from include.sandbox.processes import Daemon
 from include.sandbox.snowflake import Snowflake
@@ -60,13 +62,13 @@ def stage(servers: Servers, place: str, before: Batch | None = None) -> Batch:
     """
     pipeline = Pipeline.model_validate(PIPELINE)
     root = f"s3://{servers.lake.bucket}/{place}"
-    connections = run.Connections(servers.uri, None, open_lake(root, servers.lake.options), {})
+    connections = connection_settings.Connections(servers.uri, None, open_lake(root, servers.lake.options), {})
     lake = connections.lake
-    window = run.begin(pipeline, connections, before and before.position)
-    answered = [run.look_up(pipeline, connections, window, p) for p in run.read(pipeline, connections, window)]
+    window = run.open_window(pipeline, connections, before and before.position)
+    answered = [run.enrich(pipeline, connections, window, p) for p in run.extract(pipeline, connections, window)]
     parts = [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
-    quarantine.land(lake, window, parts)
-    run.write(pipeline, connections, window, answered)
+    quarantine_table.record_rows(lake, window, parts)
+    run.write_gold(pipeline, connections, window, answered)
     task = {
         "lake": root,
         "options": servers.lake.options,
@@ -75,7 +77,7 @@ def stage(servers: Servers, place: str, before: Batch | None = None) -> Batch:
         "parts": [p.to_json() for p in parts],
         "files": [lake.path(file) for p in parts for file in p.files(window, ENRICHED)],
         "columns": _told(staged_columns(lake, window, ENRICHED, parts[0])),
-        "system": _told(SYSTEM),
+        "system": _told(SYSTEM_COLUMNS),
         "loaded_at": window.opened_at.isoformat(),
     }
     return Batch(task, sum(p.rows for p in parts), window.position)
@@ -107,7 +109,9 @@ def fault(there: Snowflake, schemas: Sequence[str]) -> str | None:
     # as the core connects: ten million rows take longer to compare than the sandbox's own client waits
     given = {"AIRFLOW_CONN_SILVER": there.airflow()}
     with (
-        closing(environment.snowflake(environment.account("silver", given))) as connection,
+        closing(
+            connection_settings.connect_snowflake(connection_settings.read_connection("silver", given))
+        ) as connection,
         connection.cursor() as cursor,
     ):
         (rows, others) = (cursor.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in (one, other))

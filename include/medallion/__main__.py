@@ -17,9 +17,9 @@ from typing import Annotated
 
 import typer
 
-from include.medallion import pipeline as pipelines
-from include.medallion.discretion import discreet
+from include.medallion.config import files as pipeline_files
 from include.medallion.errors import MedallionError, Refused
+from include.medallion.redaction.library_errors import redact_library_errors
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
@@ -32,26 +32,27 @@ TEMPORARY_FAILURE = 75  # sysexits.h: try again later
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
     """Check pipeline files."""
     with _readable():
-        for file in files or pipelines.files():
-            pipelines.load(file)
+        for file in files or pipeline_files.pipeline_files():
+            pipeline_files.load_file(file)
             print(f"{file}: good")
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a pipeline file, for editors."""
-    print(json.dumps(pipelines.json_schema(), indent=2))
+    print(json.dumps(pipeline_files.json_schema(), indent=2))
 
 
 @app.command()
 def watermark(name: Name) -> None:
     """Show what each sink holds and what the next run would read."""
-    from include.medallion import gold, run
+    from include.medallion.gold import sink as gold_sink
+    from include.medallion.steps import run
 
     with _opened(name) as (pipeline, connections):
         position = run.silver_position(pipeline, connections)
-        window = run.begin(pipeline, connections, position)
-        held = gold.held(connections.lake, pipeline, window.source)
+        window = run.open_window(pipeline, connections, position)
+        held = gold_sink.read_position(connections.lake, pipeline, window.source)
         for sink, at in (("Silver", position), ("Gold", held)):
             print(f"{sink:<7} holds " + (f"transactions below {at.upto} (batch {at.batch_id})" if at else "nothing"))
         print(f"next    [{window.after}, {window.upto})  {window.lag} transactions wait for one that is still open")
@@ -66,33 +67,32 @@ def run(
     replay_quarantine: Annotated[bool, typer.Option(help="read the rows in quarantine again")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
-    from include.medallion import reckoning
-    from include.medallion import run as batch
+    from include.medallion.steps import row_counts, run, run_options
 
     wished = {"full_refresh": full_refresh, "max_rows": max_rows}
     wished |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
     with _opened(name) as (pipeline, connections):
-        summary = batch.run(pipeline, connections, **batch.wishes(wished))
-        print(reckoning.line(summary) if summary else "nothing new")
+        summary = run.run(pipeline, connections, **run_options.parse_run_options(wished))
+        print(row_counts.summary_line(summary) if summary else "nothing new")
 
 
 @app.command()
 def reconcile(name: Name) -> None:
     """Compare source and sinks by key and version; apply deletes of the source to both sinks."""
-    from include.medallion import reconcile as core
-    from include.medallion.reconcile_report import check, line
+    from include.medallion.model.differences import check_nothing_lost, summary_line
+    from include.medallion.ops import reconcile
 
     with _opened(name) as (pipeline, connections):
-        report = core.reconcile(pipeline, connections)
-        print(line(report) if report else "a sink holds nothing yet: nothing to compare")
+        report = reconcile.reconcile(pipeline, connections)
+        print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
-            check(report)
+            check_nothing_lost(report)
 
 
 @app.command()
 def batches(name: Name) -> None:
     """List the staged batches: the archive."""
-    from include.medallion import archive
+    from include.medallion.staging import archive
 
     with _opened(name) as (_, connections):
         for batch_id in archive.batches(connections.lake, name):
@@ -104,11 +104,11 @@ def batches(name: Name) -> None:
 @app.command()
 def extract(name: Name) -> None:
     """Open a window and stage its rows; loads nothing."""
-    from include.medallion import run as batch
+    from include.medallion.steps import run
 
     with _opened(name) as (pipeline, connections):
-        window = batch.begin(pipeline, connections, batch.silver_position(pipeline, connections))
-        parts = batch.read(pipeline, connections, window)
+        window = run.open_window(pipeline, connections, run.silver_position(pipeline, connections))
+        parts = run.extract(pipeline, connections, window)
         print(
             f"batch {window.batch_id}: {sum(p.rows for p in parts):,} rows in {len(parts)} parts"
             if parts
@@ -119,66 +119,66 @@ def extract(name: Name) -> None:
 @app.command()
 def enrich(name: Name, batch_id: Batch) -> None:
     """Enrich the parts of a staged batch (again)."""
-    from include.medallion import archive
-    from include.medallion import run as batch
+    from include.medallion.staging import archive
+    from include.medallion.steps import run
 
     with _opened(name) as (pipeline, connections):
         window = archive.window(connections.lake, name, batch_id)
         for part in archive.parts(connections.lake, window):
-            print(json.dumps(batch.look_up(pipeline, connections, window, part).to_json()))
+            print(json.dumps(run.enrich(pipeline, connections, window, part).to_json()))
 
 
 @app.command()
 def load_silver(name: Name, batch_id: Batch) -> None:
     """Load a staged, enriched batch into Snowflake (again)."""
-    from include.medallion import archive
-    from include.medallion import run as batch
+    from include.medallion.staging import archive
+    from include.medallion.steps import run
 
     with _opened(name) as (pipeline, connections):
         window = archive.window(connections.lake, name, batch_id)
         answered = archive.enriched(connections.lake, window)
-        print(json.dumps(batch.load(pipeline, connections, window, answered).to_json()))
+        print(json.dumps(run.load_silver(pipeline, connections, window, answered).to_json()))
 
 
 @app.command()
 def write_gold(name: Name, batch_id: Batch) -> None:
     """Write a staged, enriched batch to the Delta table (again)."""
-    from include.medallion import archive
-    from include.medallion import run as batch
+    from include.medallion.staging import archive
+    from include.medallion.steps import run
 
     with _opened(name) as (pipeline, connections):
         window = archive.window(connections.lake, name, batch_id)
         answered = archive.enriched(connections.lake, window)
-        print(json.dumps(batch.write(pipeline, connections, window, answered).to_json()))
+        print(json.dumps(run.write_gold(pipeline, connections, window, answered).to_json()))
 
 
 @app.command()
 def gold(name: Name, rows: Rows = 5) -> None:
     """Show the Gold table: version, rows, schema, the first rows."""
-    from include.medallion.look import show
+    from include.medallion.lake.preview import preview
 
     with _opened(name) as (pipeline, connections):
-        show(connections.lake, pipeline.gold.table, rows)
+        preview(connections.lake, pipeline.gold.table, rows)
 
 
 @app.command()
 def quarantine(name: Name, rows: Rows = 5) -> None:
     """Show the rows that were set aside, with their reasons."""
-    from include.medallion.look import show
-    from include.medallion.quarantine import TABLE
+    from include.medallion.lake.preview import preview
+    from include.medallion.quarantine.table import TABLE
 
     with _opened(name) as (_, connections):
-        show(connections.lake, TABLE, rows, only=("pipeline", name))
+        preview(connections.lake, TABLE, rows, only=("pipeline", name))
 
 
 @app.command()
 def calls(name: Name) -> None:
     """Show the account of paid look-ups of a pipeline: calls by provider, day and batch."""
-    from include.medallion.calls import TABLE
-    from include.medallion.look import show
+    from include.medallion.lake.preview import preview
+    from include.medallion.lookups.usage_ledger import TABLE
 
     with _opened(name) as (_, connections):
-        show(connections.lake, TABLE, rows=1000, only=("pipeline", name))
+        preview(connections.lake, TABLE, rows=1000, only=("pipeline", name))
 
 
 @app.command()
@@ -186,20 +186,20 @@ def maintain(name: Name) -> None:
     """Tend what runs left behind: Gold's files, the archive, Silver's ledger."""
     from datetime import UTC, datetime
 
-    from include.medallion import maintenance
+    from include.medallion.ops import maintenance
 
     with _opened(name) as (pipeline, connections):
-        done = maintenance.tend(pipeline, connections, maintenance.retention(os.environ), datetime.now(UTC))
-        print(maintenance.line(done))
+        done = maintenance.maintain(pipeline, connections, maintenance.retention(os.environ), datetime.now(UTC))
+        print(maintenance.summary_line(done))
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[tuple]:
-    from include.medallion import environment
+    from include.medallion.config import connections as connection_settings
 
-    with _readable(), discreet():
-        pipeline = pipelines.find(name)
-        yield pipeline, environment.connections(pipeline, os.environ)
+    with _readable(), redact_library_errors():
+        pipeline = pipeline_files.find_pipeline(name)
+        yield pipeline, connection_settings.open_connections(pipeline, os.environ)
 
 
 @contextmanager

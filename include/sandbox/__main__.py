@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from include.medallion import pipeline as pipelines
+from include.medallion.config import files as pipeline_files
+from include.medallion.config import pipeline as pipeline_model
 from include.medallion.errors import MedallionError
 from include.sandbox import client, settings, stack, summary
 from include.sandbox import query as queries
@@ -96,7 +97,7 @@ def query(layer: Annotated[str, typer.Argument(help="bronze, silver or gold")], 
 
 def _run(name: str) -> bool:
     """Run a pipeline once and print the outcome; tell whether it ended well."""
-    pipeline = pipelines.find(name)
+    pipeline = pipeline_files.find_pipeline(name)
     api = client.login(os.environ)
     _say(f"running {pipeline.dag_id}")
     client.await_dag(api, pipeline.dag_id, stack.ROOT)
@@ -111,7 +112,7 @@ def _run(name: str) -> bool:
     return True
 
 
-def _tell(api: client.Api, pipeline: pipelines.Pipeline, run_id: str) -> None:
+def _tell(api: client.Api, pipeline: pipeline_model.Pipeline, run_id: str) -> None:
     told = client.summary(api, pipeline.dag_id, run_id)
     print(*(summary.work(told) if told else ["  nothing new: no row changed since the last run"]), "", sep="\n")
     servers = stack.servers(stack.STATE)

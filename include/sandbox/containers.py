@@ -14,8 +14,8 @@ from pathlib import Path
 
 import typer
 
-from include.medallion import pipeline as pipelines
-from include.medallion.environment import account
+from include.medallion.config import files as pipeline_files
+from include.medallion.config.connections import read_connection
 from include.sandbox import client, rows, settings, snowflake, summary
 from include.sandbox.postgres import Postgres
 from include.sandbox.s3 import Lake
@@ -41,7 +41,7 @@ def load_rows(number: int, truth: Path) -> None:
 @app.command()
 def demo(name: str, truth: Path) -> None:
     """Run a pipeline once, wait for it and show what came out."""
-    pipeline, api = pipelines.find(name), client.login(os.environ)
+    pipeline, api = pipeline_files.find_pipeline(name), client.login(os.environ)
     client.await_dag(api, pipeline.dag_id, CODE, seconds=300)
     run_id = client.trigger(api, pipeline.dag_id, {})
     state = client.watch(api, pipeline.dag_id, run_id, print, seconds=3600)
@@ -57,13 +57,13 @@ def demo(name: str, truth: Path) -> None:
 
 def bronze(environ: Mapping[str, str]) -> tuple[Postgres, str]:
     """Return the source's server, and the database in it."""
-    given = account("bronze", environ)
+    given = read_connection("bronze", environ)
     return Postgres(given.host, given.port, given.login, given.password), given.schema
 
 
 def servers(environ: Mapping[str, str]) -> settings.Servers:
     """Return the sandbox's servers as the settings of Airflow's services name them."""
-    given = account("silver", environ)
+    given = read_connection("silver", environ)
     bundle = Path(environ["REQUESTS_CA_BUNDLE"])
     silver = Snowflake(int(given.extra["port"]), given.password, bundle, str(given.extra["host"]), given.login)
     keys = (environ[f"AWS_{name}"] for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))

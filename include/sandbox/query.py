@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from include.medallion import pipeline as pipelines
+from include.medallion.config import files as pipeline_files
 from include.sandbox.errors import SandboxError
 from include.sandbox.settings import Servers
 
@@ -32,7 +32,11 @@ def gold(_: Servers, root: str, statement: str) -> Result:
     from deltalake import DeltaTable, QueryBuilder
 
     builder = QueryBuilder()
-    for name in ("locations", "quarantine", *(pipelines.load(file).gold.table for file in pipelines.files())):
+    for name in (
+        "locations",
+        "quarantine",
+        *(pipeline_files.load_file(file).gold.table for file in pipeline_files.pipeline_files()),
+    ):
         if DeltaTable.is_deltatable(f"{root}/{name}"):
             builder = builder.register(name, DeltaTable(f"{root}/{name}"))
     table = pa.table(builder.execute(statement))

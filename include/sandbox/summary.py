@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from psycopg import sql
 
-from include.medallion.pipeline import Pipeline
+from include.medallion.config.pipeline import Pipeline
 from include.sandbox.query import aligned
 from include.sandbox.settings import Servers
 

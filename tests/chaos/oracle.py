@@ -12,7 +12,7 @@ from datetime import UTC
 import psycopg
 from deltalake import DeltaTable
 
-from include.medallion.lake import filesystem, keys
+from include.medallion.lake.object_store import filesystem, list_files
 from include.sandbox.google import places
 
 from .rig import Rig
@@ -171,7 +171,7 @@ def leftovers(rig: Rig) -> dict[str, int]:
         tables = cursor.execute("SHOW TERSE TABLES LIKE '_MEDALLION_STORM_%'").fetchall()
     found = {
         "batch tables": len(tables),
-        "look-ups not merged": len(keys(rig.lake, "_lookups")),
+        "look-ups not merged": len(list_files(rig.lake, "_lookups")),
         "data files of no version": _orphans(rig, "storm"),
         "temporary folders": len([p for p in (rig.state / "tmp").iterdir() if p.name.startswith("tmp")]),
     }
@@ -180,7 +180,7 @@ def leftovers(rig: Rig) -> dict[str, int]:
 
 def _orphans(rig: Rig, name: str) -> int:
     """Count Parquet files of a Delta table that no version ever named: what VACUUM deletes."""
-    there = {key.rpartition("/")[2] for key in keys(rig.lake, name) if "_delta_log" not in key}
+    there = {key.rpartition("/")[2] for key in list_files(rig.lake, name) if "_delta_log" not in key}
     named, files = set(), filesystem(rig.lake)
     table = DeltaTable(rig.lake.table(name), storage_options=dict(rig.lake.options))
     for version in range(table.version() + 1):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from include.medallion.lake import Lake, open_lake
+from include.medallion.lake.object_store import Lake, open_lake
 from include.sandbox import airflow, client, postgres, private, processes, s3, snowflake
 from include.sandbox.google import Google
 from include.sandbox.postgres import Postgres

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion import run
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake import open_lake
-from include.medallion.pipeline import Pipeline
+from include.medallion.lake.object_store import open_lake
 from tests.integration.one_table import OneTable
 
 NOTE = "'note {} ' || repeat(md5(id::text), 20)"
@@ -37,7 +37,7 @@ def table(bronze_dsn, disk, lake, silver):
     """Lend a table of 3000 wide rows with as many postcodes, and its way into that disk."""
     one = OneTable(bronze_dsn, "s3://unused", lake, silver, {"table": "wide", "key": "id"})
     one.pipeline = Pipeline.model_validate({**one.pipeline.model_dump(by_alias=True), "parts": {"keys": 1000}})
-    one.connections = run.Connections(bronze_dsn, silver.connect, open_lake(f"file://{disk}", {}), {})
+    one.connections = connection_settings.Connections(bronze_dsn, silver.connect, open_lake(f"file://{disk}", {}), {})
     one.sql("CREATE TABLE wide (id int PRIMARY KEY, postcode text, note text)", FILL.format("at first"))
     return one
 

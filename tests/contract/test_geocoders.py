@@ -13,10 +13,10 @@ import pytest
 import requests
 from google.maps.addressvalidation import ValidateAddressRequest
 
+from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
 from include.medallion.geocoders import google_address_validation, google_geocoding, offline, open_geocoder
 from include.medallion.geocoders.location import Location, Status
-from include.medallion.pipeline_enrich import Geocode
 from include.sandbox.google import KEY, serving
 
 GOOGLE = ["google_geocoding", "google_address_validation"]
@@ -42,7 +42,7 @@ def opened(server, provider, key=KEY, timeout=5.0):
 
 def settings(**changes):
     """Give the settings of a geocoder."""
-    return Geocode(postcode="postcode", country="US", **changes)
+    return GeocodeSettings(postcode="postcode", country="US", **changes)
 
 
 class Canned(requests.adapters.BaseAdapter):

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from include.medallion import lookups
+from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import ProviderRefused, Transient
 from include.medallion.geocoders import open_geocoder
-from include.medallion.pipeline_enrich import Geocode
-from include.medallion.purse import Purse
+from include.medallion.lookups import calls
+from include.medallion.lookups.call_budget import CallBudget
 from include.sandbox.google import KEY, serving
 
 
@@ -24,7 +24,7 @@ def google():
 def paced(**changes):
     """Give settings that hurry, unless told otherwise."""
     quick = {"calls_per_second": 1000, "concurrency": 4, "timeout_seconds": 5, "attempts": 3}
-    return Geocode(postcode="postcode", country="US", **(quick | changes))
+    return GeocodeSettings(postcode="postcode", country="US", **(quick | changes))
 
 
 def locator(server, settings):
@@ -35,7 +35,7 @@ def locator(server, settings):
 
 def look_up(questions, ask, settings, share=1, purse=None):
     """Ask without a budget, unless there is one."""
-    return lookups.look_up(questions, ask, settings, purse or Purse(), share)
+    return calls.make_calls(questions, ask, settings, purse or CallBudget(), share)
 
 
 def some(count):
@@ -94,7 +94,7 @@ def test_a_rate_below_one_a_second_is_kept(google):
 def test_what_may_pass_is_tried_again(google):
     """A third of the calls fails; all keys are answered, and every call is counted."""
     google.fail("UNKNOWN_ERROR", share=0.3)
-    settings, purse = paced(attempts=8), Purse()
+    settings, purse = paced(attempts=8), CallBudget()
     found = list(look_up(some(30), locator(google, settings), settings, purse=purse))
     assert len(found) == 30
     assert purse.calls == len(google.calls) > 30
@@ -103,7 +103,7 @@ def test_what_may_pass_is_tried_again(google):
 def test_a_call_is_tried_as_often_as_is_set(google):
     """After its attempts the failure is raised as it was."""
     google.fail("UNKNOWN_ERROR")
-    settings, purse = paced(attempts=2), Purse()
+    settings, purse = paced(attempts=2), CallBudget()
     _, failure = drain(look_up(some(1), locator(google, settings), settings, purse=purse))
     assert isinstance(failure, Transient)
     assert (purse.calls, len(google.calls)) == (2, 2)
@@ -147,18 +147,18 @@ def test_a_refused_key_costs_one_call(google):
 
 def test_a_provider_that_is_down_opens_the_circuit(google):
     """After so many failed calls in a row nobody asks any more, and the task is to wait longer than a call does."""
-    settings = paced(concurrency=4, attempts=1000, give_up_after=6)
+    settings = paced(concurrency=4, attempts=1000, max_consecutive_failures=6)
     google.fail("503", retry_after="0")
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
     assert (found, isinstance(failure, Transient)) == ([], True)
     assert 6 <= len(google.calls) <= 6 + 4
-    assert failure.retry_after > lookups.LONGEST_PAUSE_SECONDS
+    assert failure.retry_after > calls.MAX_PAUSE_SECONDS
     assert "give_up_after" in str(failure)
 
 
 def test_failures_between_answers_do_not_open_the_circuit(google):
     """Only calls in a row count: a third of calls failing is a bad day, not the end."""
-    settings = paced(concurrency=1, attempts=50, give_up_after=12)
+    settings = paced(concurrency=1, attempts=50, max_consecutive_failures=12)
     google.fail("UNKNOWN_ERROR", share=0.3)
     found, failure = drain(look_up(some(40), locator(google, settings), settings))
     assert (len(found), failure) == (40, None)
@@ -168,7 +168,7 @@ def test_no_call_is_made_beyond_the_purse(google):
     """Retries are calls too: with seven granted, seven are made, and the other questions are left out."""
     google.fail("UNKNOWN_ERROR", share=0.5)
     granted = iter([5, 2, 0])
-    purse = Purse(lambda _: next(granted))
+    purse = CallBudget(lambda _: next(granted))
     settings = paced(concurrency=4, attempts=50)
     found, failure = drain(look_up(some(40), locator(google, settings), settings, purse=purse))
     assert (len(google.calls), purse.calls, failure) == (7, 7, None)
@@ -202,7 +202,7 @@ def test_a_mistake_of_the_geocoder_is_raised(google):
     def broken(key):
         raise KeyError(key)
 
-    purse = Purse()
+    purse = CallBudget()
     with pytest.raises(KeyError):
         list(look_up(some(1), broken, paced(), purse=purse))
     assert purse.calls == 1

@@ -21,15 +21,14 @@ import pyarrow as pa
 import pytest
 import snowflake.connector  # noqa: TID253 (its errors are part of the contract)
 
-from include.medallion import silver
-from include.medallion.enrich import ENRICHED
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.extract import Part
-from include.medallion.lake import Lake, create
-from include.medallion.pipeline import Pipeline
-from include.medallion.schema import MOMENT
-from include.medallion.staging import staged
-from include.medallion.window import Mode, Position, Window
+from include.medallion.lake.object_store import Lake, create_parquet
+from include.medallion.model.columns import TIMESTAMP_UTC
+from include.medallion.model.window import Mode, Position, Window
+from include.medallion.silver import sink as silver_sink
+from include.medallion.staging.layout import ENRICHED, part_file
+from include.medallion.staging.parts import Part
 from tests.contract.watched import Killed, Watched, mortal
 
 NEEDED = ("ACCOUNT", "USER", "DATABASE", "WAREHOUSE", "SCHEMA")
@@ -42,7 +41,7 @@ SCHEMA = pa.schema(
         ("pay", pa.decimal128(10, 2)),
         ("photo", pa.binary()),
         ("latitude", pa.float64()),
-        ("seen", MOMENT),
+        ("seen", TIMESTAMP_UTC),
         ("_version", pa.int64()),
     ]
 )
@@ -127,7 +126,7 @@ class People:
     def stage(self, window, *parts, schema=SCHEMA):
         """Write enriched parts; a row is a mapping, what it leaves out is NULL."""
         for number, rows in enumerate(parts):
-            with create(self.lake, staged(window, ENRICHED, number), schema) as out:
+            with create_parquet(self.lake, part_file(window, ENRICHED, number), schema) as out:
                 whole = [{name: row.get(name) for name in schema.names} for row in rows]
                 out.write_table(pa.Table.from_pylist(whole, schema))
         return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
@@ -136,14 +135,14 @@ class People:
         """Stage parts and load them, over a new connection unless one is given."""
         staged_parts = self.stage(window, *parts, schema=schema)
         if connection:
-            return silver.load(connection, self.lake, self.pipeline, window, staged_parts)
+            return silver_sink.apply_batch(connection, self.lake, self.pipeline, window, staged_parts)
         with closing(self.backend.connect()) as own:
-            return silver.load(own, self.lake, self.pipeline, window, staged_parts)
+            return silver_sink.apply_batch(own, self.lake, self.pipeline, window, staged_parts)
 
     def held(self):
         """Ask Silver what it holds."""
         with closing(self.backend.connect()) as connection:
-            return silver.held(connection, self.pipeline)
+            return silver_sink.read_position(connection, self.pipeline)
 
 
 def batch(number, after=None, mode=Mode.WINDOW, source=SOURCE):
@@ -265,7 +264,7 @@ def test_staged_rows_that_are_not_those_read_are_refused(people, claimed):
     window = batch(1)
     people.stage(window, [person(1, "Ann"), person(2, "Bob")])
     with closing(people.backend.connect()) as connection, pytest.raises(ContractBroken, match=f"2 of {claimed} rows"):
-        silver.load(connection, people.lake, people.pipeline, window, [Part(0, claimed)])
+        silver_sink.apply_batch(connection, people.lake, people.pipeline, window, [Part(0, claimed)])
     assert people.backend.rows() == []
     assert people.held() is None
 
@@ -282,7 +281,7 @@ def test_rows_that_something_else_wrote_without_a_version_are_not_passed_over(pe
 
 def test_a_failure_in_the_transaction_leaves_nothing_and_a_usable_connection(people):
     """A ledger that takes no row undoes the rows too; once it does, the same connection loads the batch."""
-    ledger = (Path(silver.__file__).parent / "sql" / "silver_ledger.sql").read_text()
+    ledger = (Path(silver_sink.__file__).parent / "sql" / "silver_ledger.sql").read_text()
     people.backend.sql(ledger.replace("PIPELINE VARCHAR", "REFUSES BIGINT NOT NULL, PIPELINE VARCHAR"))
     with closing(people.backend.connect()) as connection:
         with pytest.raises(snowflake.connector.errors.Error):
@@ -416,9 +415,9 @@ def test_two_loaders_of_one_batch_at_once_end_as_one(people):
         with closing(people.backend.connect()) as connection:
             watched = Watched(connection, before=lambda s: barrier.wait() if s == "BEGIN" else None)
             try:
-                return silver.load(watched, people.lake, people.pipeline, window, staged_parts)
+                return silver_sink.apply_batch(watched, people.lake, people.pipeline, window, staged_parts)
             except snowflake.connector.errors.Error:
-                return silver.load(connection, people.lake, people.pipeline, window, staged_parts)
+                return silver_sink.apply_batch(connection, people.lake, people.pipeline, window, staged_parts)
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(load, range(2)))
@@ -442,7 +441,7 @@ def test_a_table_that_two_tries_drop_at_once_fails_neither(people):
 
         with closing(people.backend.connect()) as connection:
             watched = Watched(connection, before=meet)
-            return silver.load(watched, people.lake, people.pipeline, batch(1), staged_parts)
+            return silver_sink.apply_batch(watched, people.lake, people.pipeline, batch(1), staged_parts)
 
     for number in range(20):
         left, barrier = f"_MEDALLION_PEOPLE_20260101000000001_{uuid.uuid4().hex.upper()}", Barrier(2, timeout=60)

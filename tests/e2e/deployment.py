@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.medallion import pipeline as pipelines
-from include.medallion.pipeline import Pipeline
+from include.medallion.config import files as pipeline_files
+from include.medallion.config.pipeline import Pipeline
 from include.sandbox import client, stack
 from include.sandbox.client import Api
 from include.sandbox.google import Google
@@ -108,7 +108,7 @@ class Deployment:
 
     def pipeline(self, name: str) -> Pipeline:
         """Read a pipeline file."""
-        return pipelines.load(self.project / "include" / "pipelines" / f"{name}.yaml")
+        return pipeline_files.load_file(self.project / "include" / "pipelines" / f"{name}.yaml")
 
     def watermark(self, name: str) -> dict | None:
         """Return what Airflow remembers of a pipeline's position."""

@@ -10,13 +10,12 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from include.medallion import gold
-from include.medallion.enrich import ENRICHED
-from include.medallion.extract import Part
-from include.medallion.lake import create, filesystem
-from include.medallion.pipeline import Pipeline
-from include.medallion.staging import staged
-from include.medallion.window import Mode, Window
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold import sink as gold_sink
+from include.medallion.lake.object_store import create_parquet, filesystem
+from include.medallion.model.window import Mode, Window
+from include.medallion.staging.layout import ENRICHED, part_file
+from include.medallion.staging.parts import Part
 from tests.integration.s3_proxy import meeting
 
 SOURCE = "system.1.2.3"
@@ -44,13 +43,15 @@ class People:
     def stage(self, window, *parts, schema=SCHEMA):
         """Write enriched parts; what a row leaves out is NULL."""
         for number, rows in enumerate(parts):
-            with create(self.lake, staged(window, ENRICHED, number), schema) as out:
+            with create_parquet(self.lake, part_file(window, ENRICHED, number), schema) as out:
                 out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
         return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
 
     def write(self, window, *parts, schema=SCHEMA, lake=None):
         """Stage parts and write them to Gold."""
-        return gold.write(lake or self.lake, self.pipeline, window, self.stage(window, *parts, schema=schema))
+        return gold_sink.apply_batch(
+            lake or self.lake, self.pipeline, window, self.stage(window, *parts, schema=schema)
+        )
 
     def table(self, version=None):
         """Open Gold's table."""
@@ -63,7 +64,7 @@ class People:
 
     def held(self):
         """Ask Gold what it holds of SOURCE."""
-        return gold.held(self.lake, self.pipeline, SOURCE)
+        return gold_sink.read_position(self.lake, self.pipeline, SOURCE)
 
     def log(self):
         """Return all that stands in the Delta log: commits as they are, checkpoints as text."""
@@ -112,5 +113,5 @@ def tried(mine, window, parts):
     """Write as a task does: with five tries."""
     for _ in range(4):
         with suppress(CommitFailedError):
-            return gold.write(mine.lake, mine.pipeline, window, parts)
-    return gold.write(mine.lake, mine.pipeline, window, parts)
+            return gold_sink.apply_batch(mine.lake, mine.pipeline, window, parts)
+    return gold_sink.apply_batch(mine.lake, mine.pipeline, window, parts)

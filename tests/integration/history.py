@@ -16,14 +16,16 @@ import psycopg
 import pyarrow.parquet as pq
 import snowflake.connector  # noqa: TID253 (its errors are a lost race's)
 
-from include.medallion import gold_reconcile, reconcile, run
-from include.medallion.enrich import Enriched
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.extract import Part
-from include.medallion.lake import filesystem, keys
-from include.medallion.reckoning import Applied, reckon
-from include.medallion.watermark import corrected, moved, silver_position
-from include.medallion.window import Mode, Window, new_batch_id
+from include.medallion.gold import reconcile as gold_reconcile
+from include.medallion.lake.object_store import filesystem, list_files
+from include.medallion.model.counts import Applied
+from include.medallion.model.window import Mode, Window, new_batch_id
+from include.medallion.ops import reconcile
+from include.medallion.staging.parts import EnrichedPart, Part
+from include.medallion.steps import run
+from include.medallion.steps.row_counts import check_row_counts
+from include.medallion.steps.watermark import advanced, corrected, silver_position
 from include.sandbox.google import KEY, places
 from tests.contract.watched import Killed, Watched, mortal
 from tests.integration.one_table import OneTable
@@ -50,7 +52,7 @@ class Batch:
 
     window: Window
     parts: list[Part] | None = None
-    answered: dict[int, Enriched] = field(default_factory=dict)
+    answered: dict[int, EnrichedPart] = field(default_factory=dict)
     loaded: Applied | None = None
     written: Applied | None = None
     committed: bool = False
@@ -161,7 +163,7 @@ class History:
     def begin(self, mode=Mode.WINDOW, ahead=False):
         """Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead."""
         position = silver_position(self.hint, lambda: run.silver_position(self.pipeline, self.connections))
-        window = run.begin(self.pipeline, self.connections, position, mode, 3 if mode is Mode.TRIAL else None)
+        window = run.open_window(self.pipeline, self.connections, position, mode, 3 if mode is Mode.TRIAL else None)
         if ahead:
             self.ahead = True
             wrong = datetime.now(UTC) + timedelta(hours=1)
@@ -194,23 +196,23 @@ class History:
         return sum(b.window.batch_id == batch.window.batch_id for b in self.batches) > 1
 
     def _read(self, batch, connections):
-        batch.parts = run.read(self.pipeline, connections, batch.window)
+        batch.parts = run.extract(self.pipeline, connections, batch.window)
         batch.answered, batch.loaded, batch.written, batch.committed = {}, None, None, False
 
     def _look_up(self, batch, connections, number):
         part = next(part for part in batch.parts if part.number == int(number))
-        batch.answered[part.number] = run.look_up(self.pipeline, connections, batch.window, part)
+        batch.answered[part.number] = run.enrich(self.pipeline, connections, batch.window, part)
 
     def _load(self, batch, connections):
-        batch.loaded = run.load(self.pipeline, connections, batch.window, list(batch.answered.values()))
+        batch.loaded = run.load_silver(self.pipeline, connections, batch.window, list(batch.answered.values()))
 
     def _write(self, batch, connections):
-        batch.written = run.write(self.pipeline, connections, batch.window, list(batch.answered.values()))
+        batch.written = run.write_gold(self.pipeline, connections, batch.window, list(batch.answered.values()))
 
     def _commit(self, batch, _):
         told = [[one.to_json() for one in some] for some in (batch.parts, batch.answered.values())]
-        reckon(batch.window, *told, batch.loaded.to_json(), batch.written.to_json())
-        self.hints.append(moved(self.hint, batch.window))
+        check_row_counts(batch.window, *told, batch.loaded.to_json(), batch.written.to_json())
+        self.hints.append(advanced(self.hint, batch.window))
         batch.committed = True
 
     def whole(self, mode=Mode.WINDOW):
@@ -289,7 +291,7 @@ class History:
     def _staged(self):
         lake = self.connections.lake
         files = filesystem(lake)
-        tables = [pq.read_table(lake.path(key), filesystem=files) for key in keys(lake, "_lookups")]
+        tables = [pq.read_table(lake.path(key), filesystem=files) for key in list_files(lake, "_lookups")]
         if (merged := self.one.open("locations")) is not None:
             tables.append(merged.to_pyarrow_table())
         return {postcode for table in tables for postcode in table["postcode"].to_pylist()}

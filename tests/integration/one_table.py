@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import psycopg
 
-from include.medallion import delta, run
-from include.medallion.lake import open_lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.schema import snowflake_name
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake import delta
+from include.medallion.lake.object_store import open_lake
+from include.medallion.model.columns import snowflake_name
+from include.medallion.steps import run
 
 
 class OneTable:
@@ -31,7 +33,7 @@ class OneTable:
                 "gold": {"table": "one"},
             }
         )
-        self.connections = run.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
+        self.connections = connection_settings.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
 
     def sql(self, *statements):
         """Run statements, each in a transaction of its own; return the rows of the last."""
@@ -46,7 +48,7 @@ class OneTable:
 
     def begin(self):
         """Open a window as a first run does; no sink is asked."""
-        return run.begin(self.pipeline, self.connections, None)
+        return run.open_window(self.pipeline, self.connections, None)
 
     def gold(self):
         """Return Gold's rows in the order of the first key column."""

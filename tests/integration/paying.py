@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from include.medallion.pipeline_enrich import Enrich, Geocode
+from include.medallion.config.enrichment import EnrichmentSettings, GeocodeSettings
 
 QUICK = {"calls_per_second": 1000, "concurrency": 4, "attempts": 4, "timeout_seconds": 5}
 FIVE = ("98052", "10001", "60601", "94105", "33101")
@@ -12,8 +12,8 @@ FIVE = ("98052", "10001", "60601", "94105", "33101")
 
 def set_geocode(people, **changes):
     """Set the pipeline's look-up settings."""
-    settings = Geocode(postcode="postcode", country="US", **(QUICK | changes))
-    people.pipeline = people.pipeline.model_copy(update={"enrich": [Enrich(geocode=settings)]})
+    settings = GeocodeSettings(postcode="postcode", country="US", **(QUICK | changes))
+    people.pipeline = people.pipeline.model_copy(update={"enrich": [EnrichmentSettings(geocode=settings)]})
 
 
 def insert(people, *postcodes):

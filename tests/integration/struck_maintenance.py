@@ -16,10 +16,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
-from include.medallion import delta_maintenance, maintenance
-from include.medallion import pipeline as pipelines
-from include.medallion.environment import connections
-from include.medallion.maintenance import Retention
+from include.medallion.config import files as pipeline_files
+from include.medallion.config.connections import open_connections
+from include.medallion.lake import delta_maintenance
+from include.medallion.ops import maintenance
+from include.medallion.ops.maintenance import Retention
 
 
 def main() -> None:
@@ -30,10 +31,10 @@ def main() -> None:
     for part in path:
         owner = getattr(owner, part)
     setattr(owner, last, trap(when, getattr(owner, last)))
-    delta_maintenance.COMMITS = 1
-    pipeline = pipelines.find(name)
+    delta_maintenance.COMMITS_PER_CHECKPOINT = 1
+    pipeline = pipeline_files.find_pipeline(name)
     keep, later = Retention(timedelta(days=30), timedelta(0)), datetime.now(UTC) + timedelta(days=365)
-    maintenance.tend(pipeline, connections(pipeline, os.environ), keep, later)
+    maintenance.maintain(pipeline, open_connections(pipeline, os.environ), keep, later)
     sys.exit("nobody was struck")
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from include.medallion import reconcile
-from include.medallion.window import Mode
+from include.medallion.model.window import Mode
+from include.medallion.ops import reconcile
 from include.sandbox import google as stand_in
 from tests.integration.history import History
 from tests.integration.one_cluster import cluster
@@ -145,7 +145,7 @@ class Fate:
     def look(self):
         """Begin a reconcile."""
         self.history.tell("reconcile looks at the source")
-        if looked := reconcile.begin(self.history.pipeline, self.history.connections):
+        if looked := reconcile.stage_keys(self.history.pipeline, self.history.connections):
             self.looks.append(looked)
 
     def compare(self):

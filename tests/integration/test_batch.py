@@ -8,10 +8,11 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion import run
-from include.medallion.lake import open_lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.window import Mode
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake.object_store import open_lake
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 
 EMPLOYEES = {
     "name": "employees",
@@ -33,7 +34,7 @@ class Trial:
         self.dsn = dsn
         self.pipeline = Pipeline.model_validate(EMPLOYEES)
         self.silver_account = silver
-        self.connections = run.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
+        self.connections = connection_settings.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
 
     def sql(self, statement, *values):
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -102,10 +103,10 @@ def test_only_what_changed_arrives(trial):
 
 def test_a_replayed_batch_is_not_applied_again(trial):
     """Each stage may run again with the same window: both sinks say that they hold it."""
-    window = run.begin(trial.pipeline, trial.connections, None)
-    parts = run.read(trial.pipeline, trial.connections, window)
-    answered = [run.look_up(trial.pipeline, trial.connections, window, p) for p in parts]
-    for stage in (run.load, run.write):
+    window = run.open_window(trial.pipeline, trial.connections, None)
+    parts = run.extract(trial.pipeline, trial.connections, window)
+    answered = [run.enrich(trial.pipeline, trial.connections, window, p) for p in parts]
+    for stage in (run.load_silver, run.write_gold):
         assert not stage(trial.pipeline, trial.connections, window, answered).replayed
         assert stage(trial.pipeline, trial.connections, window, answered).replayed
 
@@ -129,11 +130,11 @@ def test_a_trial_leaves_the_watermark(trial):
 
 def test_an_older_batch_leaves_what_a_newer_one_wrote_of_the_same_version(trial):
     """A trial replayed after a newer batch with the same rows changes nothing: both sinks call it superseded."""
-    window = run.begin(trial.pipeline, trial.connections, None, Mode.TRIAL, 3)
-    parts = run.read(trial.pipeline, trial.connections, window)
-    answered = [run.look_up(trial.pipeline, trial.connections, window, p) for p in parts]
+    window = run.open_window(trial.pipeline, trial.connections, None, Mode.TRIAL, 3)
+    parts = run.extract(trial.pipeline, trial.connections, window)
+    answered = [run.enrich(trial.pipeline, trial.connections, window, p) for p in parts]
     newer = trial.run()["batch_id"]
-    for stage in (run.load, run.write):
+    for stage in (run.load_silver, run.write_gold):
         applied = stage(trial.pipeline, trial.connections, window, answered)
         assert (applied.inserted, applied.updated, applied.superseded) == (0, 0, 3)
     assert {r["_batch_id"] for r in trial.gold()} == {newer}
@@ -142,13 +143,13 @@ def test_an_older_batch_leaves_what_a_newer_one_wrote_of_the_same_version(trial)
 
 def test_two_windows_that_got_one_batch_id_do_not_mix_their_rows(trial):
     """Ids come from clocks. What an older window stages meanwhile takes no row away from a newer one of the same id."""
-    older = run.begin(trial.pipeline, trial.connections, None)
+    older = run.open_window(trial.pipeline, trial.connections, None)
     trial.sql(INSERT, "Dee", "10001", 0)
-    newer = replace(run.begin(trial.pipeline, trial.connections, None), batch_id=older.batch_id)
-    parts = run.read(trial.pipeline, trial.connections, newer)
-    run.read(trial.pipeline, trial.connections, older)
-    answered = [run.look_up(trial.pipeline, trial.connections, newer, p) for p in parts]
-    for stage in (run.load, run.write):
+    newer = replace(run.open_window(trial.pipeline, trial.connections, None), batch_id=older.batch_id)
+    parts = run.extract(trial.pipeline, trial.connections, newer)
+    run.extract(trial.pipeline, trial.connections, older)
+    answered = [run.enrich(trial.pipeline, trial.connections, newer, p) for p in parts]
+    for stage in (run.load_silver, run.write_gold):
         assert stage(trial.pipeline, trial.connections, newer, answered).inserted == 4
     assert [r["first_name"] for r in trial.gold()] == ["Ann", "Bob", "Cid", "Dee"]
     assert trial.silver() == trial.gold()

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.medallion import calls, claims, run
-from include.medallion.calls import Payer
-from include.medallion.pipeline import Gold, Parts, Silver
-from include.medallion.pipeline_enrich import LookUps
+from include.medallion.config.enrichment import LookupSettings
+from include.medallion.config.pipeline import Gold, Parts, Silver
+from include.medallion.lookups import leases, usage_ledger
+from include.medallion.lookups.usage_ledger import BillingKey
+from include.medallion.steps import run
 from tests.integration.paying import FIVE, insert, paid, set_geocode
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ME, YOU = Payer("google", "one", 7), Payer("google", "two", 8)
+ME, YOU = BillingKey("google", "one", 7), BillingKey("google", "two", 8)
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def test_a_budget_of_the_run_holds_over_tries_of_a_part(people, google):
     """A part that is tried again has no new budget: what the first try spent is gone."""
     set_geocode(people, max_calls_per_run=3, concurrency=1)
     insert(people, *FIVE)
-    window = run.begin(people.pipeline, people.connections, None)
-    (part,) = run.read(people.pipeline, people.connections, window)
-    first, again = (run.look_up(people.pipeline, people.connections, window, part) for _ in range(2))
+    window = run.open_window(people.pipeline, people.connections, None)
+    (part,) = run.extract(people.pipeline, people.connections, window)
+    first, again = (run.enrich(people.pipeline, people.connections, window, part) for _ in range(2))
     assert (first.calls, again.calls, again.cached) == (3, 0, 3)
     assert len(google.calls) == 3
 
@@ -63,34 +64,34 @@ def test_a_budget_of_the_day_holds_over_runs_and_pipelines(people, google):
 
 def test_what_was_booked_and_not_made_is_given_back(here):
     """The account holds what was made once a part is done."""
-    limits = LookUps(max_calls_per_run=30)
-    assert calls.book(here, ME, limits, 20, NOW) == 20
-    calls.settle(here, ME, -15, NOW)
-    assert [calls.book(here, ME, limits, 20, NOW) for _ in range(3)] == [20, 5, 0]
+    limits = LookupSettings(max_calls_per_run=30)
+    assert usage_ledger.reserve(here, ME, limits, 20, NOW) == 20
+    usage_ledger.settle(here, ME, -15, NOW)
+    assert [usage_ledger.reserve(here, ME, limits, 20, NOW) for _ in range(3)] == [20, 5, 0]
 
 
 def test_what_a_killed_task_booked_counts_as_made(here):
     """Nobody knows what it made of it: the budget errs on the side of the bill."""
-    limits = LookUps(max_calls_per_run=30)
-    assert [calls.book(here, ME, limits, 20, NOW) for _ in range(2)] == [20, 10]
-    assert calls.book(here, ME, limits, 20, NOW) == 0
+    limits = LookupSettings(max_calls_per_run=30)
+    assert [usage_ledger.reserve(here, ME, limits, 20, NOW) for _ in range(2)] == [20, 10]
+    assert usage_ledger.reserve(here, ME, limits, 20, NOW) == 0
 
 
 def test_a_day_has_its_own_budget_and_a_run_too(here):
     """Another day, another run, another provider: each is counted for itself."""
-    by_day, by_run = LookUps(max_calls_per_day=5), LookUps(max_calls_per_run=5)
-    assert calls.book(here, ME, by_day, 9, NOW) == 5
-    assert calls.book(here, YOU, by_day, 9, NOW) == 0
-    assert calls.book(here, YOU, by_day, 9, NOW + timedelta(days=1)) == 5
-    assert calls.book(here, ME, by_run, 9, NOW + timedelta(days=1)) == 0
-    assert calls.book(here, Payer("other", "one", 7), by_day, 9, NOW) == 5
+    by_day, by_run = LookupSettings(max_calls_per_day=5), LookupSettings(max_calls_per_run=5)
+    assert usage_ledger.reserve(here, ME, by_day, 9, NOW) == 5
+    assert usage_ledger.reserve(here, YOU, by_day, 9, NOW) == 0
+    assert usage_ledger.reserve(here, YOU, by_day, 9, NOW + timedelta(days=1)) == 5
+    assert usage_ledger.reserve(here, ME, by_run, 9, NOW + timedelta(days=1)) == 0
+    assert usage_ledger.reserve(here, BillingKey("other", "one", 7), by_day, 9, NOW) == 5
 
 
 def test_bookings_at_the_same_moment_never_exceed_the_budget(here):
     """Eight tasks book at once, each again and again: together they get what there is."""
-    limits = LookUps(max_calls_per_run=50)
+    limits = LookupSettings(max_calls_per_run=50)
     with ThreadPoolExecutor(8) as pool:
-        granted = list(pool.map(lambda _: calls.book(here, ME, limits, 7, NOW), range(16)))
+        granted = list(pool.map(lambda _: usage_ledger.reserve(here, ME, limits, 7, NOW), range(16)))
     assert sum(granted) == 50
 
 
@@ -100,11 +101,11 @@ def test_two_pipelines_that_meet_the_same_postcodes_at_once_pay_once(people, goo
     insert(people, *FIVE)
     staged = []
     for pipeline in (people.pipeline, second(people)):
-        window = run.begin(pipeline, people.connections, None)
-        (part,) = run.read(pipeline, people.connections, window)
+        window = run.open_window(pipeline, people.connections, None)
+        (part,) = run.extract(pipeline, people.connections, window)
         staged.append((pipeline, people.connections, window, part))
     with ThreadPoolExecutor(2) as pool:
-        enriched = list(pool.map(lambda arguments: run.look_up(*arguments), staged))
+        enriched = list(pool.map(lambda arguments: run.enrich(*arguments), staged))
     assert paid(google) == dict.fromkeys(FIVE, 1)
     assert [e.statuses for e in enriched] == [{"OK": 5}] * 2
     assert sorted(e.calls + e.cached for e in enriched) == [5, 5]
@@ -113,28 +114,28 @@ def test_two_pipelines_that_meet_the_same_postcodes_at_once_pay_once(people, goo
 def test_a_claimed_key_is_not_anothers(here):
     """Who comes second gets what is left; the same owner gets its own again."""
     a, b = ("US", "1"), ("US", "2")
-    assert claims.take(here, "locations", [a], "one", NOW) == [a]
-    assert claims.take(here, "locations", [a, b], "two", NOW) == [b]
-    assert claims.take(here, "locations", [a], "one", NOW) == [a]
-    assert claims.take(here, "another_cache", [a], "two", NOW) == [a]
+    assert leases.acquire(here, "locations", [a], "one", NOW) == [a]
+    assert leases.acquire(here, "locations", [a, b], "two", NOW) == [b]
+    assert leases.acquire(here, "locations", [a], "one", NOW) == [a]
+    assert leases.acquire(here, "another_cache", [a], "two", NOW) == [a]
 
 
 def test_a_claim_ends_with_its_owner_or_its_lease(here):
     """A released key is free at once; a killed owner's after the lease, which a renewal moves on."""
     key = ("US", "1")
-    claims.take(here, "locations", [key], "one", NOW)
-    claims.take(here, "locations", [key], "one", NOW + claims.LEASE / 2)
-    assert claims.take(here, "locations", [key], "two", NOW + claims.LEASE * 1.4) == []
-    assert claims.take(here, "locations", [key], "two", NOW + claims.LEASE * 1.6) == [key]
-    claims.release(here, "two")
-    assert claims.take(here, "locations", [key], "three", NOW + claims.LEASE * 1.6) == [key]
+    leases.acquire(here, "locations", [key], "one", NOW)
+    leases.acquire(here, "locations", [key], "one", NOW + leases.LEASE_DURATION / 2)
+    assert leases.acquire(here, "locations", [key], "two", NOW + leases.LEASE_DURATION * 1.4) == []
+    assert leases.acquire(here, "locations", [key], "two", NOW + leases.LEASE_DURATION * 1.6) == [key]
+    leases.release(here, "two")
+    assert leases.acquire(here, "locations", [key], "three", NOW + leases.LEASE_DURATION * 1.6) == [key]
 
 
 def test_claims_at_the_same_moment_have_one_winner_each(here):
     """Eight tasks claim the same twenty keys: each key is given to one of them."""
     keys = [("US", str(n)) for n in range(20)]
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda n: claims.take(here, "locations", keys, f"task {n}", NOW), range(8)))
+        won = list(pool.map(lambda n: leases.acquire(here, "locations", keys, f"task {n}", NOW), range(8)))
     assert sorted(key for some in won for key in some) == sorted(keys)
 
 
@@ -144,7 +145,7 @@ def test_a_failed_part_leaves_no_claim_behind(people, google):
     insert(people, "98052")
     with pytest.raises(Exception, match="GOOGLE_API_KEY"):
         people.run()
-    assert people._delta(claims.TABLE) == []
+    assert people._delta(leases.TABLE) == []
 
 
 def test_the_summary_tells_what_was_saved_and_what_it_cost(people, google):

@@ -10,17 +10,18 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion import cache, run
-from include.medallion.enrichment import KEEP, LIFE
+from include.medallion.config.pipeline import Gold, Parts, Silver
+from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.errors import ProviderRefused
 from include.medallion.geocoders import offline
-from include.medallion.geocoding import geocoding
-from include.medallion.pipeline import Gold, Parts, Silver
-from include.medallion.window import Mode
+from include.medallion.lookups import cache
+from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.s3_proxy import meeting
 
-ANSWER = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", KEEP: timedelta(days=1)}
+ANSWER = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", KEEP_FOR: timedelta(days=1)}
 
 
 def test_each_distinct_postcode_is_paid_for_once(people, google):
@@ -35,9 +36,9 @@ def test_each_distinct_postcode_is_paid_for_once(people, google):
 def test_a_retried_task_pays_nothing_again(people, google):
     """A part that is enriched again, before anything was merged, finds its answers in staging."""
     insert(people, *FIVE)
-    window = run.begin(people.pipeline, people.connections, None)
-    (part,) = run.read(people.pipeline, people.connections, window)
-    first, second = (run.look_up(people.pipeline, people.connections, window, part) for _ in range(2))
+    window = run.open_window(people.pipeline, people.connections, None)
+    (part,) = run.extract(people.pipeline, people.connections, window)
+    first, second = (run.enrich(people.pipeline, people.connections, window, part) for _ in range(2))
     assert (first.calls, second.calls, second.cached) == (5, 0, 5)
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
@@ -158,30 +159,32 @@ def test_a_result_in_another_country_is_no_result(people, google):
 
 def test_answers_merged_while_they_are_read_are_found(people, lake):
     """A staged file that another run merges, and deletes, between its opening and its reading is read in the table."""
-    enrichment = geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
+    enrichment = open_geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
     now = datetime.now(UTC)
     here = people.connections.lake
-    answer = pa.Table.from_pylist([ANSWER], enrichment.answers.append(pa.field(KEEP, LIFE)))
-    cache.keep(here, enrichment, [("US", "98052")], answer, now)
+    answer = pa.Table.from_pylist([ANSWER], enrichment.answers.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE)))
+    cache.stage_answers(here, enrichment, [("US", "98052")], answer, now)
     read = re.compile(r"GET .*/_lookups/.*\.parquet$")
 
     with meeting(lake.options["AWS_ENDPOINT_URL"], lambda: cache.merge(here, enrichment), at=read) as proxy:
         endpoint = f"http://127.0.0.1:{proxy.server_port}"
         reader = replace(here, options={**here.options, "AWS_ENDPOINT_URL": endpoint})
-        found = [key for some, _ in cache.known(reader, enrichment, [("US", "98052")], now) for key in some]
+        found = [key for some, _ in cache.find_answers(reader, enrichment, [("US", "98052")], now) for key in some]
     assert proxy.answers[0] == 404
     assert found == [("US", "98052")]
 
 
 def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
     """A merge that meets another pipeline's, of the same key and another, loses neither's answers."""
-    enrichment = geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
+    enrichment = open_geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
     now = datetime.now(UTC)
     here = people.connections.lake
 
     def keep(*postcodes):
-        answers = pa.Table.from_pylist([ANSWER] * len(postcodes), enrichment.answers.append(pa.field(KEEP, LIFE)))
-        cache.keep(here, enrichment, [("US", p) for p in postcodes], answers, now)
+        answers = pa.Table.from_pylist(
+            [ANSWER] * len(postcodes), enrichment.answers.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
+        )
+        cache.stage_answers(here, enrichment, [("US", p) for p in postcodes], answers, now)
 
     keep("00001")
     cache.merge(here, enrichment)

@@ -15,12 +15,15 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from include.medallion import bronze, bronze_chunks, bronze_connection, checkpoint, run
+from include.medallion.bronze import checkpoint
+from include.medallion.bronze import chunks as bronze_chunks
+from include.medallion.bronze import connection as bronze_connection
+from include.medallion.bronze import table as bronze_table
+from include.medallion.config.pipeline import Parts
 from include.medallion.errors import ContractBroken
-from include.medallion.extract import RAW
-from include.medallion.lake import filesystem, keys, put_json, read_json
-from include.medallion.pipeline import Parts
-from include.medallion.staging import stage_folder, staged
+from include.medallion.lake.object_store import filesystem, list_files, put_json, read_json
+from include.medallion.staging.layout import RAW, part_file, stage_folder
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 ROWS = 24_000
@@ -44,17 +47,19 @@ def layout(people):
     """Lend a connection that holds the table's layout, and the layout."""
     source = people.pipeline.source
     with bronze_connection.connect(people.dsn) as connection:
-        table = bronze.describe(connection, source)
-        yield connection, bronze_chunks.lay_out(connection, source, table, Parts(chunk_mb=1))
+        table = bronze_table.describe_table(connection, source)
+        yield connection, bronze_chunks.plan_chunks(connection, source, table, Parts(chunk_mb=1))
 
 
 def ids_by_chunk(people, window, done=(), found=None):
     """Read the chunks of a window (in an earlier layout) that are not done; return the ids of each."""
     source = people.pipeline.source
     with layout(people) as (connection, present):
-        table, found = bronze.describe(connection, source), found or present
+        table, found = bronze_table.describe_table(connection, source), found or present
         another = partial(bronze_connection.connect, people.dsn)
-        chunks = bronze_chunks.read([partial(nullcontext, connection), another], source, table, window, found, done)
+        chunks = bronze_chunks.read_chunks(
+            [partial(nullcontext, connection), another], source, table, window, found, done
+        )
         ids: dict[int, list[int]] = {}
         for number, batch in chunks:
             ids.setdefault(number, []).extend(batch.column("id").to_pylist() if batch else [])
@@ -75,8 +80,8 @@ class Strike(logging.Handler):
     def emit(self, record):
         if record.args and record.args[0] == {after}:
             os.kill(os.getpid(), signal.SIGKILL)
-logging.getLogger("include.medallion.extract").addHandler(Strike())
-logging.getLogger("include.medallion.extract").setLevel("INFO")
+logging.getLogger("include.medallion.bronze.extract").addHandler(Strike())
+logging.getLogger("include.medallion.bronze.extract").setLevel("INFO")
 lake = open_lake({people.connections.lake.root!r}, {dict(people.connections.lake.options)!r})
 read(Pipeline.model_validate_json({people.pipeline.model_dump_json(by_alias=True)!r}),
      Connections({people.dsn!r}, None, lake, {{}}), Window.from_json({window.to_json()!r}))
@@ -88,14 +93,14 @@ read(Pipeline.model_validate_json({people.pipeline.model_dump_json(by_alias=True
 def moments(lake, window):
     """Return when each raw file was written."""
     files = filesystem(lake)
-    return {key: files.get_file_info(lake.path(key)).mtime for key in keys(lake, stage_folder(window, RAW))}
+    return {key: files.get_file_info(lake.path(key)).mtime for key in list_files(lake, stage_folder(window, RAW))}
 
 
 def staged_ids(people, window, parts):
     """Return the ids in the staged parts, and how often each is there."""
     lake = people.connections.lake
     files = [key for part in parts for key in part.files(window, RAW)]
-    assert sorted(files) == keys(lake, stage_folder(window, RAW))
+    assert sorted(files) == list_files(lake, stage_folder(window, RAW))
     return Counter(
         n for key in files for n in pq.read_table(lake.path(key), filesystem=filesystem(lake))["id"].to_pylist()
     )
@@ -107,7 +112,7 @@ def test_a_table_has_a_chunk_for_each_part(people, parts, chunks):
     people.sql("ANALYZE people")
     source = people.pipeline.source
     with bronze_connection.connect(people.dsn) as connection:
-        found = bronze_chunks.lay_out(connection, source, bronze.describe(connection, source), parts)
+        found = bronze_chunks.plan_chunks(connection, source, bronze_table.describe_table(connection, source), parts)
     assert (found.chunks, len(found.conditions)) == (chunks, chunks)
 
 
@@ -161,7 +166,7 @@ def test_a_killed_extract_goes_on_after_the_last_whole_chunk(people):
     struck(people, window, after=2)
     lake = people.connections.lake
     before, done = moments(lake, window), read_json(lake, f"{stage_folder(window, RAW)}/checkpoint.json")["rows"]
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     kept = {key for key in before if key.endswith(tuple(f"-{int(n):04d}.parquet" for n in done))}
     assert len(done) == len(kept) == 2
     assert {key: moments(lake, window)[key] for key in kept} == {key: before[key] for key in kept}
@@ -172,8 +177,8 @@ def test_what_a_killed_extract_left_of_a_chunk_is_deleted(people):
     """A file of a chunk that is not whole is not taken for one that is."""
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=1)
-    put_json(lake, staged(window, RAW, 3, 63), {"no": "parquet"})
-    parts = run.read(people.pipeline, people.connections, window)
+    put_json(lake, part_file(window, RAW, 3, 63), {"no": "parquet"})
+    parts = run.extract(people.pipeline, people.connections, window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
@@ -182,7 +187,7 @@ def test_a_table_that_was_written_anew_is_read_from_its_start(people):
     window = people.begin()
     struck(people, window, after=3)
     people.sql(f"DELETE FROM people WHERE id <= {ROWS // 3}", "VACUUM FULL people")
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     assert staged_ids(people, window, parts) == Counter(range(ROWS // 3 + 1, ROWS + 1))
 
 
@@ -191,7 +196,7 @@ def test_a_table_with_another_column_is_read_from_its_start(people):
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=2)
     people.sql("ALTER TABLE people ADD phone text DEFAULT '1'")
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     files = [lake.path(key) for part in parts for key in part.files(window, RAW)]
     assert all("phone" in pq.read_schema(file, filesystem=filesystem(lake)).names for file in files)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
@@ -201,29 +206,29 @@ def test_a_chunk_whose_file_is_gone_is_read_again(people):
     """Staging that somebody emptied does not lose rows."""
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=2)
-    filesystem(lake).delete_file(lake.path(keys(lake, stage_folder(window, RAW))[0]))
-    parts = run.read(people.pipeline, people.connections, window)
+    filesystem(lake).delete_file(lake.path(list_files(lake, stage_folder(window, RAW))[0]))
+    parts = run.extract(people.pipeline, people.connections, window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
 def test_a_finished_extract_that_is_run_again_starts_anew(people):
     """Nothing tells how far it had come: who clears it wants the rows read again."""
     window, lake = people.begin(), people.connections.lake
-    run.read(people.pipeline, people.connections, window)
+    run.extract(people.pipeline, people.connections, window)
     people.sql("DELETE FROM people WHERE id > 100")
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     assert staged_ids(people, window, parts) == Counter(range(1, 101))
-    assert checkpoint.resume(lake, window, RAW, bronze_chunks.WHOLE).rows == {}
+    assert checkpoint.load(lake, window, RAW, bronze_chunks.SINGLE_CHUNK).rows == {}
 
 
 def test_a_part_whose_files_another_try_wrote_over_is_refused(people):
     """Rows that `extract` did not tell of, or that are gone, stop the run before a sink sees them."""
     window = people.begin()
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     people.sql("DELETE FROM people WHERE id <= 10")
-    run.read(people.pipeline, people.connections, window)
+    run.extract(people.pipeline, people.connections, window)
     with pytest.raises(ContractBroken, match=r"holds \d+ rows, but \d+ were extracted: clear `extract`"):
-        [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
+        [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
 
 
 def test_chunks_of_a_first_load_are_files_of_gold(people):

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.medallion import bronze, lake, parquet, parquet_chunks
-from include.medallion.contract import BINARY_BYTES, TEXT_BYTES, may_break
-from include.medallion.enrich import ENRICHED, QUARANTINED, enrich
-from include.medallion.enrichment import open_enrichments
-from include.medallion.extract import RAW, Part
-from include.medallion.lake import create, groups_of, open_lake, open_parquet
-from include.medallion.parquet import Writer
-from include.medallion.schema import source_column
-from include.medallion.staging import staged
+from include.medallion.bronze import rows as bronze_rows
+from include.medallion.enrich.part import enrich_part
+from include.medallion.enrich.registry import open_enrichments
+from include.medallion.lake import object_store
+from include.medallion.lake.object_store import create_parquet, open_lake, open_parquet, read_row_groups
+from include.medallion.lake.parquet import column_chunks, writer
+from include.medallion.lake.parquet.writer import Writer
+from include.medallion.model.columns import source_column
+from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, may_be_invalid
+from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, part_file
+from include.medallion.staging.parts import Part
 from tests.integration.gold_people import People, batch
 
 NUMERIC_10_2 = ((10 << 16) | 2) + 4  # as Postgres's catalogue has it
@@ -34,7 +36,7 @@ COLUMNS = tuple(
         ("photo", "bytea", -1),
     )
 )
-SCHEMA = bronze.read_schema(COLUMNS)
+SCHEMA = bronze_rows.raw_schema(COLUMNS)
 LATE = 3_000_000  # days from 1970: a date that Postgres knows, and the sinks do not
 ROWS = st.fixed_dictionaries(
     {
@@ -50,7 +52,7 @@ ROWS = st.fixed_dictionaries(
 
 def stage(people, groups):
     """Stage raw rows, each list of them as a row group of its own; return the part."""
-    with create(people.lake, staged(batch(1), RAW, 0), SCHEMA) as out:
+    with create_parquet(people.lake, part_file(batch(1), RAW, 0), SCHEMA) as out:
         for rows in groups:
             arrays = [pa.array([row.get(f.name) for row in rows], _stored(f.type)).cast(f.type) for f in SCHEMA]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
@@ -64,10 +66,10 @@ def _stored(type_):
 def enriched(people, part):
     """Enrich a part; return its good rows and its bad ones."""
     enrichments = open_enrichments(people.pipeline, COLUMNS, {})
-    done = enrich(people.lake, people.pipeline, enrichments, batch(1), part, datetime(2026, 1, 1, tzinfo=UTC))
+    done = enrich_part(people.lake, people.pipeline, enrichments, batch(1), part, datetime(2026, 1, 1, tzinfo=UTC))
     tables = []
     for stage_ in (ENRICHED, QUARANTINED):
-        with open_parquet(people.lake, staged(batch(1), stage_, 0)) as file:
+        with open_parquet(people.lake, part_file(batch(1), stage_, 0)) as file:
             tables.append(file.read().drop_columns(["geocoded_at"] if stage_ == ENRICHED else []))
     assert [table.num_rows for table in tables] == [done.enriched, done.quarantined]
     return tables
@@ -76,7 +78,7 @@ def enriched(people, part):
 @pytest.fixture
 def groups_of_a_batch(monkeypatch):
     """Let each batch that is written become a row group."""
-    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+    monkeypatch.setattr(writer, "GROUP_BYTES", 1)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,7 +92,7 @@ def test_groups_come_out_as_if_they_were_decoded(tmp_path, groups_of_a_batch, gr
     part = stage(people, groups)
     handed_on = enriched(people, part)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet_chunks, "MOST_ROWS", 0)
+        patch.setattr(column_chunks, "MOST_ROWS", 0)
         decoded = enriched(people, part)
     assert handed_on[0].equals(decoded[0])
     assert handed_on[1].equals(decoded[1])
@@ -112,10 +114,10 @@ def test_a_group_without_a_bad_row_is_handed_on(tmp_path, groups_of_a_batch, mon
     people = People(open_lake(f"file://{tmp_path}", {}))
     fine = [{"id": n, "postcode": "98052", "salary": "1.50", "_version": 50, "_op": "upsert"} for n in range(9)]
     with monkeypatch.context() as patch:
-        patch.setattr(lake, "Writer", partial(Writer, compression="snappy"))
+        patch.setattr(object_store, "Writer", partial(Writer, compression="snappy"))
         part = stage(people, [fine, [*fine, {"_version": 50, "_op": "upsert"}]])
     enriched(people, part)
-    raw, made = ([*groups_of(people.lake, staged(batch(1), which, 0))] for which in (RAW, ENRICHED))
+    raw, made = ([*read_row_groups(people.lake, part_file(batch(1), which, 0))] for which in (RAW, ENRICHED))
     same = [n for n, c in raw[0].chunks.items() if n in made[0].chunks and made[0].chunks[n].data.equals(c.data)]
     assert same == ["id", "postcode", "born", "name", "photo", "_version"]
     assert [group.rows for group in made] == [9, 9]
@@ -125,5 +127,5 @@ def test_a_group_without_a_bad_row_is_handed_on(tmp_path, groups_of_a_batch, mon
 def test_a_column_is_looked_at_only_if_a_value_can_be_too_long(column, most):
     """A value cannot be longer than all of them together."""
     (found,) = (c for c in COLUMNS if c.name == column)
-    assert not may_break(found, most)
-    assert may_break(found, most + 1)
+    assert not may_be_invalid(found, most)
+    assert may_be_invalid(found, most + 1)

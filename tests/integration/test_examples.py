@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from include.medallion.config.files import load_file
 from include.medallion.errors import ProviderRefused
-from include.medallion.pipeline import load
-from include.medallion.window import Mode
+from include.medallion.model.window import Mode
 from tests.integration.one_table import OneTable
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -75,7 +75,7 @@ def one(bronze_dsn, lake_uri, lake, silver):
 
     def make(file, *ddl):
         table = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "t", "key": "id"})
-        table.pipeline = load(EXAMPLES / file)
+        table.pipeline = load_file(EXAMPLES / file)
         table.sql(*ddl)
         return table
 

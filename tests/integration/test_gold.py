@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from include.medallion import gold, run
+from include.medallion.config import connections as connection_settings
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
-from include.medallion.lake import filesystem, open_lake
-from include.medallion.window import Mode, Position
+from include.medallion.gold import sink as gold_sink
+from include.medallion.lake.object_store import filesystem, open_lake
+from include.medallion.model.window import Mode, Position
+from include.medallion.steps import run
 from tests.integration.gold_people import (
     FIRST,
     SCHEMA,
@@ -130,13 +132,13 @@ def test_a_recreated_source_is_refused_until_a_full_refresh(people, bronze_dsn):
     people.write(batch(1), [person(7, "old@")])
     with psycopg.connect(bronze_dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE people (id bigint PRIMARY KEY, postcode text)")
-    connections = run.Connections(bronze_dsn, None, people.lake, {})
+    connections = connection_settings.Connections(bronze_dsn, None, people.lake, {})
     with pytest.raises(SourceChanged, match="full_refresh"):
-        run.begin(people.pipeline, connections, None)
-    window = run.begin(people.pipeline, connections, None, Mode.REFRESH)
+        run.open_window(people.pipeline, connections, None)
+    window = run.open_window(people.pipeline, connections, None, Mode.REFRESH)
     people.write(window, [person(1, "new@", 3)])
     assert people.rows() == [(1, "new@")]
-    assert gold.held(people.lake, people.pipeline, window.source) == window.position
+    assert gold_sink.read_position(people.lake, people.pipeline, window.source) == window.position
 
 
 def test_a_full_refresh_is_one_commit_between_whole_tables(people):
@@ -272,7 +274,7 @@ def test_another_pipeline_writes_to_the_same_table_meanwhile(people, lake):
     assert (counts(applied), len(proxy.answers)) == ((1, 0, 0), 2)
     assert people.rows() == [(1, "ann@"), (2, "bob@"), (3, "cid@")]
     assert people.held() == Position(SOURCE, 200, SECOND)
-    assert gold.held(others.lake, others.pipeline, SOURCE).batch_id == 20260101000000003
+    assert gold_sink.read_position(others.lake, others.pipeline, SOURCE).batch_id == 20260101000000003
 
 
 def test_a_table_made_meanwhile_is_used(people, lake):

@@ -8,18 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.medallion import gold, gold_append
-from include.medallion.enrich import ENRICHED
-from include.medallion.extract import Part
-from include.medallion.gold_rows import in_turns
-from include.medallion.lake import create, filesystem, open_lake
-from include.medallion.schema import SYSTEM
-from include.medallion.shaping import of_batch
-from include.medallion.staging import staged
-from include.medallion.window import Mode
+from include.medallion.gold import append as gold_append
+from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.rows import interleave_parts
+from include.medallion.lake.object_store import create_parquet, filesystem, open_lake
+from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns
+from include.medallion.model.window import Mode
+from include.medallion.staging.layout import ENRICHED, part_file
+from include.medallion.staging.parts import Part
 from tests.integration.gold_people import SCHEMA, People, batch, counts, met, person
 
-WHOLE = pa.schema([*SCHEMA, *((c.name, c.type) for c in SYSTEM[1:])])
+WHOLE = pa.schema([*SCHEMA, *((c.name, c.type) for c in SYSTEM_COLUMNS[1:])])
 MEGABYTE = "x" * 1_000_000
 
 
@@ -31,7 +30,7 @@ def people(lake, lake_uri):
 
 def whole(window, *rows):
     """Give rows as `enrich` stages them: with what the batch has in common."""
-    values = dict(zip((c.name for c in SYSTEM[1:]), (v.as_py() for v in of_batch(window)), strict=True))
+    values = dict(zip((c.name for c in SYSTEM_COLUMNS[1:]), (v.as_py() for v in batch_columns(window)), strict=True))
     return [row | values for row in rows]
 
 
@@ -51,7 +50,7 @@ def test_a_part_becomes_a_file_of_the_table(people):
     assert counts(applied) == (2, 0, 0)
     assert people.rows() == [(1, "ann@"), (2, "bob@")]
     files, (path,) = filesystem(people.lake), paths(people)
-    raw = files.open_input_file(people.lake.path(staged(batch(1), ENRICHED, 0))).read()
+    raw = files.open_input_file(people.lake.path(part_file(batch(1), ENRICHED, 0))).read()
     assert files.open_input_file(path).read() == raw
 
 
@@ -60,7 +59,7 @@ def stage_by_key(people, window, version):
     for part, first in enumerate((1, 2)):
         for chunk in (0, 1):
             ids = range(first + 4 * chunk, 5 + 4 * chunk, 2)
-            with create(people.lake, staged(window, ENRICHED, part, chunk), WHOLE) as out:
+            with create_parquet(people.lake, part_file(window, ENRICHED, part, chunk), WHOLE) as out:
                 out.write_table(pa.Table.from_pylist(whole(window, *(person(i, "x@", version) for i in ids)), WHOLE))
     return [Part(number, 4, 2, (0, 1)) for number in (0, 1)]
 
@@ -71,7 +70,7 @@ def test_parts_cut_by_key_become_a_file_for_each_chunk(people, mode):
     if mode is Mode.REFRESH:
         write(people, batch(1), [person(3, "old@"), person(99, "gone@")])
     window = batch(2, after=0, mode=mode)
-    applied = gold.write(people.lake, people.pipeline, window, stage_by_key(people, window, 150))
+    applied = gold_sink.apply_batch(people.lake, people.pipeline, window, stage_by_key(people, window, 150))
     assert counts(applied) == (8, 0, 0)
     files = filesystem(people.lake)
     assert sorted(pq.read_table(path, filesystem=files)["id"].to_pylist() for path in paths(people)) == [
@@ -89,11 +88,11 @@ def test_a_chunk_larger_than_a_file_becomes_several(people, monkeypatch):
     for part in (0, 1):
         ids = [i for i in range(40) if i % 2 == part]
         rows = whole(window, *(person(i, f"{i}{secrets.token_hex(250_000)}") for i in ids))
-        with create(people.lake, staged(window, ENRICHED, part), WHOLE) as out:
+        with create_parquet(people.lake, part_file(window, ENRICHED, part), WHOLE) as out:
             for row in rows:
                 out.write_table(pa.Table.from_pylist([row], WHOLE))
         parts.append(Part(part, 20, 2))
-    assert counts(gold.write(people.lake, people.pipeline, window, parts)) == (40, 0, 0)
+    assert counts(gold_sink.apply_batch(people.lake, people.pipeline, window, parts)) == (40, 0, 0)
     sizes = [filesystem(people.lake).get_file_info(path).size for path in paths(people)]
     assert len(sizes) > 1
     assert max(sizes) < 4 * (4 << 20)
@@ -163,10 +162,10 @@ def test_a_table_with_another_column_gets_a_written_file(people):
 def test_parts_are_written_in_turns(people):
     """Rows that were neighbours in the source are near each other in Gold, though their parts were two."""
     for part in (0, 1):
-        with create(people.lake, staged(batch(1), ENRICHED, part), WHOLE) as out:
+        with create_parquet(people.lake, part_file(batch(1), ENRICHED, part), WHOLE) as out:
             for n in range(1 + part, 61, 2):
                 out.write_batch(pa.RecordBatch.from_pylist(whole(batch(1), person(n, MEGABYTE, postcode="1")), WHOLE))
-    read = in_turns(people.lake, WHOLE, batch(1), [Part(0, 30, 2), Part(1, 30, 2)]).read_all()
+    read = interleave_parts(people.lake, WHOLE, batch(1), [Part(0, 30, 2), Part(1, 30, 2)]).read_all()
     order = read["id"].to_pylist()
     assert sorted(order) == list(range(1, 61))
     assert max(abs(n - place) for place, n in enumerate(order, 1)) < 20
@@ -177,4 +176,4 @@ def test_a_part_of_several_is_not_added_as_it_is(people):
     applied = write(people, batch(1), [person(1, "ann@")], [person(2, "bob@")])
     assert counts(applied) == (2, 0, 0)
     assert len(paths(people)) == 1
-    assert gold.held(people.lake, people.pipeline, batch(1).source).batch_id == batch(1).batch_id
+    assert gold_sink.read_position(people.lake, people.pipeline, batch(1).source).batch_id == batch(1).batch_id

@@ -15,9 +15,9 @@ from deltalake import WriterProperties
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.medallion import gold_rewrite
-from include.medallion.lake import filesystem, groups_of, open_lake
-from include.medallion.window import Mode
+from include.medallion.gold import rewrite as gold_rewrite
+from include.medallion.lake.object_store import filesystem, open_lake, read_row_groups
+from include.medallion.model.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, person
 
 KEYS = {
@@ -87,7 +87,7 @@ def files(people):
 def groups(people):
     """Return the row groups of the table's only file."""
     (name,) = people.table().to_pyarrow_dataset().files
-    return [*groups_of(people.lake, f"people/{name}")]
+    return [*read_row_groups(people.lake, f"people/{name}")]
 
 
 def operations(people):

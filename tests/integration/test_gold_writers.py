@@ -15,10 +15,11 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from deltalake.exceptions import CommitFailedError
 from medallion_retries import PatientRetries
 
-from include.medallion import delta, environment
-from include.medallion.discretion import discreet
+from include.medallion.config import connections as connection_settings
 from include.medallion.errors import SettingError, Unforeseen
-from include.medallion.lake import open_lake
+from include.medallion.lake import delta
+from include.medallion.lake.object_store import open_lake
+from include.medallion.redaction.library_errors import redact_library_errors
 from tests.integration.gold_people import BATCHES, ROWS, SCHEMA, People, batch, counts, met, person, write_all
 from tests.integration.s3_proxy import before
 
@@ -63,13 +64,13 @@ def test_a_writer_that_always_loses_gives_up_aloud(people, lake):
 
     with (
         before(lake.options["AWS_ENDPOINT_URL"], act=overtake) as proxy,
-        stamina.set_testing(True, attempts=delta.ATTEMPTS),  # without the waits
+        stamina.set_testing(True, attempts=delta.MAX_ATTEMPTS),  # without the waits
         pytest.raises(CommitFailedError),
     ):
         people.write(batch(2), [person(2, "bob@", 150)], lake=through(people.lake, proxy))
-    assert proxy.answers == [412] * delta.ATTEMPTS
+    assert proxy.answers == [412] * delta.MAX_ATTEMPTS
     assert people.held().batch_id == batch(1).batch_id
-    assert len(people.rows()) == 1 + delta.ATTEMPTS
+    assert len(people.rows()) == 1 + delta.MAX_ATTEMPTS
     assert counts(people.write(batch(2), [person(2, "bob@", 150)])) == (1, 0, 0)
 
 
@@ -99,7 +100,7 @@ def test_a_writer_overtaken_after_its_commit_takes_nothing_back(people, lake):
 
 def test_giving_up_is_retried_by_airflow():
     """The task's retries go on where the attempts ended: it is nothing that a person must mend."""
-    with pytest.raises(Unforeseen) as told, discreet():
+    with pytest.raises(Unforeseen) as told, redact_library_errors():
         raise CommitFailedError("a newer version")
     assert PatientRetries().evaluate(told.value, 1, max_tries=4).action is RetryAction.RETRY
 
@@ -130,4 +131,4 @@ def test_no_file_switches_safe_commits_off():
 def test_an_environment_that_switches_safe_commits_off_is_refused():
     """delta-rs would take it from the process's environment: no lake is opened there."""
     with pytest.raises(SettingError, match="remove it; concurrent commits would be lost"):
-        environment.lake({"AWS_URI": "s3://lake/x", "AWS_S3_ALLOW_UNSAFE_RENAME": "true"})
+        connection_settings.lake_from_environment({"AWS_URI": "s3://lake/x", "AWS_S3_ALLOW_UNSAFE_RENAME": "true"})

@@ -6,8 +6,10 @@ import psutil
 import psycopg
 import pytest
 
-from include.medallion import bronze_connection, bronze_horizon, run
-from include.medallion.window import Mode
+from include.medallion.bronze import connection as bronze_connection
+from include.medallion.bronze import horizon
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 from include.sandbox import postgres as postgres_server
 from include.sandbox import processes
 from include.sandbox.processes import Daemon
@@ -53,7 +55,7 @@ def test_a_crash_of_the_source_gives_no_id_of_a_window_to_another(items, sandbox
             for number in range(50):
                 connection.execute(INSERT, [2, f"undone {number}"])
                 connection.rollback()
-        window = run.begin(table.pipeline, table.connections, None)
+        window = run.open_window(table.pipeline, table.connections, None)
         _crash(crashing)
         assert table.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint") >= [(window.upto,)]
 
@@ -61,23 +63,23 @@ def test_a_crash_of_the_source_gives_no_id_of_a_window_to_another(items, sandbox
 @pytest.mark.parametrize("last", ["SELECT pg_switch_wal()", None], ids=["a segment", "a page"])
 def test_a_window_of_an_idle_source_opens_at_once(sandbox_state, monkeypatch, last):
     """Where the log ends at the head of an empty page, nothing is unwritten, and nothing is waited for."""
-    monkeypatch.setattr(bronze_horizon, "SECONDS_TO_FLUSH", 3)
+    monkeypatch.setattr(horizon, "SECONDS_TO_FLUSH", 3)
     with cluster(sandbox_state, "idle") as idle:
         for _ in range(3):  # the server itself may log something meanwhile
             idle.sql(last) if last else _fill_page(idle)
             with bronze_connection.connect(idle.server.uri("postgres")) as connection:
-                bronze_horizon.await_flush(connection)
+                horizon.wait_for_wal_flush(connection)
 
 
 def test_a_transaction_that_stays_open_keeps_nobody_waiting(items, sandbox_state, monkeypatch):
     """The log's last page is written also if it ends with what nobody has committed."""
-    monkeypatch.setattr(bronze_horizon, "SECONDS_TO_FLUSH", 3)
+    monkeypatch.setattr(horizon, "SECONDS_TO_FLUSH", 3)
     with cluster(sandbox_state, "open") as server:
         table = items(server.database())
         with psycopg.connect(table.dsn) as connection:
             for number in range(2, 7):
                 connection.execute(INSERT, [number, "open"])
-                run.begin(table.pipeline, table.connections, None)
+                run.open_window(table.pipeline, table.connections, None)
 
 
 def _fill_page(cluster):

@@ -8,11 +8,12 @@ import pytest
 import yaml
 from psycopg import sql
 
-from include.medallion import maintenance, reconcile, run
-from include.medallion import pipeline as pipelines
+from include.medallion.config import files as pipeline_files
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
-from include.medallion.maintenance import Retention
-from include.medallion.pipeline import Pipeline
+from include.medallion.ops import maintenance, reconcile
+from include.medallion.ops.maintenance import Retention
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 ATTACKS = ['x"; DROP TABLE victim; --', "x; DROP TABLE victim", "{0.__class__}%(name)s"]
@@ -42,7 +43,7 @@ def test_names_that_are_attacks_are_only_names(bronze_dsn, lake_uri, lake, silve
     assert one.run()["silver"]["inserted"] == 2
     one.sql(sql.SQL("DELETE FROM {} WHERE {} = 2").format(table, key))
     assert reconcile.reconcile(one.pipeline, one.connections).lost == 0
-    maintenance.tend(one.pipeline, one.connections, KEEP, datetime.now(UTC))
+    maintenance.maintain(one.pipeline, one.connections, KEEP, datetime.now(UTC))
     assert one.sql("SELECT count(*) FROM victim") == [(0,)]
     with one.account.connect() as connection:
         assert connection.cursor().execute("SELECT count(*) FROM VICTIM").fetchone() == (0,)
@@ -59,7 +60,7 @@ def test_names_of_the_source_never_end_a_literal(bronze_dsn, lake_uri, lake, sil
         sql.SQL("CREATE TABLE {} ({} int PRIMARY KEY, postcode text)").format(table, key),
         sql.SQL("INSERT INTO {} VALUES (1, '98052')").format(table),
     )
-    (part,) = run.read(one.pipeline, one.connections, one.begin())
+    (part,) = run.extract(one.pipeline, one.connections, one.begin())
     assert part.rows == 1
     assert one.sql("SELECT count(*) FROM victim") == [(0,)]
 
@@ -75,12 +76,12 @@ def test_the_gold_table_cannot_leave_the_lake(tmp_path, attack):
     }
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(SettingError, match=r"gold\.table"):
-        pipelines.load(tmp_path / "one.yaml")
+        pipeline_files.load_file(tmp_path / "one.yaml")
 
 
 def test_yaml_makes_no_objects(tmp_path):
     """A tag that asks YAML for a Python object is refused as YAML, and nothing is run."""
     (tmp_path / "one.yaml").write_text(f"source: !!python/object/apply:os.mkdir ['{tmp_path}/made']")
     with pytest.raises(SettingError, match="cannot be read as YAML"):
-        pipelines.load(tmp_path / "one.yaml")
+        pipeline_files.load_file(tmp_path / "one.yaml")
     assert not (tmp_path / "made").exists()

@@ -25,10 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.server import ThreadedMotoServer
 from snowflake.connector.errors import DatabaseError  # noqa: TID253
 
-from include.medallion import bronze_connection, environment, maintenance
+from include.medallion.bronze import connection as bronze_connection
+from include.medallion.config import connections as connection_settings
 from include.medallion.errors import SettingError, Transient
-from include.medallion.lake import open_lake
-from include.medallion.maintenance import Retention
+from include.medallion.lake.object_store import open_lake
+from include.medallion.ops import maintenance
+from include.medallion.ops.maintenance import Retention
 from include.sandbox import postgres as postgres_server
 from include.sandbox import private, processes
 from include.sandbox.processes import Daemon
@@ -60,7 +62,7 @@ def limited(bronze_dsn, postgres, sandbox_state) -> str:
 
 def test_the_bronze_role_can_run_everything(limited, lake_uri, lake, silver):
     """With SELECT on one table, and nothing else, a run and a reconcile work."""
-    from include.medallion import reconcile  # noqa: PLC0415
+    from include.medallion.ops import reconcile  # noqa: PLC0415
 
     people = OneTable(limited, lake_uri, lake, silver, {"table": "people", "key": "id"})
     assert people.run()["read"] == 9
@@ -144,7 +146,7 @@ def test_the_lake_policy_is_enough_for_runs_and_maintenance(granted, bronze_dsn,
     for n in range(2):
         people.sql(INSERT.replace("generate_series(1, 9)", f"generate_series({9 * n}, {9 * n + 8})"))
         people.run()
-    done = maintenance.tend(people.pipeline, people.connections, KEEP, datetime.now(UTC) + timedelta(days=9))
+    done = maintenance.maintain(people.pipeline, people.connections, KEEP, datetime.now(UTC) + timedelta(days=9))
     assert (done["gold"]["files"], done["batches"], len(people.gold())) == (1, 1, 18)
 
 
@@ -193,8 +195,10 @@ def with_key(silver, pem: bytes) -> str:
 def test_snowflake_lets_a_key_pair_in(silver, key_pair, monkeypatch, how):
     """The same connection works in a task and in a shell: a key, no password."""
     monkeypatch.setenv("AIRFLOW_CONN_SILVER", with_key(silver, key_pair))
-    shell = environment.account("silver", os.environ)
-    with closing(medallion_connections.snowflake("silver") if how == "airflow" else environment.snowflake(shell)) as c:
+    shell = connection_settings.read_connection("silver", os.environ)
+    with closing(
+        medallion_connections.snowflake("silver") if how == "airflow" else connection_settings.connect_snowflake(shell)
+    ) as c:
         assert c.cursor().execute("SELECT 1").fetchone() == (1,)
 
 
@@ -205,7 +209,7 @@ def test_snowflake_refuses_another_key(silver, key_pair, monkeypatch):
     pem = other.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, none)
     monkeypatch.setenv("AIRFLOW_CONN_SILVER", with_key(silver, pem))
     with pytest.raises(DatabaseError, match="Incorrect username or password"):
-        environment.snowflake(environment.account("silver", os.environ))
+        connection_settings.connect_snowflake(connection_settings.read_connection("silver", os.environ))
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +247,10 @@ def over_tls(sandbox_state):
 
 def libpq(server, **extra) -> str:
     """Return the URI that a task makes of the connection."""
-    account = environment.Account(server.host, server.port, server.user, server.password, "postgres", extra)
-    return environment.libpq_uri(account)
+    account = connection_settings.ConnectionInfo(
+        server.host, server.port, server.user, server.password, "postgres", extra
+    )
+    return connection_settings.libpq_uri(account)
 
 
 def test_the_source_is_read_over_tls_with_its_certificate_checked(over_tls, tmp_path):
@@ -253,7 +259,7 @@ def test_the_source_is_read_over_tls_with_its_certificate_checked(over_tls, tmp_
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     uri = libpq(server, sslmode="verify-full", sslrootcert=str(tmp_path / "ca.pem"))
     with bronze_connection.connect(uri) as connection:
-        assert bronze_connection.rows(connection, "bronze_moment")
+        assert bronze_connection.fetch_rows(connection, "bronze_moment")
 
 
 def test_a_source_with_a_strange_certificate_is_refused(over_tls, tmp_path):

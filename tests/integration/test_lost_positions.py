@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from include.medallion import run
+from include.medallion.config.pipeline import Silver
 from include.medallion.errors import SinkBehind
-from include.medallion.lake import filesystem
-from include.medallion.pipeline import Silver
-from include.medallion.reckoning import reckon
-from include.medallion.watermark import corrected, moved, silver_position
+from include.medallion.lake.object_store import filesystem
+from include.medallion.steps import run
+from include.medallion.steps.row_counts import check_row_counts
+from include.medallion.steps.watermark import advanced, corrected, silver_position
 from tests.integration.one_table import OneTable
 
 
@@ -27,26 +27,26 @@ class Runs:
     def run(self):
         """Bring one batch to both sinks; return its summary, None if nothing is new."""
         pipeline, connections = self.one.pipeline, self.one.connections
-        window = run.begin(pipeline, connections, silver_position(self.hint, self._ask))
-        parts = run.read(pipeline, connections, window)
+        window = run.open_window(pipeline, connections, silver_position(self.hint, self._ask))
+        parts = run.extract(pipeline, connections, window)
         if not parts:
             return None
-        answered = [run.look_up(pipeline, connections, window, part) for part in parts]
+        answered = [run.enrich(pipeline, connections, window, part) for part in parts]
         self.first = self.first or (window, answered)
         try:
-            loaded = run.load(pipeline, connections, window, answered)
+            loaded = run.load_silver(pipeline, connections, window, answered)
         except SinkBehind as e:
             self.hint = corrected(e.held)
             raise
-        written = run.write(pipeline, connections, window, answered)
-        summary = reckon(
+        written = run.write_gold(pipeline, connections, window, answered)
+        summary = check_row_counts(
             window,
             [p.to_json() for p in parts],
             [a.to_json() for a in answered],
             loaded.to_json(),
             written.to_json(),
         )
-        self.hint = moved(self.hint, window)
+        self.hint = advanced(self.hint, window)
         return summary
 
     def _ask(self):
@@ -143,7 +143,7 @@ def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
 def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
     """The first batch makes the table anew and is in it; what came after it is read again."""
     runs.silver("DROP TABLE ONE")
-    assert not run.load(runs.one.pipeline, runs.one.connections, *runs.first).replayed
+    assert not run.load_silver(runs.one.pipeline, runs.one.connections, *runs.first).replayed
     runs.hint = None
     assert runs.run()["silver"]["inserted"] == 1
     runs.check(1, 2)

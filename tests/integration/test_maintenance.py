@@ -15,12 +15,14 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyarrow import fs
 
-from include.medallion import archive, delta_maintenance, maintenance, reconcile
 from include.medallion.errors import SettingError
-from include.medallion.lake import filesystem, put_json
-from include.medallion.maintenance import Retention
-from include.medallion.schema import MOMENT
-from include.medallion.window import Position, new_batch_id
+from include.medallion.lake import delta_maintenance
+from include.medallion.lake.object_store import filesystem, put_json
+from include.medallion.model.columns import TIMESTAMP_UTC
+from include.medallion.model.window import Position, new_batch_id
+from include.medallion.ops import maintenance, reconcile
+from include.medallion.ops.maintenance import Retention
+from include.medallion.staging import archive
 from tests.integration.one_table import OneTable
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +38,7 @@ class Table(OneTable):
 
     def tend(self, keep=KEEP, now=None):
         """Do tonight's maintenance, or that of another night."""
-        return maintenance.tend(self.pipeline, self.connections, keep, now or datetime.now(UTC))
+        return maintenance.maintain(self.pipeline, self.connections, keep, now or datetime.now(UTC))
 
     def delta(self):
         """Open Gold."""
@@ -152,9 +154,9 @@ def test_files_of_old_versions_are_deleted_and_young_ones_kept(people, monkeypat
     lake = people.connections.lake
     old = DeltaTable(lake.table("one"), version=first, storage_options=dict(lake.options))
     assert old.to_pyarrow_table().num_rows == 10
-    assert delta_maintenance.tend(lake, "one", timedelta(0)).deleted == 3
+    assert delta_maintenance.maintain(lake, "one", timedelta(0)).deleted == 3
     assert people.files() == {uri.rpartition("/")[2] for uri in people.delta().file_uris()}
-    assert delta_maintenance.tend(lake, "one", timedelta(0)).deleted == 0
+    assert delta_maintenance.maintain(lake, "one", timedelta(0)).deleted == 0
     assert len(people.gold()) == 30
 
 
@@ -164,9 +166,9 @@ def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(people):
     files, name = filesystem(lake), "part-00000-left.parquet"
     with files.open_output_stream(lake.path(f"one/{name}")) as out:
         out.write(b"half a file")
-    delta_maintenance.tend(lake, "one", timedelta(days=1))
+    delta_maintenance.maintain(lake, "one", timedelta(days=1))
     assert name in people.files()
-    delta_maintenance.tend(lake, "one", timedelta(0))
+    delta_maintenance.maintain(lake, "one", timedelta(0))
     assert name not in people.files()
 
 
@@ -192,14 +194,14 @@ def test_a_batch_that_a_sink_does_not_hold_stays_whatever_its_age(people):
     lake, batches = people.connections.lake, people.batches()
     behind, ahead = (Position("source", 1, batch) for batch in (batches[1], batches[2]))
     far = new_batch_id(datetime.now(UTC) + AGES, 0)
-    assert maintenance.clear(lake, "one", [ahead, None], far) == 0
-    assert maintenance.clear(lake, "one", [ahead, behind], far) == 1
+    assert maintenance.delete_old_batches(lake, "one", [ahead, None], far) == 0
+    assert maintenance.delete_old_batches(lake, "one", [ahead, behind], far) == 1
     assert people.batches() == batches[1:]
 
 
 def test_a_reconcile_that_is_not_finished_keeps_its_keys(people):
     """What a reconcile staged stays until it is finished."""
-    keys = reconcile.begin(people.pipeline, people.connections)
+    keys = reconcile.stage_keys(people.pipeline, people.connections)
     people.sql(INSERT.format(31, 31))
     people.run()
     later = datetime.now(UTC) + AGES
@@ -243,7 +245,7 @@ def test_shared_tables_are_tended_and_foreign_ones_left_alone(people):
         for _ in range(3):
             write_deltalake(lake.table(name), rows, mode="append", storage_options=dict(lake.options))
     put_json(lake, "notes/about.json", {})
-    done = maintenance.tend_shared(lake, KEEP, NOW)
+    done = maintenance.maintain_shared(lake, KEEP, NOW)
     assert [(t["table"], t["files"]) for t in done] == [("locations", 1), ("lookups_mine", 1)]
     assert len(people.open("somebody_elses").file_uris()) == 3
 
@@ -256,17 +258,17 @@ def test_answers_that_are_too_old_leave_the_caches(people):
         write_deltalake(
             lake.table("lookups_mine"), _expiring(rows, moment), mode="append", storage_options=dict(lake.options)
         )
-    maintenance.tend_shared(lake, KEEP, NOW)
+    maintenance.maintain_shared(lake, KEEP, NOW)
     assert people.open("lookups_mine").to_pyarrow_table()["expires_at"].to_pylist() == [NOW + timedelta(days=1)]
 
 
 def _expiring(rows: pa.Table, moment: datetime) -> pa.Table:
-    return rows.append_column("expires_at", pa.repeat(pa.scalar(moment, MOMENT), rows.num_rows))
+    return rows.append_column("expires_at", pa.repeat(pa.scalar(moment, TIMESTAMP_UTC), rows.num_rows))
 
 
 def test_a_writer_that_is_quicker_wins(people, monkeypatch):
     """A commit of maintenance that conflicts with a writer's is given up; the writer's rows are there."""
-    compact = delta_maintenance._laid_out
+    compact = delta_maintenance._optimize
 
     def overtaken(table, key):
         people.sql("UPDATE people SET name = 'new'")
@@ -316,12 +318,12 @@ POINTS = [
     ("during", "deltalake.table", "TableOptimizer.compact"),
     ("after", "deltalake.table", "TableOptimizer.compact"),
     ("during", "deltalake.table", "DeltaTable.vacuum"),
-    ("after", "include.medallion.delta_maintenance", "_vacuum"),
+    ("after", "include.medallion.lake.delta_maintenance", "_vacuum"),
     ("during", "deltalake.table", "DeltaTable.create_checkpoint"),
-    ("after", "include.medallion.silver_maintenance", "sweep"),
-    ("after", "include.medallion.silver_maintenance", "tend"),
-    ("before", "include.medallion.archive", "batches"),
-    ("after", "include.medallion.maintenance", "batch_folder"),
+    ("after", "include.medallion.silver.maintenance", "sweep"),
+    ("after", "include.medallion.silver.maintenance", "tend"),
+    ("before", "include.medallion.staging.archive", "batches"),
+    ("after", "include.medallion.ops.maintenance", "batch_folder"),
 ]
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from include.medallion.config.pipeline import Parts, Pipeline
 from include.medallion.errors import ProviderRefused, SettingError, Transient
-from include.medallion.pipeline import Parts, Pipeline
-from include.medallion.window import Mode
+from include.medallion.model.window import Mode
 from tests.integration import own_functions
 from tests.integration.one_table import OneTable
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from include.medallion import gold, run
+from include.medallion.config.pipeline import Parts, Quarantine
 from include.medallion.errors import QuarantineOverflow
-from include.medallion.pipeline import Parts, Quarantine
-from include.medallion.window import Mode
+from include.medallion.gold import sink as gold_sink
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 DDL = "CREATE TABLE people (code text UNIQUE, name text, born date, postcode text)"
@@ -33,15 +34,15 @@ def limit(people, **limits):
 
 def answered(people):
     """Take a batch as far as its enriched parts."""
-    window = run.begin(people.pipeline, people.connections, None)
-    parts = run.read(people.pipeline, people.connections, window)
-    return window, [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
+    window = run.open_window(people.pipeline, people.connections, None)
+    parts = run.extract(people.pipeline, people.connections, window)
+    return window, [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
 
 
 def positions(people):
     """Give what Silver and Gold hold."""
-    source = run.begin(people.pipeline, people.connections, None).source
-    return run.silver_position(people.pipeline, people.connections), gold.held(
+    source = run.open_window(people.pipeline, people.connections, None).source
+    return run.silver_position(people.pipeline, people.connections), gold_sink.read_position(
         people.connections.lake, people.pipeline, source
     )
 
@@ -80,7 +81,7 @@ def test_a_row_with_a_date_that_no_sink_holds_can_still_be_read(people):
 
 def test_too_large_a_share_fails_before_silver_and_the_rows_can_be_looked_at(people):
     """The run tells the counts and the setting; neither sink got a row, the table got the bad ones."""
-    limit(people, max_share=0.5, tolerate=1)
+    limit(people, max_share=0.5, min_bad_rows=1)
     people.sql(GOOD, NAMELESS, NAMELESS.replace("Cid", "Cyd"), ANCIENT)
     with pytest.raises(QuarantineOverflow, match=r"3 of 5 rows .*NULL_KEY 2, OUT_OF_RANGE 1.*max_share is 0\.5"):
         people.run()
@@ -90,21 +91,21 @@ def test_too_large_a_share_fails_before_silver_and_the_rows_can_be_looked_at(peo
 
 def test_a_share_at_the_limit_passes(people):
     """`max_share` itself is allowed."""
-    limit(people, max_share=0.5, tolerate=0)
+    limit(people, max_share=0.5, min_bad_rows=0)
     people.sql(GOOD, NAMELESS, ANCIENT)
     assert people.run()["quarantined"] == 2
 
 
 def test_few_bad_rows_never_fail_a_run(people):
     """Up to `tolerate` bad rows pass, whatever their share."""
-    limit(people, max_share=0, tolerate=2)
+    limit(people, max_share=0, min_bad_rows=2)
     people.sql(NAMELESS, ANCIENT)
     assert people.run()["quarantined"] == 2
 
 
 def test_every_bad_row_counts_also_if_rows_are_equal(people):
     """Rows that cannot be told apart are one entry, but each counts against the limit."""
-    limit(people, max_share=0.5, tolerate=1)
+    limit(people, max_share=0.5, min_bad_rows=1)
     people.sql(NAMELESS, NAMELESS)
     with pytest.raises(QuarantineOverflow, match="2 of 2 rows"):
         people.run()
@@ -114,13 +115,13 @@ def test_every_bad_row_counts_also_if_rows_are_equal(people):
 def test_equal_rows_in_different_parts_are_one_entry(people):
     """Rows without any key are spread over the parts; the same one is set aside once all the same."""
     people.sql(NAMELESS, NAMELESS, NAMELESS)
-    window = run.begin(people.pipeline, people.connections, None)
+    window = run.open_window(people.pipeline, people.connections, None)
     people.pipeline = people.pipeline.model_copy(update={"parts": Parts(rows=1)})
-    parts = run.read(people.pipeline, people.connections, window)
+    parts = run.extract(people.pipeline, people.connections, window)
     assert len(parts) == 3
-    done = [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
+    done = [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
     for _ in range(2):
-        run.load(people.pipeline, people.connections, window, done)
+        run.load_silver(people.pipeline, people.connections, window, done)
         assert len(people.quarantine()) == 1
 
 
@@ -128,9 +129,9 @@ def test_a_replayed_batch_sets_nothing_aside_again(people):
     """Loading a batch again, as a retry does, leaves the table's rows as they are."""
     people.sql(GOOD, NAMELESS, ANCIENT)
     window, enriched = answered(people)
-    run.load(people.pipeline, people.connections, window, enriched)
+    run.load_silver(people.pipeline, people.connections, window, enriched)
     before = people.quarantine()
-    run.load(people.pipeline, people.connections, window, enriched)
+    run.load_silver(people.pipeline, people.connections, window, enriched)
     assert len(before) == 2
     assert people.quarantine() == before
 

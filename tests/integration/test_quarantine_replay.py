@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from include.medallion import run
-from include.medallion.pipeline import Quarantine
-from include.medallion.window import Mode
+from include.medallion.config.pipeline import Quarantine
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 from tests.integration.paying import insert, set_geocode
 
@@ -132,22 +132,22 @@ def test_an_old_batch_that_is_loaded_again_opens_nothing(amounts):
     """Replaying the batch that set a row aside does not undo what a newer one has closed."""
     one = amounts("integer", "7")
     one.sql("UPDATE t SET amount = 'NaN'")
-    window = run.begin(one.pipeline, one.connections, run.silver_position(one.pipeline, one.connections))
-    parts = run.read(one.pipeline, one.connections, window)
-    enriched = [run.look_up(one.pipeline, one.connections, window, part) for part in parts]
-    run.load(one.pipeline, one.connections, window, enriched)
+    window = run.open_window(one.pipeline, one.connections, run.silver_position(one.pipeline, one.connections))
+    parts = run.extract(one.pipeline, one.connections, window)
+    enriched = [run.enrich(one.pipeline, one.connections, window, part) for part in parts]
+    run.load_silver(one.pipeline, one.connections, window, enriched)
     one.sql("UPDATE t SET amount = 1")
     one.run()
     assert entries(one) == [("NOT_A_NUMBER", True)]
-    run.load(one.pipeline, one.connections, window, enriched)
-    run.write(one.pipeline, one.connections, window, enriched)
+    run.load_silver(one.pipeline, one.connections, window, enriched)
+    run.write_gold(one.pipeline, one.connections, window, enriched)
     assert entries(one) == [("NOT_A_NUMBER", True)]
 
 
 def test_a_replay_is_not_bound_by_the_share(amounts):
     """All rows of a replay may be bad: they were before."""
     one = amounts("integer", "7")
-    one.pipeline = one.pipeline.model_copy(update={"quarantine": Quarantine(max_share=0, tolerate=0)})
+    one.pipeline = one.pipeline.model_copy(update={"quarantine": Quarantine(max_share=0, min_bad_rows=0)})
     assert replay(one)["quarantined"] == 1
 
 

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion.window import Mode
+from include.medallion.model.window import Mode
 from include.sandbox.google import KEY
 from tests.contract.watched import Watched
 from tests.integration.one_table import OneTable

@@ -10,12 +10,16 @@ import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
 
-from include.medallion import archive, gold_reconcile, reconcile, reconcile_keys, run
 from include.medallion.__main__ import app
+from include.medallion.bronze import source_keys as bronze_source_keys
 from include.medallion.errors import ContractBroken, SettingError, SourceChanged
-from include.medallion.lake import filesystem
-from include.medallion.reconcile_report import Difference, check
-from include.medallion.staging import staged
+from include.medallion.gold import reconcile as gold_reconcile
+from include.medallion.lake.object_store import filesystem
+from include.medallion.model.differences import Difference, check_nothing_lost
+from include.medallion.ops import reconcile
+from include.medallion.staging import archive, layout, source_keys
+from include.medallion.staging.layout import part_file
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 PEOPLE = """CREATE TABLE people (id int PRIMARY KEY, name text, hired date, postcode text)"""
@@ -31,7 +35,7 @@ class Table(OneTable):
 
     def begin_reconcile(self):
         """Read the source's keys; the sinks are not touched."""
-        return reconcile.begin(self.pipeline, self.connections)
+        return reconcile.stage_keys(self.pipeline, self.connections)
 
     def silver_sql(self, statement):
         """Change Silver by hand."""
@@ -84,7 +88,7 @@ def test_the_report_counts_rows_of_all_three(people):
     expected = {"living": 3, "missing": 0, "older": 0, "deleted": 1}
     found = report.to_json()
     assert (found["source"], found["silver"], found["gold"]) == (3, expected, expected)
-    check(report)
+    check_nothing_lost(report)
 
 
 def test_hard_deletes_remove_the_row(people):
@@ -117,7 +121,7 @@ def test_a_key_that_comes_back_lives_again(people, deletes):
     people.run()
     assert people.deleted("gold") == []
     assert people.silver() == people.gold()
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
 
 
 def test_a_changed_key_is_a_delete_and_an_insert(people):
@@ -170,7 +174,7 @@ def test_a_row_deleted_by_hand_in_silver_is_found(people):
     assert (report.silver.missing, report.gold.missing) == (1, 0)
     assert (report.silver.deleted, report.gold.deleted) == (1, 1)
     with pytest.raises(ContractBroken, match=r"^Silver lacks 1 .* medallion_one with full_refresh"):
-        check(report)
+        check_nothing_lost(report)
 
 
 def test_a_row_deleted_by_hand_in_gold_is_found(people):
@@ -179,7 +183,7 @@ def test_a_row_deleted_by_hand_in_gold_is_found(people):
     report = people.reconcile()
     assert (report.silver.missing, report.gold.missing, report.gold.living) == (0, 1, 3)
     with pytest.raises(ContractBroken, match=r"^Gold lacks 1 "):
-        check(report)
+        check_nothing_lost(report)
 
 
 def test_an_older_row_is_found(people):
@@ -203,7 +207,7 @@ def test_full_refresh_mends_what_was_found(people):
     """After the cure that the message names, the report is sound."""
     people.silver_sql("DELETE FROM ONE WHERE ID = 3")
     people.run(mode=run.Mode.REFRESH)
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
 
 
 def test_rows_that_come_after_the_keys_were_read_are_not_marked(people):
@@ -226,21 +230,23 @@ def test_a_full_refresh_meanwhile_raises_no_alarm(people, deletes):
     people.run(mode=run.Mode.REFRESH)
     assert reconcile.compare_silver(people.pipeline, people.connections, keys).deleted == 0
     assert gold_reconcile.compare(people.connections.lake, people.pipeline, keys).deleted == 0
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
     assert [row["id"] for row in people.gold()] == [2, 3, 4, 5]
 
 
 def test_rows_that_only_one_sink_holds_wait(people):
     """What Silver holds and Gold does not yet is neither due nor deleted, until both hold it."""
     people.sql(INSERT.format(5, 6))
-    window = run.begin(people.pipeline, people.connections, run.silver_position(people.pipeline, people.connections))
-    parts = run.read(people.pipeline, people.connections, window)
-    answered = [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
-    run.load(people.pipeline, people.connections, window, answered)
+    window = run.open_window(
+        people.pipeline, people.connections, run.silver_position(people.pipeline, people.connections)
+    )
+    parts = run.extract(people.pipeline, people.connections, window)
+    answered = [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
+    run.load_silver(people.pipeline, people.connections, window, answered)
     people.sql("DELETE FROM people WHERE id = 5")
     report = people.reconcile()
     assert (report.silver.deleted, report.gold.deleted, report.lost) == (0, 0, 0)
-    run.write(people.pipeline, people.connections, window, answered)
+    run.write_gold(people.pipeline, people.connections, window, answered)
     people.reconcile()
     assert people.deleted("silver") == [5]
     assert people.silver() == people.gold()
@@ -255,7 +261,7 @@ def test_a_reconcile_killed_between_the_sinks_is_finished_by_the_next(people):
     assert people.deleted("gold") == [2]
     assert people.silver() == people.gold()
     assert {row["_deleted_at"] for row in people.gold()} == {None, keys.window.opened_at}
-    assert list(reconcile.unfinished(people.connections.lake, "one")) == []
+    assert list(source_keys.unfinished_reconciles(people.connections.lake, "one")) == []
 
 
 def test_a_reconcile_killed_after_the_keys_were_read_changes_nothing(people):
@@ -263,7 +269,7 @@ def test_a_reconcile_killed_after_the_keys_were_read_changes_nothing(people):
     people.begin_reconcile()
     people.sql(INSERT.format(5, 6), "UPDATE people SET id = 7 WHERE id = 1")
     people.run()
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
     assert people.deleted("silver") == people.deleted("gold") == [1]
 
 
@@ -271,9 +277,9 @@ def test_an_unfinished_reconcile_whose_keys_are_gone_is_dropped(people):
     """Staging may be cleaned: the next reconcile starts anew."""
     keys = people.begin_reconcile()
     lake = people.connections.lake
-    reconcile.delete(lake, [staged(keys.window, reconcile_keys.KEYS, 0)])
-    check(people.reconcile())
-    assert list(reconcile.unfinished(lake, "one")) == []
+    reconcile.delete(lake, [part_file(keys.window, layout.KEYS, 0)])
+    check_nothing_lost(people.reconcile())
+    assert list(source_keys.unfinished_reconciles(lake, "one")) == []
 
 
 def test_windows_and_reconciles_at_the_same_time_end_right(people):
@@ -291,7 +297,7 @@ def test_windows_and_reconciles_at_the_same_time_end_right(people):
         while not loading.done():
             gold_reconcile.compare(people.connections.lake, people.pipeline, keys)
         loading.result()
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
     assert people.deleted("silver") == people.deleted("gold") == [1]
     assert [row["id"] for row in people.gold()] == list(range(1, 9))
 
@@ -360,7 +366,7 @@ def test_composite_keys_are_compared_whole(table):
 
 def test_a_large_table_is_compared_in_parts(table, monkeypatch):
     """Keys cut into many parts give the same answer."""
-    monkeypatch.setattr(reconcile_keys, "PART_ROWS", 100)
+    monkeypatch.setattr(bronze_source_keys, "PART_ROWS", 100)
     many = table({"table": "many", "key": ["a", "b"]})
     many.sql("CREATE TABLE many (a int, b text, postcode text, PRIMARY KEY (a, b))")
     many.sql("INSERT INTO many SELECT n % 7, 'k' || n FROM generate_series(1, 1000) AS n")
@@ -415,7 +421,7 @@ def test_a_sink_that_was_filled_from_another_source_meanwhile_keeps_its_rows(peo
         reconcile.compare_silver(people.pipeline, people.connections, keys)
     with pytest.raises(SourceChanged, match=r"^Gold"):
         gold_reconcile.compare(people.connections.lake, people.pipeline, keys)
-    check(people.reconcile())
+    check_nothing_lost(people.reconcile())
     assert people.deleted("silver") == people.deleted("gold") == []
 
 

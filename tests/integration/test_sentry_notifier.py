@@ -28,7 +28,7 @@ import import_error_listener
 from sentry_notifier import SentryNotifier
 
 from include.medallion.errors import ProviderRefused, Transient
-from include.medallion.scrubbing import WITHHELD
+from include.medallion.redaction.events import WITHHELD
 from include.sandbox.sentry import receiving
 
 KEY = "AIzaSyA-1234567890abcdefghijklmnopqrstu"

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from include.medallion import run
 from include.medallion.errors import ContractBroken, SettingError, Transient
+from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 NOON = datetime(2021, 1, 1, 12, 0, 0, 123456)  # noqa: DTZ001 (what `timestamp` means)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion import gold, run
-from include.medallion.window import Mode
+from include.medallion.gold import sink as gold_sink
+from include.medallion.model.window import Mode
+from include.medallion.steps import run
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 
 AT_ONCE_OLD = {"keep_days": 1e-9, "keep_missing_days": 1e-9}
@@ -24,19 +25,19 @@ def positions(people):
     """Give what both sinks say they hold."""
     source = people.begin().source
     silver = run.silver_position(people.pipeline, people.connections)
-    return silver, gold.held(people.connections.lake, people.pipeline, source)
+    return silver, gold_sink.read_position(people.connections.lake, people.pipeline, source)
 
 
 def steps(people):
     """Take a refresh as far as its enriched parts."""
-    window = run.begin(people.pipeline, people.connections, None, Mode.LOOKUPS)
-    parts = run.read(people.pipeline, people.connections, window)
-    return window, [run.look_up(people.pipeline, people.connections, window, part) for part in parts]
+    window = run.open_window(people.pipeline, people.connections, None, Mode.LOOKUPS)
+    parts = run.extract(people.pipeline, people.connections, window)
+    return window, [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
 
 
 def both(people, stage):
     """Apply a refresh's steps to both sinks."""
-    return [act(people.pipeline, people.connections, *stage) for act in (run.load, run.write)]
+    return [act(people.pipeline, people.connections, *stage) for act in (run.load_silver, run.write_gold)]
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_a_replayed_refresh_changes_nothing(waiting, google):
 def test_a_refresh_that_died_between_the_sinks_is_made_good_by_the_next(waiting, google):
     """Silver alone has the answers: the next refresh finds the rows in Gold, pays nothing, and both are equal."""
     window, answered = steps(waiting)
-    run.load(waiting.pipeline, waiting.connections, window, answered)
+    run.load_silver(waiting.pipeline, waiting.connections, window, answered)
     assert waiting.silver() != waiting.gold()
     assert refresh(waiting)["lookups"]["calls"] == 0
     assert set(statuses(waiting).values()) == {("OK", True, True), ("NO_POSTCODE", False, False)}

@@ -14,12 +14,13 @@ from typing import TypeVar
 
 import pytest
 
-from include.medallion import run
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import Refused
-from include.medallion.lake import Lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.reckoning import reckon
-from include.medallion.window import Window
+from include.medallion.lake.object_store import Lake
+from include.medallion.model.window import Window
+from include.medallion.steps import run
+from include.medallion.steps.row_counts import check_row_counts
 from include.sandbox.google import KEY
 from include.sandbox.snowflake import Snowflake
 from tests.integration.one_table import OneTable
@@ -44,9 +45,9 @@ class Worker:
     number: int
 
     @property
-    def connections(self) -> run.Connections:
+    def connections(self) -> connection_settings.Connections:
         """How to reach source and sinks."""
-        return run.Connections(self.dsn, self.account.connect, self.lake, self.environ)
+        return connection_settings.Connections(self.dsn, self.account.connect, self.lake, self.environ)
 
 
 def tried(step: Callable[[], T]) -> T:
@@ -83,16 +84,16 @@ def bring(worker: Worker, given: Path, barrier) -> dict:
         window = Window.from_json(json.loads(given.read_text()))
     else:
         held = run.silver_position(pipeline, connections) if worker.number == 0 else None
-        window = tried(lambda: run.begin(pipeline, connections, held))
+        window = tried(lambda: run.open_window(pipeline, connections, held))
     barrier.wait(PATIENCE)
-    parts = tried(lambda: run.read(pipeline, connections, window))
-    answered = [tried(lambda p=p: run.look_up(pipeline, connections, window, p)) for p in parts]
+    parts = tried(lambda: run.extract(pipeline, connections, window))
+    answered = [tried(lambda p=p: run.enrich(pipeline, connections, window, p)) for p in parts]
     barrier.wait(PATIENCE)
-    loaded = tried(lambda: run.load(pipeline, connections, window, answered))
+    loaded = tried(lambda: run.load_silver(pipeline, connections, window, answered))
     barrier.wait(PATIENCE)
-    written = tried(lambda: run.write(pipeline, connections, window, answered))
+    written = tried(lambda: run.write_gold(pipeline, connections, window, answered))
     told = [[one.to_json() for one in some] for some in (parts, answered)]
-    return reckon(window, *told, loaded.to_json(), written.to_json())
+    return check_row_counts(window, *told, loaded.to_json(), written.to_json())
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_two_processes_at_once_end_right(people, google, tmp_path, same):
         change(people, number)
         if same:
             held = run.silver_position(people.pipeline, people.connections)
-            window = run.begin(people.pipeline, people.connections, held)
+            window = run.open_window(people.pipeline, people.connections, held)
             (tmp_path / f"window-{number}.json").write_text(json.dumps(window.to_json()))
         with suppress(BrokenBarrierError):
             for _ in range(5):

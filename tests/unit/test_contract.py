@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from include.medallion.contract import BINARY_BYTES, TEXT_BYTES, Reason, convert, judge, readable
-from include.medallion.schema import check_names, columns_of, source_column
+from include.medallion.model.columns import check_names, columns_from_schema, source_column
+from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, Reason, to_sink_types, to_text, validate
 
 DAY_US = 86_400_000_000
 NUMERIC_10_2 = (10 << 16 | 2) + 4
@@ -23,7 +23,7 @@ def judged(typname, values, typmod=-1, key=()):
         if column.type == pa.date32() and pa.types.is_integer(array.type)
         else array.cast(column.read_type)
     )
-    return judge(pa.RecordBatch.from_arrays([array], ["x"]), (column,), list(key)).to_pylist()
+    return validate(pa.RecordBatch.from_arrays([array], ["x"]), (column,), list(key)).to_pylist()
 
 
 def test_a_row_without_its_key_is_refused():
@@ -88,13 +88,13 @@ def test_the_first_reason_is_told():
     """A row with several faults is in quarantine once; a missing key comes first."""
     columns = (source_column("k", "date", -1), source_column("x", "numeric", NUMERIC_10_2))
     batch = pa.RecordBatch.from_arrays([pa.array([None], pa.date32()), pa.array(["NaN"])], ["k", "x"])
-    assert judge(batch, columns, ["k"]).to_pylist() == [Reason.NULL_KEY]
+    assert validate(batch, columns, ["k"]).to_pylist() == [Reason.NULL_KEY]
 
 
 def test_good_values_become_the_sinks_types():
     """Numbers that were read as text are exact numbers afterwards."""
     column = source_column("x", "numeric", NUMERIC_10_2)
-    (converted,) = convert(pa.RecordBatch.from_arrays([pa.array(["1.50", None])], ["x"]), (column,))
+    (converted,) = to_sink_types(pa.RecordBatch.from_arrays([pa.array(["1.50", None])], ["x"]), (column,))
     assert converted.type == pa.decimal128(10, 2)
     assert [str(v) for v in converted.to_pylist()] == ["1.50", "None"]
 
@@ -112,7 +112,7 @@ def test_good_values_become_the_sinks_types():
 )
 def test_quarantine_can_write_any_value(values, text):
     """What no sink can hold is still readable."""
-    assert readable(values).to_pylist() == [text]
+    assert to_text(values).to_pylist() == [text]
 
 
 def test_a_staged_number_remembers_its_digits():
@@ -123,7 +123,7 @@ def test_a_staged_number_remembers_its_digits():
             [("numeric", NUMERIC_10_2), ("numeric", -1), ("uuid", -1), ("int8", -1), ("timestamptz", -1)]
         )
     )
-    staged = columns_of(pa.schema([c.read_field for c in columns]))
+    staged = columns_from_schema(pa.schema([c.read_field for c in columns]))
     assert [(c.name, c.type, c.snowflake_type) for c in staged] == [(c.name, c.type, c.snowflake_type) for c in columns]
 
 

@@ -4,8 +4,8 @@ import traceback
 
 import pytest
 
-from include.medallion.discretion import discreet, tell
 from include.medallion.errors import MedallionError, ProviderRefused, SinkBehind, Transient, Unforeseen
+from include.medallion.redaction.library_errors import describe_library_error, redact_library_errors
 
 
 @pytest.mark.parametrize(
@@ -13,21 +13,21 @@ from include.medallion.errors import MedallionError, ProviderRefused, SinkBehind
 )
 def test_our_own_failures_pass_unchanged(error):
     """What we raise on purpose says nothing that it must not, and carries what retries need."""
-    with pytest.raises(MedallionError) as raised, discreet():
+    with pytest.raises(MedallionError) as raised, redact_library_errors():
         raise error
     assert raised.value is error
 
 
 def test_a_foreign_failure_is_told_by_its_type():
     """A library's exception becomes Unforeseen, with the name of its class."""
-    with pytest.raises(Unforeseen, match=r"builtins\.ValueError: no such thing"), discreet():
+    with pytest.raises(Unforeseen, match=r"builtins\.ValueError: no such thing"), redact_library_errors():
         raise ValueError("no such thing")
 
 
 def test_the_foreign_exception_is_not_carried_along():
     """No log that prints the whole chain shows the library's own words."""
     name = "Ann" + "Smith"  # a traceback quotes the code
-    with pytest.raises(Unforeseen) as raised, discreet():
+    with pytest.raises(Unforeseen) as raised, redact_library_errors():
         raise ValueError(f"Parsing '{name}' failed")
     assert name not in "".join(traceback.format_exception(raised.value))
 
@@ -38,7 +38,7 @@ def test_the_place_of_the_failure_stays():
     def fails():
         raise ValueError
 
-    with pytest.raises(Unforeseen) as raised, discreet():
+    with pytest.raises(Unforeseen) as raised, redact_library_errors():
         fails()
     assert "fails" in [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)]
 
@@ -57,27 +57,27 @@ def test_the_place_of_the_failure_stays():
 )
 def test_what_is_quoted_is_hidden(said, hidden):
     """Values, addresses' parameters and passwords that a library repeats are taken out."""
-    assert hidden not in tell(RuntimeError(said))
+    assert hidden not in describe_library_error(RuntimeError(said))
 
 
 def test_the_words_stay():
     """The rest of a message helps whoever reads the log."""
-    assert "statement timeout reached" in tell(RuntimeError("statement timeout reached"))
+    assert "statement timeout reached" in describe_library_error(RuntimeError("statement timeout reached"))
 
 
 def test_codes_stay():
     """An SQLSTATE says more than a message, and nothing of the data."""
     error = RuntimeError("x")
     error.sqlstate = "57014"
-    assert "57014" in tell(error)
+    assert "57014" in describe_library_error(error)
 
 
 def test_a_long_message_is_cut():
     """A library that quotes a whole document does not fill the log."""
-    assert len(tell(RuntimeError("word " * 10_000))) < 1_000
+    assert len(describe_library_error(RuntimeError("word " * 10_000))) < 1_000
 
 
 def test_an_interruption_is_no_failure():
     """Ctrl-C and a task's termination pass."""
-    with pytest.raises(KeyboardInterrupt), discreet():
+    with pytest.raises(KeyboardInterrupt), redact_library_errors():
         raise KeyboardInterrupt

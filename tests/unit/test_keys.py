@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.medallion.keys import Known, joined, number, part_of, split
+from include.medallion.model.keys import KeyIndex, composite_key, encode_keys, partition_of, partition_rows
 
 TEXTS = st.one_of(st.none(), st.text("1-\x1f\u00e9", max_size=3))  # few, so that keys meet and joined texts are alike
 ROWS = st.lists(st.tuples(TEXTS, st.one_of(st.none(), st.integers(-1, 11)), TEXTS), max_size=60)
@@ -35,8 +35,8 @@ def whole(values):
 @given(ROWS)
 def test_rows_get_one_number_exactly_if_their_keys_are_one(rows):
     """Equal keys have equal numbers, different ones different numbers, no key none; NULL is not the empty text."""
-    known = Known()
-    numbers = number(batch(rows), KEY, whole, known).to_pylist()
+    known = KeyIndex()
+    numbers = encode_keys(batch(rows), KEY, whole, known).to_pylist()
     by_number = {n: key for key, n in known.numbers.items()}
     assert [by_number.get(n) for n in numbers] == [whole(row) for row in rows]
 
@@ -45,26 +45,26 @@ def test_rows_get_one_number_exactly_if_their_keys_are_one(rows):
 @given(ROWS, ROWS)
 def test_a_later_batch_knows_the_keys_of_an_earlier_one(first, second):
     """Numbers of keys met before stay what they were."""
-    known = Known()
-    number(batch(first), KEY, whole, known)
+    known = KeyIndex()
+    encode_keys(batch(first), KEY, whole, known)
     before = dict(known.numbers)
-    number(batch(second), KEY, whole, known)
+    encode_keys(batch(second), KEY, whole, known)
     assert {key: known.numbers[key] for key in before} == before
     assert set(known.numbers) == {whole(row) for row in first + second} - {None}
 
 
 def test_texts_that_join_to_the_same_are_different_keys():
     """A value that holds the separator of joined texts is not taken for two values."""
-    known = Known()
-    number(batch([("1\x1f1", 1, ""), ("1", 1, "1\x1f1\x1f"), ("1\x1f1\x1f1", 1, "")]), ["a", "c"], whole, known)
-    number(batch([("1\x1f", 1, "1"), ("1", 1, "\x1f1")]), ["a", "c"], whole, known)
+    known = KeyIndex()
+    encode_keys(batch([("1\x1f1", 1, ""), ("1", 1, "1\x1f1\x1f"), ("1\x1f1\x1f1", 1, "")]), ["a", "c"], whole, known)
+    encode_keys(batch([("1\x1f", 1, "1"), ("1", 1, "\x1f1")]), ["a", "c"], whole, known)
     assert len(known) == 5
 
 
 def test_keys_that_are_normalised_alike_are_one():
     """What the normaliser makes equal is looked up once."""
-    known = Known()
-    numbers = number(
+    known = KeyIndex()
+    numbers = encode_keys(
         batch([("ab", 1, ""), ("AB", 2, ""), (None, 3, "")]), ["a"], lambda v: v[0] and (v[0].upper(),), known
     )
     assert numbers.to_pylist() == [0, 0, None]
@@ -73,26 +73,26 @@ def test_keys_that_are_normalised_alike_are_one():
 
 def test_zero_is_one_key_whatever_its_sign():
     """What is equal as a number is one key, in one batch and in two, and an answer kept for it is found again."""
-    known = Known()
+    known = KeyIndex()
     for zeros in ([0.0, -0.0], [-0.0], [0.0]):
-        assert number(pa.table({"a": zeros}), ["a"], whole, known).to_pylist() == [0] * len(zeros)
-    assert joined([pa.array([-0.0])]) == joined([pa.array([0.0])])
+        assert encode_keys(pa.table({"a": zeros}), ["a"], whole, known).to_pylist() == [0] * len(zeros)
+    assert composite_key([pa.array([-0.0])]) == composite_key([pa.array([0.0])])
 
 
 def test_more_spellings_than_are_remembered_are_still_numbered():
     """Keys beyond those that are remembered by their spelling have one number too."""
-    known, texts = Known(), [str(n) for n in range(150_000)]
-    first, second = (number(pa.table({"a": texts}), ["a"], whole, known) for _ in range(2))
+    known, texts = KeyIndex(), [str(n) for n in range(150_000)]
+    first, second = (encode_keys(pa.table({"a": texts}), ["a"], whole, known) for _ in range(2))
     assert first.to_pylist() == second.to_pylist() == list(range(150_000))
 
 
 def test_threads_may_share_the_keys():
     """Threads that meet the same keys in different orders agree on a number for each, and leave none out."""
-    known = Known()
+    known = KeyIndex()
 
     def work(start):
         orders = [[str((start + step * n) % 997) for n in range(997)] for step in (1, 2, 3, 5)]
-        return [(texts, number(pa.table({"a": texts}), ["a"], whole, known).to_pylist()) for texts in orders]
+        return [(texts, encode_keys(pa.table({"a": texts}), ["a"], whole, known).to_pylist()) for texts in orders]
 
     with ThreadPoolExecutor(8) as pool:
         for texts, numbers in chain.from_iterable(pool.map(work, range(0, 997, 25))):
@@ -104,8 +104,8 @@ def test_threads_may_share_the_keys():
 @given(ROWS, st.integers(1, 12))
 def test_a_split_keeps_every_row_and_puts_each_key_into_one_part(rows, parts):
     """No row is lost or doubled, however many parts; no key is in two of them; every part named exists and has rows."""
-    known, given_rows = Known(), batch(rows)
-    pieces = split(given_rows, number(given_rows, KEY, whole, known), known, parts) if rows else []
+    known, given_rows = KeyIndex(), batch(rows)
+    pieces = partition_rows(given_rows, encode_keys(given_rows, KEY, whole, known), known, parts) if rows else []
     assert sorted(n for _, piece in pieces for n in piece["row"].to_pylist()) == list(range(len(rows)))
     where = defaultdict(set)
     for part, piece in pieces:
@@ -120,10 +120,10 @@ def test_a_split_keeps_every_row_and_puts_each_key_into_one_part(rows, parts):
 @given(ROWS, ROWS, st.integers(1, 12))
 def test_a_key_goes_to_one_part_in_every_batch(first, second, parts):
     """The rows of one key are together also if they come in different batches of the stream."""
-    known, where = Known(), defaultdict(set)
+    known, where = KeyIndex(), defaultdict(set)
     for rows in filter(None, (first, second)):
         given_rows = batch(rows)
-        for part, piece in split(given_rows, number(given_rows, KEY, whole, known), known, parts):
+        for part, piece in partition_rows(given_rows, encode_keys(given_rows, KEY, whole, known), known, parts):
             for row in piece["row"].to_pylist():
                 where[whole(rows[row])].add(part)
     assert all(len(found) == 1 for key, found in where.items() if key is not None)
@@ -132,14 +132,14 @@ def test_a_key_goes_to_one_part_in_every_batch(first, second, parts):
 def test_rows_without_a_key_are_spread():
     """A table that is mostly without postcodes does not end in one part."""
     rows = batch([(None, None, None)] * 100)
-    pieces = split(rows, number(rows, KEY, whole, Known()), Known(), 4)
+    pieces = partition_rows(rows, encode_keys(rows, KEY, whole, KeyIndex()), KeyIndex(), 4)
     assert [(part, piece.num_rows) for part, piece in pieces] == [(0, 25), (1, 25), (2, 25), (3, 25)]
 
 
 def test_a_key_goes_to_the_same_part_in_every_process():
     """The part is no matter of Python's random hashes: a retry on another machine agrees."""
     keys = [("US", str(code)) for code in range(50)]
-    code = f"from include.medallion.keys import part_of; print([part_of(k, 7) for k in {keys!r}])"
+    code = f"from include.medallion.model.keys import part_of; print([part_of(k, 7) for k in {keys!r}])"
     found = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -150,13 +150,13 @@ def test_a_key_goes_to_the_same_part_in_every_process():
         ).stdout
         for s in ("1", "2")
     }
-    assert found == {f"{[part_of(k, 7) for k in keys]}\n"}
+    assert found == {f"{[partition_of(k, 7) for k in keys]}\n"}
 
 
 def test_keys_are_spread_over_the_parts():
     """A thousand postcodes leave no part idle and fill none with a third of all."""
     counts = [0] * 10
     for code in range(1000):
-        counts[part_of(("US", f"{code:05}"), 10)] += 1
+        counts[partition_of(("US", f"{code:05}"), 10)] += 1
     assert min(counts) > 50
     assert max(counts) < 200

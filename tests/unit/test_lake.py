@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from include.medallion.errors import SettingError
-from include.medallion.lake import open_lake
-from include.medallion.staging import numbers_of, staged
-from include.medallion.window import Window
+from include.medallion.lake.object_store import open_lake
+from include.medallion.model.window import Window
+from include.medallion.staging.layout import numbers_of, part_file
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"])
@@ -20,7 +20,7 @@ def test_an_empty_setting_is_refused(name):
 @pytest.mark.parametrize(
     ("key", "found"),
     [
-        (staged(Window("one", "source", 0, 9, 20260101000000000), "raw", 3, 7), (3, 7)),
+        (part_file(Window("one", "source", 0, 9, 20260101000000000), "raw", 3, 7), (3, 7)),
         ("_staging/one/20260101000000000/raw-window-0-9/part-0003.parquet", None),
     ],
 )

@@ -27,8 +27,8 @@ from opentelemetry import metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
-from include.medallion.quarantine import SCHEMA, TABLE
-from include.medallion.window import Window
+from include.medallion.model.window import Window
+from include.medallion.quarantine.table import SCHEMA, TABLE
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7)

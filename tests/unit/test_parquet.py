@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from thrift.Thrift import TType
 
-from include.medallion import parquet_chunks
-from include.medallion.parquet import Writer
-from include.medallion.parquet_chunks import groups
-from include.medallion.parquet_footer import (
+from include.medallion.lake.parquet import column_chunks
+from include.medallion.lake.parquet.column_chunks import read_groups
+from include.medallion.lake.parquet.footer import (
     ABOUT,
     COLUMNS,
     DICTIONARY,
     GROUPS,
     TAIL_BYTES,
-    end_of_file,
-    listed,
+    encode_footer,
+    list_values,
     read_footer,
 )
+from include.medallion.lake.parquet.writer import Writer
 
 MOMENTS = st.datetimes()
 KINDS = {
@@ -72,8 +72,8 @@ def spliced(source, target, schema, fresh):
     """Put the columns named in `fresh` anew into each row group, the others as they are encoded; count these."""
     kept_chunks = 0
     with pa.OSFile(str(source)) as file, Writer(str(target), schema, fs.LocalFileSystem()) as out:
-        for group in groups(file):
-            kept = {name: chunk for name, chunk in out.fitting(group.chunks).items() if name not in fresh}
+        for group in read_groups(file):
+            kept = {name: chunk for name, chunk in out.copyable_columns(group.chunks).items() if name not in fresh}
             out.write_group(kept, group.read([name for name in schema.names if name not in kept]), group.rows)
             kept_chunks += len(kept)
     return kept_chunks
@@ -117,8 +117,8 @@ def test_delta_rs_reads_a_splice(tmp_path, rows):
 
 def test_a_large_row_group_is_cut(tmp_path, rows, monkeypatch):
     """Memory does not follow the row groups of others: what is above the bound comes in batches, to be encoded."""
-    monkeypatch.setattr(parquet_chunks, "MOST_ROWS", 99)
-    monkeypatch.setattr(parquet_chunks, "BATCH_ROWS", 30)
+    monkeypatch.setattr(column_chunks, "MOST_ROWS", 99)
+    monkeypatch.setattr(column_chunks, "BATCH_ROWS", 30)
     pq.write_table(rows, tmp_path / "source.parquet", row_group_size=100)
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, set()) == 0
     assert pq.read_metadata(tmp_path / "target.parquet").row_group(0).num_rows == 30
@@ -133,7 +133,7 @@ def test_a_column_of_another_kind_is_not_handed_on(tmp_path, rows):
         pa.OSFile(str(tmp_path / "source.parquet")) as file,
         Writer(str(tmp_path / "target.parquet"), pa.schema(fields), fs.LocalFileSystem()) as out,
     ):
-        assert [out.fitting(group.chunks) for group in groups(file)] == [{}] * 143
+        assert [out.copyable_columns(group.chunks) for group in read_groups(file)] == [{}] * 143
 
 
 def test_a_text_that_is_handed_on_leaves_its_bounds(tmp_path, rows):
@@ -159,7 +159,7 @@ def test_a_footer_comes_back_byte_for_byte(tmp_path):
     size = int.from_bytes(data[-TAIL_BYTES:-4], "little")
     assert size > 64 << 10
     with pa.OSFile(str(tmp_path / "wide.parquet")) as file:
-        assert end_of_file(read_footer(file)) == data[-size - TAIL_BYTES :]
+        assert encode_footer(read_footer(file)) == data[-size - TAIL_BYTES :]
 
 
 def test_a_dictionary_that_is_said_to_be_at_0_is_none(tmp_path, rows):
@@ -168,11 +168,11 @@ def test_a_dictionary_that_is_said_to_be_at_0_is_none(tmp_path, rows):
     data = (tmp_path / "source.parquet").read_bytes()
     with pa.OSFile(str(tmp_path / "source.parquet")) as file:
         footer = read_footer(file)
-    (group,) = listed(footer, GROUPS)
-    for column in listed(group, COLUMNS):
+    (group,) = list_values(footer, GROUPS)
+    for column in list_values(group, COLUMNS):
         column[ABOUT][1][DICTIONARY] = (TType.I64, 0)
     pages = data[: -int.from_bytes(data[-TAIL_BYTES:-4], "little") - TAIL_BYTES]
-    (tmp_path / "source.parquet").write_bytes(pages + end_of_file(footer))
+    (tmp_path / "source.parquet").write_bytes(pages + encode_footer(footer))
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, {"name"}) == 1
     assert pq.read_table(tmp_path / "target.parquet").equals(rows)
 

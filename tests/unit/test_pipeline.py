@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from include.medallion import pipeline
+from include.medallion.config import files as pipeline_files
 from include.medallion.errors import SettingError
 
-FILE = pipeline.PIPELINES / "employees.yaml"
+FILE = pipeline_files.PIPELINES / "employees.yaml"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def written(tmp_path):
 def complaints(file):
     """Return the lines of the refusal, and assert that each names the file."""
     with pytest.raises(SettingError) as refused:
-        pipeline.load(file)
+        pipeline_files.load_file(file)
     lines = str(refused.value).splitlines()
     assert all(line.startswith(f"{file}: ") for line in lines)
     return [line.removeprefix(f"{file}: ") for line in lines]
@@ -45,17 +45,17 @@ def complaints(file):
 def test_the_shipped_file_is_short_and_right():
     """A table of the user's own takes fewer than 20 lines."""
     assert len(FILE.read_text().splitlines()) < 20
-    assert pipeline.load(FILE).dag_id == "medallion_employees"
+    assert pipeline_files.load_file(FILE).dag_id == "medallion_employees"
 
 
 def test_the_name_is_the_files(written):
     """Nothing in the file repeats its name."""
-    assert pipeline.load(written("sales_people.yaml")).name == "sales_people"
+    assert pipeline_files.load_file(written("sales_people.yaml")).name == "sales_people"
 
 
 def test_one_key_column_needs_no_list(written):
     """A name and a list of one name mean the same."""
-    assert pipeline.load(written(source__key=["id"])) == pipeline.load(written(source__key="id"))
+    assert pipeline_files.load_file(written(source__key=["id"])) == pipeline_files.load_file(written(source__key="id"))
 
 
 @pytest.mark.parametrize("block", ["source", "enrich", "silver", "gold"])
@@ -90,7 +90,7 @@ def test_both_countries_or_neither_are_refused(written, changes):
 
 def test_a_country_column_alone_is_right(written):
     """Each row may name its own country; the column is read before the postcode."""
-    made = pipeline.load(written(enrich__geocode={"postcode": "zip", "country_column": "land"}))
+    made = pipeline_files.load_file(written(enrich__geocode={"postcode": "zip", "country_column": "land"}))
     assert made.enrichment_columns == ["land", "zip"]
 
 
@@ -105,7 +105,7 @@ def test_a_later_enrichment_reads_what_an_earlier_one_adds(written):
     """Only columns of the source are asked of it, each once, in order."""
     place = {"geocode": {"postcode": "zip", "country": "US", "prefix": "home_"}}
     office = {"function": {**FUNCTION, "keys": ["home_latitude", "home_longitude", "team", "zip"]}}
-    made = pipeline.load(written(enrich=[place, office]))
+    made = pipeline_files.load_file(written(enrich=[place, office]))
     assert made.enrichment_columns == ["zip", "team"]
     assert made.added_columns[:2] == ["home_latitude", "home_longitude"]
 
@@ -185,7 +185,7 @@ def test_what_is_no_mapping_is_told(tmp_path, text):
     file = tmp_path / "broken.yaml"
     file.write_text(text)
     with pytest.raises(SettingError, match=r"broken\.yaml: (cannot be read as YAML|must be a mapping with source)"):
-        pipeline.load(file)
+        pipeline_files.load_file(file)
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path):
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_text_is_told(tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_bytes(b"source: \xff\xfe")
     with pytest.raises(SettingError, match=r"broken\.yaml: cannot be read as YAML"):
-        pipeline.load(file)
+        pipeline_files.load_file(file)
 
 
 def test_files_are_those_of_the_folder_that_is_set(written, tmp_path, monkeypatch):
@@ -202,8 +202,8 @@ def test_files_are_those_of_the_folder_that_is_set(written, tmp_path, monkeypatc
     written("b.yaml")
     written("a.yml")
     (tmp_path / "notes.txt").write_text("no pipeline")
-    assert [file.name for file in pipeline.files()] == ["a.yml", "b.yaml"]
-    assert pipeline.find("a").name == "a"
+    assert [file.name for file in pipeline_files.pipeline_files()] == ["a.yml", "b.yaml"]
+    assert pipeline_files.find_pipeline("a").name == "a"
 
 
 def test_an_unknown_pipeline_is_refused_with_those_there_are(written, tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_an_unknown_pipeline_is_refused_with_those_there_are(written, tmp_path, 
     monkeypatch.setenv("MEDALLION_PIPELINES", str(tmp_path))
     written("staff.yaml")
     with pytest.raises(SettingError, match=r"no pipeline 'stuff'.*\['staff'\]"):
-        pipeline.find("stuff")
+        pipeline_files.find_pipeline("stuff")
 
 
 @pytest.mark.parametrize(
@@ -230,4 +230,4 @@ def test_the_schedule_is_the_environments_then_the_files(written, monkeypatch, s
     if environment:
         monkeypatch.setenv("MEDALLION_SCHEDULE", environment)
     file = written(schedule=schedule) if schedule else written()
-    assert pipeline.airflow_schedule(pipeline.load(file).schedule) == expected
+    assert pipeline_files.airflow_schedule(pipeline_files.load_file(file).schedule) == expected

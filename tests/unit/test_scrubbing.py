@@ -7,10 +7,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion import tracebacks
 from include.medallion.errors import ProviderRefused, SettingError, Transient
-from include.medallion.scrubbing import WITHHELD, describe, scrub
-from include.medallion.sensitive import HIDDEN, hide_shapes, hide_values, secrets_in
+from include.medallion.redaction import tracebacks
+from include.medallion.redaction.events import WITHHELD, redact_event, safe_messages
+from include.medallion.redaction.patterns import REDACTED, redact_patterns, redact_values, secrets_in
 
 KEY = "AIzaSyA-1234567890abcdefghijklmnopqrstu"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -21,26 +21,26 @@ SECRET = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_ch
 @given(TEXT, st.text("abcXYZ019_-", min_size=35, max_size=35), TEXT)
 def test_google_key_never_passes(before, tail, after):
     """Wherever a key stands in a text, it is hidden."""
-    assert f"AIza{tail}" not in hide_shapes(f"{before}AIza{tail}{after}")
+    assert f"AIza{tail}" not in redact_patterns(f"{before}AIza{tail}{after}")
 
 
 @given(TEXT, WORD, WORD, TEXT)
 def test_email_never_passes(before, name, host, after):
     """Wherever an e-mail stands in a text, it is hidden."""
-    assert f"{name}@{host}.com" not in hide_shapes(f"{before} {name}@{host}.com {after}")
+    assert f"{name}@{host}.com" not in redact_patterns(f"{before} {name}@{host}.com {after}")
 
 
 @given(st.integers(501, 99950), st.sampled_from(["{}", "ZIP {}", "MA {}", "US-{}", "'{}'", "({})", "postcode:{}"]))
 def test_american_postcode_never_passes(number, around):
     """A number of five digits is taken for a ZIP code."""
     postcode = f"{number:05d}"
-    assert postcode not in hide_shapes(f"no result for {around.format(postcode)}, tried twice")
+    assert postcode not in redact_patterns(f"no result for {around.format(postcode)}, tried twice")
 
 
 @given(SECRET, st.sampled_from(["{}", "{!r}", "url?x={}&y=1"]))
 def test_secret_value_never_passes(secret, around):
     """A known secret is hidden, also where it is quoted."""
-    assert secret not in hide_values(around.format(secret), [secret])
+    assert secret not in redact_values(around.format(secret), [secret])
 
 
 @given(st.recursive(TEXT | st.integers() | st.none(), lambda inner: st.dictionaries(TEXT, inner) | st.lists(inner)))
@@ -48,13 +48,13 @@ def test_fields_that_are_not_known_do_not_pass(data):
     """Local variables, request, user and all the rest are dropped, whatever they hold."""
     fields = ("breadcrumbs", "request", "user", "extra", "server_name", "modules", "threads", "logentry", "spans")
     event = {**dict.fromkeys(fields, data), "contexts": {"runtime": data}, "level": "error"}
-    assert scrub(event, {}) == {"level": "error", "tags": {}, "contexts": {"airflow": {}}}
+    assert redact_event(event, {}) == {"level": "error", "tags": {}, "contexts": {"airflow": {}}}
 
 
 @given(TEXT)
 def test_foreign_message_never_passes(message):
     """What other people's exceptions say is replaced whole."""
-    assert describe(ValueError(message)) == {"ValueError": WITHHELD}
+    assert safe_messages(ValueError(message)) == {"ValueError": WITHHELD}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_foreign_message_never_passes(message):
 )
 def test_harmless_text_stays(text):
     """Advice, counts, identifiers and links keep their use."""
-    assert hide_shapes(text) == text
+    assert redact_patterns(text) == text
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_harmless_text_stays(text):
 )
 def test_what_looks_sensitive_is_hidden(text, leak):
     """Parameters, headers, rows, addresses, postcodes, coordinates."""
-    assert leak not in hide_shapes(text)
+    assert leak not in redact_patterns(text)
 
 
 @pytest.mark.parametrize("piece", ["a", "key", "password", "a.@", "1 ", "(a", "?a", "x-", "12 a b c ", "address='"])
 @pytest.mark.timeout(10)
 def test_long_text_takes_linear_time(piece):
     """No text, however made, keeps a failing task busy."""
-    hide_shapes(piece * (200_000 // len(piece)))
+    redact_patterns(piece * (200_000 // len(piece)))
 
 
 def test_secrets_of_the_environment_are_known():
@@ -123,12 +123,12 @@ def test_secrets_of_the_environment_are_known():
 def test_our_message_is_kept():
     """The fix that our own exceptions name is the report's best part."""
     text = "GOOGLE_API_KEY is not allowed to use the Geocoding API: enable it"
-    assert describe(ProviderRefused(text)) == {"include.medallion.errors.ProviderRefused": text}
+    assert safe_messages(ProviderRefused(text)) == {"include.medallion.errors.ProviderRefused": text}
 
 
 def test_our_message_is_scrubbed_all_the_same():
     """A broken contract is caught by shape."""
-    assert "jane@example.com" not in describe(Transient("no answer for jane@example.com"))[qualified(Transient)]
+    assert "jane@example.com" not in safe_messages(Transient("no answer for jane@example.com"))[qualified(Transient)]
 
 
 def test_every_exception_of_a_chain_is_described():
@@ -137,7 +137,7 @@ def test_every_exception_of_a_chain_is_described():
     group.__context__ = OSError(111, "refused by jane's host")
     error = Transient("the source is away")
     error.__cause__ = group
-    assert describe(error) == {
+    assert safe_messages(error) == {
         qualified(Transient): "the source is away",
         "ExceptionGroup": WITHHELD,
         "KeyError": WITHHELD,
@@ -149,7 +149,7 @@ def test_endless_chain_ends():
     """Exceptions may be each other's context."""
     one, two = ValueError(), KeyError()
     one.__context__, two.__context__ = two, one
-    assert set(describe(one)) == {"ValueError", "KeyError"}
+    assert set(safe_messages(one)) == {"ValueError", "KeyError"}
 
 
 def test_codes_of_foreign_exceptions_are_kept():
@@ -157,7 +157,7 @@ def test_codes_of_foreign_exceptions_are_kept():
     response = requests.Response()
     response.status_code = 403
     error = requests.HTTPError(f"403 for url: https://maps.googleapis.com/json?key={KEY}", response=response)
-    assert describe(error) == {"requests.exceptions.HTTPError": f"HTTP 403, {WITHHELD}"}
+    assert safe_messages(error) == {"requests.exceptions.HTTPError": f"HTTP 403, {WITHHELD}"}
 
 
 @pytest.mark.parametrize("state", ["23505; jane", "jane", 23505, None])
@@ -165,23 +165,23 @@ def test_codes_that_are_none_are_not_kept(state):
     """An attribute may have a code's name and hold data."""
     error = RuntimeError("x")
     error.sqlstate = state
-    assert describe(error) == {"RuntimeError": WITHHELD}
+    assert safe_messages(error) == {"RuntimeError": WITHHELD}
 
 
 def test_places_pass_without_code_and_variables():
     """Of a frame: file, line, function."""
-    place = {"filename": "silver.py", "function": "load", "lineno": 7, "module": "include.medallion.silver"}
+    place = {"filename": "silver.py", "function": "load", "lineno": 7, "module": "include.medallion.silver.sink"}
     frame = {**place, "vars": {"row": KEY}, "context_line": KEY, "pre_context": [KEY], "post_context": [KEY]}
     value = {"type": "ValueError", "module": None, "value": KEY, "stacktrace": {"frames": [frame]}}
-    scrubbed = scrub({"exception": {"values": [value]}}, {})["exception"]["values"]
+    scrubbed = redact_event({"exception": {"values": [value]}}, {})["exception"]["values"]
     assert scrubbed == [{"type": "ValueError", "module": None, "value": WITHHELD, "stacktrace": {"frames": [place]}}]
 
 
 def test_names_of_tasks_are_not_torn_apart():
     """A password that is part of a DAG's id is no reason to lose the id; other tags are masked."""
     event = {"tags": {"dag_id": "medallion_employees", "run_id": "medallion"}}
-    tags = scrub(event, {}, mask=lambda text: text.replace("medallion", HIDDEN))["tags"]
-    assert tags == {"dag_id": "medallion_employees", "run_id": HIDDEN}
+    tags = redact_event(event, {}, mask=lambda text: text.replace("medallion", REDACTED))["tags"]
+    assert tags == {"dag_id": "medallion_employees", "run_id": REDACTED}
 
 
 def test_printed_traceback_keeps_types_and_places():
@@ -193,7 +193,7 @@ def test_printed_traceback_keeps_types_and_places():
         'Traceback (most recent call last):\n  File "/d/b.py", line 5, in load\n    raise X\n'
         "include.medallion.errors.SettingError: employees.yaml: 'source' is missing\nadd it\n"
     )
-    exception, safe = tracebacks.read(text)
+    exception, safe = tracebacks.parse_traceback(text)
     assert [(v["type"], v["stacktrace"]["frames"]) for v in exception["values"]] == [
         ("ValueError", [{"filename": "/d/a.py", "lineno": 3, "function": "<module>"}]),
         ("SettingError", [{"filename": "/d/b.py", "lineno": 5, "function": "load"}]),
@@ -204,7 +204,7 @@ def test_printed_traceback_keeps_types_and_places():
 @given(st.text())
 def test_any_text_can_be_read_as_a_traceback(text):
     """A report is made whatever Airflow hands over, and without the text's words."""
-    exception, safe = tracebacks.read(text)
+    exception, safe = tracebacks.parse_traceback(text)
     assert exception["values"]
     assert set(safe.values()) == {WITHHELD}
 

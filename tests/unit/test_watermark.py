@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from include.medallion.watermark import corrected, moved, silver_position
-from include.medallion.window import Mode, Position, Window
+from include.medallion.model.window import Mode, Position, Window
+from include.medallion.steps.watermark import advanced, corrected, silver_position
 
 WINDOW = Window("people", "source", 100, 200, 20260101000000002)
 OLDER = Position("source", 100, 20260101000000001)
@@ -39,27 +39,27 @@ def test_a_lost_hint_asks_silver(found):
 @pytest.mark.parametrize("hint", [None, corrected(None), corrected(OLDER)])
 def test_a_batch_moves_the_hint(hint):
     """After a batch the hint is the batch's end, whatever was remembered."""
-    assert silver_position(moved(hint, WINDOW), unasked) == Position("source", 200, WINDOW.batch_id)
+    assert silver_position(advanced(hint, WINDOW), unasked) == Position("source", 200, WINDOW.batch_id)
 
 
 def test_a_replayed_older_batch_does_not_move_the_hint_back():
     """A cleared task of an old run leaves what a newer batch remembered."""
-    assert moved(corrected(NEWER), WINDOW) == corrected(NEWER)
+    assert advanced(corrected(NEWER), WINDOW) == corrected(NEWER)
 
 
 def test_a_full_refresh_of_another_source_moves_the_hint():
     """After a re-created source the transaction ids are smaller; the batch id decides."""
     refresh = replace(WINDOW, source="new", upto=7, mode=Mode.REFRESH)
-    assert silver_position(moved(corrected(OLDER), refresh), unasked) == Position("new", 7, WINDOW.batch_id)
+    assert silver_position(advanced(corrected(OLDER), refresh), unasked) == Position("new", 7, WINDOW.batch_id)
 
 
 @pytest.mark.parametrize("hint", [None, corrected(None), corrected(OLDER)])
 def test_a_trial_moves_nothing(hint):
     """A trial loads some rows only, so nothing may be taken as held."""
-    assert moved(hint, replace(WINDOW, mode=Mode.TRIAL)) == hint
+    assert advanced(hint, replace(WINDOW, mode=Mode.TRIAL)) == hint
 
 
 def test_a_hint_is_plain_data():
     """The hint goes through JSON and comes back the same: it is stored outside."""
-    hint = moved(None, WINDOW)
+    hint = advanced(None, WINDOW)
     assert silver_position(json.loads(json.dumps(hint)), unasked) == WINDOW.position

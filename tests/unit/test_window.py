@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.medallion.clock import EPOCH, INT_MAX, Clock
+from include.medallion.bronze.xid import EPOCH, INT_MAX, XidEpoch
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.window import Mode, Moment, Position, Window, holds, new_batch_id, open_window
+from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, is_applied, new_batch_id, plan_window
 
 NOW = datetime(2026, 11, 22, 20, 30, 59, 123456, tzinfo=UTC)
 BATCH = 20261122203059123
-MOMENT = Moment("source", xmin=900, xmax=1000)
+MOMENT = SourceSnapshot("source", xmin=900, xmax=1000)
 WINDOW = Window("one", "source", after=500, upto=900, batch_id=BATCH)
 
 
@@ -24,23 +24,23 @@ def position(upto, batch_id=BATCH - 1, source="source"):
 
 def test_a_first_window_reads_from_the_beginning():
     """Sinks that never held anything need everything below the horizon."""
-    window = open_window("one", MOMENT, [None, None], NOW)
+    window = plan_window("one", MOMENT, [None, None], NOW)
     assert (window.after, window.upto, window.lag) == (0, 900, 100)
 
 
 def test_a_window_starts_where_the_sink_stands_that_is_furthest_behind():
     """One sink that lost a batch gets it again; the other is fenced."""
-    assert open_window("one", MOMENT, [position(800), position(700)], NOW).after == 700
+    assert plan_window("one", MOMENT, [position(800), position(700)], NOW).after == 700
 
 
 def test_a_sink_that_was_emptied_gets_everything():
     """A sink that holds nothing takes the window back to the beginning, whatever the other holds."""
-    assert open_window("one", MOMENT, [position(800), None], NOW).after == 0
+    assert plan_window("one", MOMENT, [position(800), None], NOW).after == 0
 
 
 def test_a_full_refresh_reads_all_whatever_the_sinks_hold():
     """A refresh starts at zero, also after the source was replaced."""
-    window = open_window("one", MOMENT, [position(800, source="old")], NOW, Mode.REFRESH)
+    window = plan_window("one", MOMENT, [position(800, source="old")], NOW, Mode.REFRESH)
     assert (window.after, window.upto, window.max_rows) == (0, 900, None)
 
 
@@ -48,12 +48,12 @@ def test_a_full_refresh_reads_all_whatever_the_sinks_hold():
 def test_a_source_that_is_not_the_sinks_is_refused_with_the_cure(held):
     """Another table, or one gone back in time, stops the run; the message names the trigger parameter."""
     with pytest.raises(SourceChanged, match="trigger medallion_one with full_refresh"):
-        open_window("one", MOMENT, [held, None], NOW)
+        plan_window("one", MOMENT, [held, None], NOW)
 
 
 def test_a_sink_at_the_newest_transaction_is_no_sign_of_a_restore():
     """Nothing begun since the last window is ordinary."""
-    assert open_window("one", MOMENT, [position(1000)], NOW).after == 1000
+    assert plan_window("one", MOMENT, [position(1000)], NOW).after == 1000
 
 
 def test_a_window_survives_its_way_through_json():
@@ -95,46 +95,46 @@ def test_a_batch_id_is_larger_than_any_before_and_a_date(last):
 )
 def test_a_sink_holds_a_window_only_if_it_is_as_far_by_this_batch_or_a_newer(held, expected):
     """In doubt a batch is applied: the fence makes that harmless, and leaving it out is not."""
-    assert holds("Gold", held, WINDOW) is expected
+    assert is_applied("Gold", held, WINDOW) is expected
 
 
 @pytest.mark.parametrize("held", [None, position(499)])
 def test_a_sink_behind_the_window_is_refused_and_remembered(held):
     """A gap between sink and window would lose rows: the refusal carries where the sink stands."""
     with pytest.raises(SinkBehind, match="starts at 500") as refused:
-        holds("Gold", held, WINDOW)
+        is_applied("Gold", held, WINDOW)
     assert refused.value.held == held
 
 
 def test_a_sink_of_another_source_is_refused():
     """A sink that was refreshed from another table meanwhile takes no window of the old one."""
     with pytest.raises(SourceChanged, match="Gold was filled from another source"):
-        holds("Gold", position(900, source="new"), WINDOW)
+        is_applied("Gold", position(900, source="new"), WINDOW)
 
 
 def test_a_trial_is_always_applied():
     """A trial moves no watermark, so nothing says that it was held."""
     trial = Window("one", "source", 0, 900, BATCH, Mode.TRIAL, 5)
-    assert holds("Gold", position(900, BATCH + 1), trial) is False
+    assert is_applied("Gold", position(900, BATCH + 1), trial) is False
 
 
 def test_a_trial_of_another_source_is_refused():
     """Its rows carry ids of the old table: above those of the new one they would fence newer rows off for ever."""
     trial = Window("one", "source", 0, 900, BATCH, Mode.TRIAL, 5)
     with pytest.raises(SourceChanged, match="Gold was filled from another source"):
-        holds("Gold", position(900, BATCH + 1, source="new"), trial)
+        is_applied("Gold", position(900, BATCH + 1, source="new"), trial)
 
 
 @pytest.mark.parametrize(("held", "expected"), [(None, False), (position(900), False), (position(900, BATCH), True)])
 def test_a_refresh_is_held_by_its_own_batch_only(held, expected):
     """A replayed refresh is seen by its id; anything older is replaced."""
-    assert holds("Gold", held, Window("one", "source", 0, 900, BATCH, Mode.REFRESH)) is expected
+    assert is_applied("Gold", held, Window("one", "source", 0, 900, BATCH, Mode.REFRESH)) is expected
 
 
 def test_a_refresh_overtaken_by_a_newer_batch_is_refused():
     """Replaying it would bring old rows back."""
     with pytest.raises(ContractBroken, match="Trigger a new full_refresh"):
-        holds("Gold", position(950, BATCH + 1), Window("one", "source", 0, 900, BATCH, Mode.REFRESH))
+        is_applied("Gold", position(950, BATCH + 1), Window("one", "source", 0, 900, BATCH, Mode.REFRESH))
 
 
 def age(now, xid):
@@ -148,4 +148,4 @@ def age(now, xid):
 def test_the_clock_finds_the_64_bit_id_that_age_counts_from(xmax, begun_since):
     """The id is at or above the snapshot's, across any wrap, from 32 bits."""
     now = xmax + begun_since
-    assert Clock.read(xmax, age(now, 3)).now == now
+    assert XidEpoch.read(xmax, age(now, 3)).now == now

@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.location import Locate
-from include.medallion.pipeline_enrich import Geocode
 
 _GOOGLE = {"google_geocoding", "google_address_validation"}
 
@@ -29,7 +29,7 @@ class Geocoder(NamedTuple):
     list_price: float = 0.0  # US dollars for 1000 calls
 
 
-def open_geocoder(settings: Geocode, environ: Mapping[str, str]) -> Geocoder:
+def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geocoder:
     """
     Open the geocoder that the settings choose.
 

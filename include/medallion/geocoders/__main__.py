@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
 from include.medallion.errors import Refused, SettingError, Transient
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.location import Location
 from include.medallion.geocoders.postcodes import normalise
-from include.medallion.pipeline_enrich import Geocode, GeocoderName
 
 
 def main(
@@ -32,14 +32,17 @@ def main(
     answer), 1 refused or a wrong setting, 75 may work later.
     """
     try:
-        _print(*_ask(postcode, country, Geocode.model_construct(geocoder=geocoder, timeout_seconds=timeout)), as_json)
+        _print(
+            *_ask(postcode, country, GeocodeSettings.model_construct(geocoder=geocoder, timeout_seconds=timeout)),
+            as_json,
+        )
     except Refused as refusal:
         _fail(refusal, 1)
     except Transient as failure:
         _fail(failure, os.EX_TEMPFAIL)
 
 
-def _ask(postcode: str, country: str, settings: Geocode) -> tuple[str, tuple[str, str], Location]:
+def _ask(postcode: str, country: str, settings: GeocodeSettings) -> tuple[str, tuple[str, str], Location]:
     key = normalise(country, postcode)
     if key is None:
         raise SettingError("give a postcode and a country that are not blank")

@@ -1,0 +1,113 @@
+"""Rows of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import adbc_driver_manager
+import pyarrow as pa
+
+from include.medallion.bronze.connection import execute, fetch_rows
+from include.medallion.bronze.table import SourceTable
+from include.medallion.bronze.xid import XidEpoch
+from include.medallion.config.pipeline import Source
+from include.medallion.errors import SettingError, Transient
+from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
+from include.medallion.model.window import Mode, Window
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is bounded by
+
+
+def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> None:
+    """
+    Keep the table's files from being written anew until the connection ends.
+
+    Raises:
+        SettingError: the role may not read the table.
+    """
+    try:
+        execute(connection, f"SELECT FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} LIMIT 0")
+    except adbc_driver_manager.Error as e:
+        raise _read_error(e, source) from None
+
+
+def read_rows(
+    connection: adbc_driver_manager.AdbcConnection,
+    source: Source,
+    table: SourceTable,
+    window: Window,
+    condition: str = "true",
+) -> Iterator[pa.RecordBatch]:
+    """
+    Stream the rows of a window, in no order.
+
+    A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
+    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
+
+    Args:
+        condition: SQL that rows meet besides.
+
+    Yields record batches of about `BATCH_BYTES` with the table's columns (as
+    `Column.read_type`), `_version` (int64: the transaction id that wrote the
+    row) and `_op`. Memory holds one batch at a time.
+
+    Raises:
+        SettingError: the role may not read the table, or not all of its rows.
+        Transient: this server (a replica) has not come as far as the one that the window was opened on.
+    """
+    now = fetch_rows(connection, "moment")[0]
+    if window.mode is not Mode.REFRESH and now["xmin"] < window.upto:
+        raise Transient("this Postgres lags behind the one that the window was opened on: use one server, not several")
+    clock, schema = XidEpoch.read(now["xmax"], now["age_of_3"]), raw_schema(table.columns)
+    sql = select_sql(source, table.columns, clock, window, condition)
+    with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
+        statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+        statement.set_sql_query(sql)
+        try:
+            handle, _ = statement.execute_query()
+        except adbc_driver_manager.Error as e:
+            raise _read_error(e, source) from None
+        with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
+            yield from (_with_versions(batch, clock, window, schema) for batch in reader if batch.num_rows)
+
+
+def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch whose last column is `age(xmin)` as `read` yields it."""
+    versions = clock.versions(batch.columns[-1], window.upto)
+    operations = pa.repeat(UPSERT, batch.num_rows)
+    return pa.RecordBatch.from_arrays([*batch.columns[:-1], versions, operations], schema=schema)
+
+
+def raw_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Return the schema of what `read` yields: also that of the raw staged parts."""
+    fields = [c.read_field for c in columns]
+    return pa.schema([*fields, pa.field(VERSION, pa.int64()), pa.field(OP, pa.string())])
+
+
+def select_sql(
+    source: Source, columns: tuple[Column, ...], clock: XidEpoch, window: Window, condition: str = "true"
+) -> str:
+    """Return the statement that reads a window: the columns, and last `age(xmin)`."""
+    chosen = [
+        f"{quote_identifier(c.name)}::text AS {quote_identifier(c.name)}" if c.as_text else quote_identifier(c.name)
+        for c in columns
+    ]
+    limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
+    where = f"({clock.window_condition(window)}) AND ({condition})"
+    return (
+        f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
+        f"FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} WHERE {where}{limit}"
+    )
+
+
+def _read_error(error: adbc_driver_manager.Error, source: Source) -> Exception:
+    if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
+        return error
+    return SettingError(
+        f"the role of connection `{source.connection}` may not read table {source.schema_}.{source.table}, or not "
+        "all of it: GRANT USAGE on the schema and GRANT SELECT on the table; where a policy hides rows, BYPASSRLS"
+    )

@@ -1,0 +1,128 @@
+"""A batch on its way into Gold as files: which tables take one as it is, and what the log says of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.transaction import AddAction, RemoveAction
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold.keys import stat_columns
+from include.medallion.lake.object_store import Lake, create_parquet, filesystem, open_parquet
+from include.medallion.lake.parquet.writer import Writer
+from include.medallion.model.columns import BATCH_ID, VERSION, columns_from_schema
+from include.medallion.model.window import Mode, Window
+from include.medallion.staging.layout import ENRICHED
+from include.medallion.staging.parts import Part
+
+_MAX_PLAIN_WRITER_VERSION = 2
+"""Delta's writer version up to which a table asks nothing of a new file but its schema."""
+
+
+@dataclass(frozen=True)
+class GoldBatch:
+    """An enriched batch, and the opened table that it goes to."""
+
+    lake: Lake
+    table: DeltaTable
+    pipeline: Pipeline
+    schema: pa.Schema  # of the table, with the batch's columns
+    window: Window
+    parts: list[Part]
+    commit: CommitProperties
+
+    @property
+    def staged(self) -> list[str]:
+        """Keys of the enriched files."""
+        return [key for part in self.parts for key in part.files(self.window, ENRICHED)]
+
+    def path(self, name: str) -> str:
+        """Return the key in the lake of a file of the table."""
+        return f"{self.pipeline.gold.table}/{name}"
+
+    def write(self, actions: list[AddAction | RemoveAction]) -> None:
+        """Add files, and remove others (a full refresh: all others), in one conditional commit."""
+        mode, schema = "overwrite" if self.window.mode is Mode.REFRESH else "append", Schema.from_arrow(self.schema)
+        self.table.create_write_transaction(actions, mode, schema, commit_properties=self.commit)
+
+
+@dataclass(frozen=True)
+class ParquetInfo:
+    """What a Parquet file in the lake tells of itself."""
+
+    schema: pa.Schema
+    footer: pq.FileMetaData
+    size: int  # bytes
+
+
+def read_info(lake: Lake, key: str) -> ParquetInfo:
+    """Read the footer of a file."""
+    with open_parquet(lake, key) as file:
+        size = filesystem(lake).get_file_info(lake.path(key)).size
+        return ParquetInfo(file.schema_arrow, file.metadata, size)
+
+
+def can_add_files(batch: GoldBatch) -> bool:
+    """Tell whether any file of the batch's schema may be added to the table as it is."""
+    about = batch.table.metadata()
+    simple = batch.table.protocol().min_writer_version <= _MAX_PLAIN_WRITER_VERSION and not about.partition_columns
+    bare = not any(name.startswith("delta.constraints.") for name in about.configuration)
+    return simple and bare and batch.table.schema() == Schema.from_arrow(batch.schema)
+
+
+def new_file_name() -> str:
+    """Name a new file; below the table's folder."""
+    return f"part-{uuid.uuid4()}.parquet"
+
+
+def write_rows(batch: GoldBatch, pieces: Iterable[pa.RecordBatch]) -> AddAction:
+    """Write rows as a file of the table; return what the commit says of it."""
+
+    def fill(out: Writer) -> None:
+        for piece in pieces:
+            out.write_batch(piece)
+
+    return write_file(batch, fill)
+
+
+def write_file(batch: GoldBatch, fill: Callable[[Writer], None]) -> AddAction:
+    """Make a file of the table, and let it be filled; return what the commit says of it."""
+    name = new_file_name()
+    with create_parquet(batch.lake, batch.path(name), batch.schema) as out:
+        fill(out)
+    return add_action(batch, name, read_info(batch.lake, batch.path(name)))
+
+
+def add_action(batch: GoldBatch, name: str, file: ParquetInfo) -> AddAction:
+    """Say to the log that a file is one of the table's."""
+    bounds = [*stat_columns(batch.pipeline, columns_from_schema(batch.schema)), VERSION, BATCH_ID]
+    moment = int(batch.window.opened_at.timestamp() * 1000)
+    return AddAction(quote(name), file.size, {}, moment, True, json.dumps(_statistics(file.footer, bounds)))
+
+
+def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
+    """Return what the log tells of a file: its rows, and bounds of columns that tell nothing of a person."""
+    found = {name: _bounds(footer, name) for name in columns}
+    known = {name: bounds for name, bounds in found.items() if bounds}
+    return {
+        "numRecords": footer.num_rows,
+        "minValues": {name: least for name, (least, _) in known.items()},
+        "maxValues": {name: most for name, (_, most) in known.items()},
+        "nullCount": dict.fromkeys(known, 0),
+    }
+
+
+def _bounds(footer: pq.FileMetaData, name: str) -> tuple[int, int] | None:
+    """Return a column's smallest and largest value; None if a row group does not tell, or has NULLs."""
+    index = footer.schema.names.index(name)
+    chunks = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
+    if not chunks or not all(s and s.has_min_max and s.null_count == 0 for s in chunks):
+        return None
+    return min(s.min for s in chunks), max(s.max for s in chunks)

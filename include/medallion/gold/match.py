@@ -1,0 +1,146 @@
+"""
+Where the rows of a batch belong: the files of Gold that may hold their keys, and in each the rows to be written over.
+
+Of the table one file's keys are in memory at a time; of the batch, which is small, all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold.files import GoldBatch
+from include.medallion.gold.keys import stat_columns
+from include.medallion.gold.rows import interleave_parts
+from include.medallion.lake.object_store import read_rows
+from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION, columns_from_schema
+from include.medallion.model.keys import combine_chunks, composite_key
+
+WinRule = Callable[[pa.Array, pa.RecordBatch, int], pa.Array]
+"""Tells, of versions of a batch's rows beside the rows held, and the batch, which of them take the places of those."""
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """The rows of a batch in memory, and what they do to those of the same keys."""
+
+    batch: GoldBatch
+    table: pa.RecordBatch  # with key, `_version`, and `columns`
+    keys: pa.Array  # of each row, as `_spelt`
+    wins: WinRule
+    columns: Collection[str]  # that a row held takes from the one that wins over it
+
+
+@dataclass(frozen=True)
+class CandidateFile:
+    """A file of the table that may hold keys of a batch."""
+
+    name: str  # below the table's folder
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class RowMatches:
+    """For each row of a file: the batch's row of the same key, and the one that takes its place (int32, or null)."""
+
+    found: pa.Array
+    over: pa.Array
+
+    @property
+    def updated(self) -> int:
+        """How many rows are written over."""
+        return len(self.over) - self.over.null_count
+
+
+def read_batch_rows(batch: GoldBatch, wins: WinRule, columns: Collection[str]) -> BatchRows:
+    """Read all rows of a batch."""
+    arrays = [
+        combine_chunks(column)
+        for column in interleave_parts(batch.lake, batch.schema, batch.window, batch.parts).read_all().columns
+    ]
+    rows = pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+    return BatchRows(batch, rows, _key_values(batch.pipeline, rows), wins, columns)
+
+
+def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
+    """Return keys whose rows are deleted, if they are below a transaction id: rows that say so and nothing else."""
+    fields = pa.schema([batch.schema.field(name) for name in (*keys.column_names, VERSION, DELETED_AT)])
+    moment = pa.scalar(batch.window.opened_at, fields.field(DELETED_AT).type)
+    marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(upto, pa.int64()), moment)]
+    columns = [combine_chunks(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
+    rows = pa.RecordBatch.from_arrays([*columns, *marks], schema=fields)
+    return BatchRows(batch, rows, _key_values(batch.pipeline, rows), _is_older, (DELETED_AT,))
+
+
+def is_newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win over an older version, or over the same version of an older batch."""
+    return pc.or_(pc.greater(mine, held.column(VERSION)), _is_same_version(mine, held, batch_id))
+
+
+def is_live(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win over just its own version, unless that is marked as deleted."""
+    return pc.and_(_is_same_version(mine, held, batch_id), held.column(DELETED_AT).is_null())
+
+
+def _is_older(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
+    return pc.greater(mine, held.column(VERSION))
+
+
+def candidate_files(rows: BatchRows) -> list[CandidateFile]:
+    """Return the files of the table within whose bounds, by the log, a key of the batch lies."""
+    files = pa.table(rows.batch.table.get_add_actions(flatten=True))
+    there = np.ones(files.num_rows, bool)
+    for name in stat_columns(rows.batch.pipeline, columns_from_schema(rows.batch.schema)):
+        if f"min.{name}" in files.schema.names:
+            there &= _may_hold(files, name, np.sort(rows.table.column(name).to_numpy(zero_copy_only=False)))
+    found = files.filter(pa.array(there))
+    return [
+        CandidateFile(*each) for each in zip(found["path"].to_pylist(), found["size_bytes"].to_pylist(), strict=True)
+    ]
+
+
+def match_rows(rows: BatchRows, file: CandidateFile) -> RowMatches:
+    """Read the keys of a file, and find those of the batch."""
+    names = (*rows.batch.pipeline.source.key, VERSION, BATCH_ID, DELETED_AT)
+    schema = pa.schema([rows.batch.schema.field(name) for name in names])
+    pieces = read_rows(rows.batch.lake, [rows.batch.path(file.name)], schema.names)
+    each = [_match_piece(rows, conform(piece, schema)) for piece in pieces]
+    found, over = (combine_chunks(pa.chunked_array([pair[which] for pair in each], pa.int32())) for which in (0, 1))
+    return RowMatches(found, over)
+
+
+def conform(piece: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows of a file as the table has them: a file from before a column was added does not hold it."""
+    there, rows = piece.schema.names, piece.num_rows
+    arrays = [piece.column(f.name).cast(f.type) if f.name in there else pa.nulls(rows, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _is_same_version(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    return pc.and_(pc.equal(mine, held.column(VERSION)), pc.less_equal(held.column(BATCH_ID), batch_id))
+
+
+def _key_values(pipeline: Pipeline, rows: pa.RecordBatch) -> pa.Array:
+    """Return each row's key as one value; equal where all its columns are."""
+    columns = [rows.column(name) for name in pipeline.source.key]
+    single = len(columns) == 1 and not pa.types.is_floating(columns[0].type)
+    return columns[0] if single else composite_key(columns)
+
+
+def _may_hold(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
+    """Tell of each file whether one of the wanted values (ascending) may be in it; it may if the log has no bounds."""
+    least, most = (files[f"{end}.{name}"].cast(pa.int64()) for end in ("min", "max"))
+    begin = np.searchsorted(wanted, least.fill_null(0).to_numpy(), "left")
+    end = np.searchsorted(wanted, most.fill_null(0).to_numpy(), "right")
+    return (begin < end) | least.is_null().to_numpy() | most.is_null().to_numpy()
+
+
+def _match_piece(rows: BatchRows, piece: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    found = pc.index_in(_key_values(rows.batch.pipeline, piece), value_set=rows.keys, skip_nulls=True)
+    wins = rows.wins(rows.table.column(VERSION).take(found), piece, rows.batch.window.batch_id)
+    return found, pc.if_else(wins, found, pa.scalar(None, found.type))

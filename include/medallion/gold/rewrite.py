@@ -1,0 +1,173 @@
+"""
+A batch over older rows: the files that hold them are written anew, row for row in the same order; others stay.
+
+Of two rows of a key the same one stays as with delta-rs's MERGE. MERGE however deals all rows of the files that it
+touches out anew: each new file holds keys from all over the table, and every later batch has to rewrite all of them.
+Here a file keeps its range of keys, and its row groups (docs/adr/0020). What is written and then not committed (a lost
+race, a kill) is in no version of the table; vacuum removes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake.transaction import AddAction, RemoveAction
+
+from include.medallion.gold import match as gold_match
+from include.medallion.gold.files import GoldBatch, can_add_files, write_file, write_rows
+from include.medallion.gold.match import BatchRows, CandidateFile, RowMatches, conform
+from include.medallion.lake.object_store import filesystem, read_row_groups
+from include.medallion.lake.parquet.column_chunks import ColumnChunks, RowGroup
+from include.medallion.lake.parquet.prefetch import prefetch
+from include.medallion.lake.parquet.writer import Writer
+from include.medallion.model.columns import BATCH_ID, LOADED_AT
+
+MAX_BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
+RewrittenGroup = tuple[ColumnChunks, pa.RecordBatch, int]
+"""Of a row group: the columns that stay as they are encoded, the others, and how many rows it has."""
+RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, ColumnChunks], RewrittenGroup]
+"""What becomes of a row group, given for each of its rows the one of the batch that wins over it, if one does."""
+
+
+def upsert(batch: GoldBatch) -> int | None:
+    """
+    Write rows over older versions, or over the same version of an older batch, and new rows into a file of their own.
+
+    Returns how many rows were written over, or None, with nothing done, if the batch is above BATCH_BYTES, or the table
+    has other columns or asks more of a writer. Makes no commit if nothing changes.
+
+    Raises:
+        CommitFailedError: another commit came first; nothing is changed.
+    """
+    if not _fits_in_memory(batch):
+        return None
+    rows = gold_match.read_batch_rows(batch, gold_match.is_newer, batch.schema.names)
+    changes = _rewrite_files(rows, _replace_rows)
+    return _commit(batch, changes, _write_new_rows(rows, changes))
+
+
+def update_lookups(batch: GoldBatch) -> int | None:
+    """Write new answers to living rows that are there in just this version; returns and raises as `upsert`."""
+    if not _fits_in_memory(batch):
+        return None
+    rows = gold_match.read_batch_rows(batch, gold_match.is_live, (*batch.pipeline.added_columns, BATCH_ID, LOADED_AT))
+    return _commit(batch, _rewrite_files(rows, _replace_rows), [])
+
+
+def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
+    """
+    Mark the rows of these keys as deleted, or remove them, as the pipeline says; those below a transaction id only.
+
+    Returns how many, or None, and raises, as `upsert`.
+    """
+    if keys.nbytes > MAX_BATCH_BYTES or not _is_plain_table(batch):
+        return None
+    how = _remove_rows if batch.pipeline.deletes == "hard" else _replace_rows
+    return _commit(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), [])
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """What a batch changes in one file."""
+
+    found: pa.Array  # rows of the batch whose key is in the file, newer there or not
+    updated: int
+    actions: list[AddAction | RemoveAction]
+
+
+def _fits_in_memory(batch: GoldBatch) -> bool:
+    """Tell whether memory holds the batch, and the table is plain."""
+    staged = filesystem(batch.lake).get_file_info([batch.lake.path(key) for key in batch.staged])
+    return sum(file.size for file in staged) <= MAX_BATCH_BYTES and _is_plain_table(batch)
+
+
+def _is_plain_table(batch: GoldBatch) -> bool:
+    """Tell whether the table asks nothing of a file, and has none that others named."""
+    named = pa.table(batch.table.get_add_actions())["path"].to_pylist()
+    return can_add_files(batch) and all(quote(name) == name for name in named)
+
+
+def _rewrite_files(rows: BatchRows, how: RewriteRule) -> list[FileChange]:
+    """Write one file after the other: two at a time are a tenth faster on two cores, and take 90 MB more."""
+    return [_rewrite_file(rows, how, file) for file in gold_match.candidate_files(rows)]
+
+
+def _rewrite_file(rows: BatchRows, how: RewriteRule, file: CandidateFile) -> FileChange:
+    """Write a file anew if rows of the batch belong into it; one of which nothing is left goes."""
+    places = gold_match.match_rows(rows, file)
+    found, updated = places.found.drop_null(), places.updated
+    if not updated:
+        return FileChange(found, 0, [])
+    emptied = how is _remove_rows and updated == len(places.over)
+    added = [] if emptied else [write_file(rows.batch, partial(_write_rewritten, rows, how, file, places))]
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    return FileChange(found, updated, [*added, RemoveAction(file.name, True, now, file.size, {})])
+
+
+def _write_new_rows(rows: BatchRows, changes: list[FileChange]) -> list[AddAction]:
+    """Write the rows whose key no file holds into a file of their own, if there are any."""
+    new = np.ones(rows.table.num_rows, bool)
+    for change in changes:
+        new[change.found.to_numpy()] = False
+    return [write_rows(rows.batch, [rows.table.filter(pa.array(new))])] if new.any() else []
+
+
+def _write_rewritten(rows: BatchRows, how: RewriteRule, file: CandidateFile, places: RowMatches, out: Writer) -> None:
+    """Write a file with rows of the batch in place of those that they are written over, or without these."""
+    for group in prefetch(_rewrite_groups(rows, how, file, places, out)):
+        out.write_group(*group)
+
+
+def _rewrite_groups(
+    rows: BatchRows, how: RewriteRule, file: CandidateFile, places: RowMatches, out: Writer
+) -> Iterator[RewrittenGroup]:
+    start = 0
+    for group in read_row_groups(rows.batch.lake, rows.batch.path(file.name)):
+        over, same = places.over.slice(start, group.rows), out.copyable_columns(group.chunks)
+        start += group.rows
+        yield how(rows, group, over, same) if over.null_count < len(over) else _copy_group(rows, group, same)
+
+
+def _copy_group(rows: BatchRows, group: RowGroup, same: ColumnChunks) -> RewrittenGroup:
+    """Encode only those columns that the table has otherwise than the file."""
+    others = pa.schema([field for field in rows.batch.schema if field.name not in same])
+    return same, conform(group.read(others.names), others), group.rows
+
+
+def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, same: ColumnChunks) -> RewrittenGroup:
+    """Put rows of the batch into the places of others; columns in which they are equal stay as they are encoded."""
+    read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in same])
+    old = conform(group.read(read.names), read)
+    taken = _changed_columns(rows, old, over)
+    kept = {name: chunk for name, chunk in same.items() if name not in taken}
+    others = [field for field in rows.batch.schema if field.name not in kept]
+    arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
+    return kept, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others)), group.rows
+
+
+def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: ColumnChunks) -> RewrittenGroup:
+    """Leave rows out."""
+    left = conform(group.read(rows.batch.schema.names), rows.batch.schema).filter(over.is_null())
+    return {}, left, left.num_rows
+
+
+def _changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
+    """Return the columns that rows of the batch change."""
+    chosen, new = over.is_valid(), rows.table.select(rows.columns)
+    few, where = new.take(over.drop_null()), pc.indices_nonzero(chosen)
+    changed = [name for name in rows.columns if not few.column(name).equals(old.column(name).take(where))]
+    return {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
+
+
+def _commit(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> int:
+    actions = [action for change in changes for action in change.actions] + inserted
+    if actions:
+        batch.write(actions)
+    return sum(change.updated for change in changes)

@@ -1,0 +1,26 @@
+"""Row counts: what a sink did with the rows of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a sink did with the rows it was given."""
+
+    read: int
+    inserted: int
+    updated: int
+    superseded: int  # the sink holds this version or a newer one
+    replayed: bool = False  # the sink held the whole batch
+    version: int | None = None  # of the Delta table
+
+    @classmethod
+    def replay(cls, rows: int, version: int | None = None) -> Applied:
+        """Account for a batch that the sink holds already."""
+        return cls(rows, 0, 0, rows, replayed=True, version=version)
+
+    def to_json(self) -> dict:
+        """As XCom carries it."""
+        return asdict(self)

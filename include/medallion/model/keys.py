@@ -1,0 +1,164 @@
+"""
+Distinct enrichment keys of record batches.
+
+Work per row is done in Arrow; Python sees each distinct raw value once. A key
+is a tuple of plain values, None where the row has no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from threading import Lock
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.medallion.model.validation import mask_out_of_range, to_text
+
+Key = tuple
+Normalise = Callable[[tuple], Key | None]
+_SEPARATOR = "\x1f"
+_NULL_TEXT = "\x00"  # no Postgres text can hold it
+_MAX_CACHED_SPELLINGS = 1 << 17  # spellings: all postcodes that there are in most countries
+
+
+class KeyIndex:
+    """
+    Distinct keys, numbered from 0 in the order in which they were met.
+
+    It remembers the first 131 072 spellings of keys, so that none of these is normalised again. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[Key, int] = {}
+        self._spelt = pa.array([], pa.string()), pa.array([], pa.int32())
+        self._parts: dict[int, np.ndarray] = {}
+        self._adding = Lock()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def find(self, spellings: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Return the number of each spelling's key (int32, null for no key), and which spellings are new (bool)."""
+        met, numbers = self._spelt
+        at = pc.index_in(spellings, value_set=met)
+        return numbers.take(at), at.is_null()
+
+    def add(self, spellings: pa.Array, keys: Sequence[Key | None]) -> pa.Array:
+        """Return the number of each spelling's key (int32, null for no key); what is new gets the next number."""
+        with self._adding:
+            known = self.numbers
+            new = pa.array([None if k is None else known.setdefault(k, len(known)) for k in keys], pa.int32())
+            met, numbers = self._spelt
+            room = _MAX_CACHED_SPELLINGS - len(met)
+            if room > 0:
+                kept = zip((met, numbers), (spellings, new), strict=True)
+                self._spelt = tuple(pa.concat_arrays([old, more.slice(0, room)]) for old, more in kept)
+        return new
+
+    def parts(self, count: int) -> np.ndarray:
+        """Return the part, of so many, that each key's rows go to, by the key's number."""
+        with self._adding:
+            done = self._parts.get(count, np.empty(0, np.int32))
+            new = (partition_of(key, count) for key in islice(self.numbers, len(done), None))
+            self._parts[count] = np.append(done, np.fromiter(new, np.int32))
+            return self._parts[count]
+
+
+def encode_keys(
+    batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: Normalise, known: KeyIndex
+) -> pa.Array:
+    """
+    Give each row the number of its key.
+
+    Args:
+        known: the keys met so far; new keys are added, in the order they are met.
+
+    Returns:
+        int32 array, one number a row; null where the row has no key.
+    """
+    if not batch.num_rows:
+        return pa.array([], pa.int32())
+    read = [mask_out_of_range(combine_chunks(batch.column(c))) for c in columns]
+    spelt = composite_key(read)
+    numbers, new = known.find(spelt)
+    rows = pc.indices_nonzero(new)
+    if not len(rows):
+        return numbers
+    encoded = spelt.take(rows).dictionary_encode()
+    first = rows.take(pa.array(_first_positions(encoded.indices.to_numpy(), len(encoded.dictionary))))
+    values = zip(*(column.take(first).to_pylist() for column in read), strict=True)
+    added = known.add(encoded.dictionary, [normalise(v) for v in values])
+    return pc.replace_with_mask(numbers, new, added.take(encoded.indices))
+
+
+def to_table(keys: Iterable[Key], schema: pa.Schema) -> pa.Table:
+    """Return keys as a table, one row a key."""
+    some = list(keys)
+    return pa.table([pa.array([key[i] for key in some], f.type) for i, f in enumerate(schema)], schema=schema)
+
+
+def composite_key(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
+    """Return one text per row that is equal exactly where all columns are."""
+    texts = [pc.fill_null(_text(combine_chunks(c)), _NULL_TEXT) for c in columns]
+    # a text may hold the separator: the lengths tell where each but the last one ends
+    lengths = [pc.binary_length(text).cast(pa.string()) for text in texts[:-1]]
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*lengths, *texts, _SEPARATOR)
+
+
+def partition_of(key: Key, parts: int) -> int:
+    """Return the part that a key's rows go to: the same on every machine and in every run."""
+    return crc32(_SEPARATOR.join(map(str, key)).encode()) % parts
+
+
+def partition_rows(
+    batch: pa.RecordBatch, numbers: pa.Array, known: KeyIndex, parts: int
+) -> list[tuple[int, pa.RecordBatch]]:
+    """
+    Cut a batch so that all rows of one key go to one part; rows without a key are spread.
+
+    Returns:
+        (part, rows) for each part that got rows.
+    """
+    spread = np.arange(batch.num_rows, dtype=np.int32) % parts
+    has_key = numbers.is_valid().to_numpy(zero_copy_only=False)
+    chosen = spread.copy()
+    chosen[has_key] = known.parts(parts)[numbers.drop_null().to_numpy()]
+    order = np.argsort(chosen, kind="stable")
+    grouped, edges = batch.take(pa.array(order)), np.searchsorted(chosen[order], np.arange(parts + 1))
+    return [(p, grouped.slice(a, b - a)) for p, (a, b) in enumerate(pairwise(edges)) if b > a]
+
+
+def _first_positions(indices: np.ndarray, count: int) -> np.ndarray:
+    """Return where each of 0 .. count - 1 comes first; all of them do come."""
+    first = np.empty(count, dtype=np.int64)
+    first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1)  # of several, the last assignment stays
+    return first
+
+
+def _text(column: pa.Array) -> pa.Array:
+    # -0.0 and 0.0 are equal, and so must be their texts
+    return (pc.add(column, pa.scalar(0.0, column.type)) if pa.types.is_floating(column.type) else column).cast(
+        pa.string()
+    )
+
+
+def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def partition_by_text(batch: pa.RecordBatch, key: list[str], parts: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield (part, rows) of a batch: equal keys of equal types get the same part, in every sink."""
+    if parts == 1:
+        yield 0, batch
+        return
+    texts = [to_text(batch.column(c)) for c in key]
+    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, _SEPARATOR)
+    hashes = (crc32(text.encode()) % parts for text in joined.to_pylist())
+    chosen = np.fromiter(hashes, dtype=np.int32, count=batch.num_rows)
+    for part in np.unique(chosen):
+        yield int(part), batch.filter(pa.array(chosen == part))

@@ -1,0 +1,123 @@
+"""
+Entries of the quarantine, once more: their rows are read again by key, and entries whose row arrived are closed.
+
+Every batch closes the entries of the rows that it brings. A replay
+(`replay_quarantine`) reads the rows of all open entries from the source: what is
+good now arrives, what is still bad is set aside anew, and what the source has
+no longer is closed too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake import delta
+from include.medallion.lake.object_store import Lake, open_parquet
+from include.medallion.lake.parquet.writer import read_batches
+from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION, Column, quote_identifier, quote_literal
+from include.medallion.model.validation import keys_to_json, to_text
+from include.medallion.model.window import Mode, Window
+from include.medallion.quarantine import table as quarantine_table
+from include.medallion.staging.layout import ENRICHED
+from include.medallion.staging.parts import Part, staged_columns
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d( .*)?")
+
+
+def replay_condition(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...]) -> str:
+    """
+    Return the SQL condition that the rows of all open entries meet; "false" if there is none.
+
+    A row whose key is a date that no calendar has cannot be asked for, and stays.
+    """
+    key = _key_columns(pipeline, columns)
+    found = quarantine_table.open_entries(lake, pipeline.name)["key"].to_pylist()
+    wanted = sorted({_key_matches(key, json.loads(text)) for text in found if _is_queryable(key, json.loads(text))})
+    return " OR ".join(wanted) or "false"
+
+
+def close_entries(lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part]) -> int:
+    """
+    Close the entries whose rows are in these enriched parts, and after a replay those that it has not found again.
+
+    To be called when both sinks hold the batch. Doing it again changes nothing; returns how many it closed.
+    """
+    older = pc.less(pc.field(BATCH_ID), window.batch_id)
+    entries = quarantine_table.open_entries(lake, pipeline.name).filter(older)
+    if not entries.num_rows:
+        return 0
+    if window.mode is Mode.QUARANTINE:
+        key = _key_columns(pipeline, staged_columns(lake, window, ENRICHED, parts[0]))
+        closed = [e["entry"] for e in entries.to_pylist() if _is_queryable(key, json.loads(e["key"]))]
+    else:
+        landed = _loaded_versions(lake, pipeline, window, parts, entries)
+        closed = [e["entry"] for e in entries.to_pylist() if landed.get(e["key"], -1) >= e[VERSION]]
+    if closed:
+        delta.retry_on_conflict(lambda: _mark_closed(lake, window, closed))
+    return len(closed)
+
+
+def _key_columns(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Column]:
+    by_name = {column.name: column for column in columns}
+    return [by_name[name] for name in pipeline.source.key]
+
+
+def _is_queryable(key: list[Column], texts: list[str | None]) -> bool:
+    pairs = zip(key, texts, strict=True)
+    return all(text is None or not pa.types.is_temporal(c.type) or _ISO.fullmatch(text) for c, text in pairs)
+
+
+def _key_matches(key: list[Column], texts: list[str | None]) -> str:
+    return "(" + " AND ".join(_column_matches(c, text) for c, text in zip(key, texts, strict=True)) + ")"
+
+
+def _column_matches(column: Column, text: str | None) -> str:
+    """Compare in the column's own type, so that an index serves; an untyped literal takes it."""
+    if text is None:
+        return f"{quote_identifier(column.name)} IS NULL"
+    given = f"\\x{text}" if pa.types.is_binary(column.type) else text
+    return f"{quote_identifier(column.name)} = {quote_literal(given)}"
+
+
+def _loaded_versions(
+    lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part], entries: pa.Table
+) -> dict[str, int]:
+    """Return the version in which the batch brings each key that an entry waits for."""
+    first = pa.array([json.loads(text)[0] for text in entries["key"].to_pylist()], pa.string())
+    found: dict[str, int] = {}
+    for file in (file for part in parts for file in part.files(window, ENRICHED)):
+        with open_parquet(lake, file) as enriched:
+            for batch in read_batches(enriched, [*pipeline.source.key, VERSION]):
+                some = batch.filter(pc.is_in(to_text(batch.column(pipeline.source.key[0])), first.drop_null()))
+                texts = keys_to_json(some, pipeline.source.key).to_pylist()
+                found |= dict(zip(texts, some.column(VERSION).to_pylist(), strict=True))
+    return found
+
+
+def _mark_closed(lake: Lake, window: Window, entries: list[str]) -> None:
+    table = delta.open_table(lake, quarantine_table.TABLE)
+    marks = pa.table(
+        {
+            "entry": pa.array(entries, pa.string()),
+            "closed_at": pa.repeat(pa.scalar(window.opened_at, TIMESTAMP_UTC), len(entries)),
+            "closed_by": pa.repeat(pa.scalar(window.batch_id, pa.int64()), len(entries)),
+        }
+    )
+    (
+        table.merge(
+            marks,
+            f"target.pipeline = '{window.pipeline}' AND target.entry = source.entry AND target.closed_by IS NULL",
+            source_alias="source",
+            target_alias="target",
+        )
+        .when_matched_update(
+            {"closed_at": "source.closed_at", "closed_by": "source.closed_by"}, "target.closed_by IS NULL"
+        )
+        .execute()
+    )
