@@ -1,7 +1,8 @@
-"""What the README tells a newcomer to type exists, and its links lead somewhere."""
+"""The README's commands, links, pipeline file and output are those of this repository."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from include.sandbox import rows
 from tests.documents import named_tests
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +68,27 @@ def _first(items: list[str]) -> int:
     return next((i for i, item in enumerate(items) if "](tests/" in item), len(items))
 
 
+def shown_files() -> list[tuple[str, str]]:
+    """Return each YAML block with the pipeline file that was linked last before it."""
+    found = re.finditer(
+        r"\]\((?P<file>[^)\s]+\.yaml)\)|^ *```yaml\n(?P<block>.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL
+    )
+    files, pairs = [], []
+    for match in found:
+        if match["file"]:
+            files.append(match["file"])
+        else:
+            pairs.append((files[-1] if files else "", match["block"]))
+    return pairs
+
+
+def shown_rows() -> list[dict[str, str]]:
+    """Return the rows that the README's query of Gold prints."""
+    (lines,) = [block.replace("\\\n", " ").splitlines() for kind, block in FENCE.findall(TEXT) if kind == "console"]
+    heads, *values = [re.split(r" {2,}", line.strip()) for line in lines[1:]]
+    return [dict(zip(heads, cells, strict=True)) for cells in values]
+
+
 @pytest.mark.parametrize("words", commands("make"), ids=" ".join)
 def test_make_targets_exist(words):
     """Each `make` command names targets, and sets variables, that the Makefile has."""
@@ -82,6 +105,29 @@ def test_python_commands_exist(words):
     command = [word for word in rest[:1] if re.fullmatch(r"[a-z]+(-[a-z]+)*", word) and _has_commands(module)]
     shown = _help(module, *command)
     assert [word for word in rest if word.startswith("--") and word.partition("=")[0] not in shown] == []
+
+
+@pytest.mark.parametrize(("file", "block"), shown_files(), ids=lambda text: text.partition("\n")[0])
+def test_a_pipeline_file_that_is_shown_is_the_file_that_is_linked(file, block):
+    """A YAML block is the whole text of the pipeline file that the README links before it."""
+    assert block == (ROOT / file).read_text()
+
+
+def test_the_file_to_copy_is_shown():
+    """The pipeline file that a newcomer copies for a table of his own is one that the README shows."""
+    (copied,) = {words[1] for words in commands("cp")}
+    assert copied in dict(shown_files())
+
+
+@pytest.mark.parametrize("row", shown_rows(), ids=lambda row: row["id"])
+def test_the_output_that_is_shown_is_what_the_pipeline_writes(row):
+    """A row that is shown has the postcode of the sandbox's table, and what the offline geocoder finds for it."""
+    employee = rows.block(0)[0].slice(int(row["id"]) - 1, 1).to_pylist()[0]
+    assert row["postcode"] == str(employee["postcode"])
+    nothing = {"status": "NO_POSTCODE", "latitude": None, "longitude": None}
+    found = _located(employee["postcode"]) if employee["postcode"] else nothing
+    shown = {name.removeprefix("geocode_"): str(row[name]) for name in ("latitude", "longitude", "geocode_status")}
+    assert shown == {name: str(found[name]) for name in shown}
 
 
 @pytest.mark.parametrize("link", [link for link in LINKS if not link.startswith(("http:", "https:", "mailto:"))])
@@ -106,6 +152,11 @@ def test_guarantees_link_to_existing_tests(guarantee):
         existing = named_tests(ROOT / target)
         assert existing
         assert set(re.findall(r"test_\w+(?!\w*\.py)", name.replace(Path(target).stem, ""))) <= existing
+
+
+def _located(postcode: str) -> dict:
+    program = [sys.executable, "-m", "include.medallion.geocoders", postcode, "--geocoder", "offline", "--json"]
+    return json.loads(subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
 
 def _has_commands(module: str) -> bool:

@@ -1,87 +1,174 @@
-"""The page of benchmarks is made of their results: each table in its place, and nothing else changed."""
+"""Benchmark results are published as generated files, one each, which docs/performance.md links to."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks import publish
-from benchmarks.harness.results import Question, names
-from benchmarks.publish import WrongMarker, filled, places
+from benchmarks.harness.results import Question, is_name, names
+from benchmarks.publish import MARK, PublishError, page, published, read
 
-PAGE = """# Page
+PERFORMANCE = publish.PUBLISHED.parent / "performance.md"
+WIDE = """### new rows: rows 1,000
 
-<!-- bench initial-load-1M -->
-old
-<!-- end -->
+| contender | seconds of wall time | seconds of CPU time | peak memory, MB | files read | files written | look-ups |
+|---|--:|--:|--:|--:|--:|--:|
+| medallion | 1.00 | 0.50 | 300 | 1 | 2 |  |
+| dlt | void: rows differ |
 
-Words between.
+- medallion: a 1
 
-<!-- bench new-rows-10M -->
-<!-- end -->
+2026
+"""
+TRANSPOSED = f"""{MARK}
+
+# new rows: rows 1,000
+
+| contender | medallion | dlt |
+|---|--:|--:|
+| seconds of wall time | 1.00 | void: rows differ |
+| seconds of CPU time | 0.50 |  |
+| peak memory, MB | 300 |  |
+| files read | 1 |  |
+| files written | 2 |  |
+| look-ups |  |  |
+
+- medallion: a 1
+
+2026
 """
 
 
-def test_a_table_replaces_the_older_one_in_its_place():
-    """The text around, and a place without a new table, stay as they are."""
-    page = filled(PAGE, {"initial-load-1M": "### new\n\n| a \\1 |\n"})
-    assert page == PAGE.replace("\nold\n", "\n### new\n\n| a \\1 |\n")
+def publishing(pages, results, *arguments):
+    """Run the command on these folders."""
+    app = publish.typer.Typer()
+    app.command()(publish.main)
+    return CliRunner().invoke(app, [*arguments, "--pages", str(pages), "--results", str(results)])
 
 
-def test_publishing_twice_changes_nothing():
-    """The same results make the same page."""
-    tables = {"initial-load-1M": "one\n", "new-rows-10M": "two\n"}
-    once = filled(PAGE, tables)
-    assert once != PAGE
-    assert filled(once, tables) == once
+@pytest.fixture
+def results(tmp_path):
+    """Return a folder of three results."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in ("initial-load-1M", "new-rows-10M", "new-rows-100k"):
+        (folder / f"{name}.md").write_text(f"### {name}'s title\n\nfigures\n")
+    return folder
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """Return a folder of two published pages."""
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for name in ("new-rows-10M", "latency-10k"):
+        (folder / f"{name}.md").write_text("an older page\n")
+    return folder
+
+
+def test_a_wide_table_is_transposed():
+    """A line for each measure: a diff shows what changed; a contender without figures has empty cells."""
+    assert page(WIDE) == TRANSPOSED
+
+
+def test_a_narrow_table_stays():
+    """A table whose lines are short is published as it is."""
+    table = "| a | b |\n|---|--:|\n| 1 | 2 |\n"
+    assert page(f"### title\n\n{table}") == f"{MARK}\n\n# title\n\n{table}"
+
+
+def test_long_text_is_wrapped():
+    """Text and list items become lines of at most 100 columns; nothing is lost."""
+    text = page(f"### title\n\n- medallion: {'imports 1.00, ' * 20}\n\n{'dlt-x 1.0, ' * 20}\n")
+    assert max(map(len, text.splitlines())) <= publish.WIDTH
+    assert (text.split().count("imports"), text.split().count("dlt-x")) == (20, 20)
+    assert re.search(r"\n- medallion: .*\n  \S", text)
+
+
+def test_without_names_the_published_results_are_renewed(pages, results):
+    """Results that are not published stay out, and pages that were not measured again stay as they are."""
+    shown = publishing(pages, results)
+    assert shown.output == "latency-10k: not measured again\nnew-rows-10M: published\n"
+    assert {file.name: file.read_text() for file in pages.iterdir()} == {
+        "latency-10k.md": "an older page\n",
+        "new-rows-10M.md": f"{MARK}\n\n# new-rows-10M's title\n\nfigures\n",
+    }
+
+
+def test_a_named_result_is_published(pages, results):
+    """A result that is named gets a page of its own; the others stay as they are."""
+    publishing(pages, results, "initial-load-1M")
+    assert (pages / "initial-load-1M.md").read_text() == f"{MARK}\n\n# initial-load-1M's title\n\nfigures\n"
+    assert (pages / "new-rows-10M.md").read_text() == "an older page\n"
+
+
+def test_publishing_twice_changes_nothing(pages, results):
+    """The same results make the same pages."""
+    publishing(pages, results)
+    once = {file: file.read_bytes() for file in pages.iterdir()}
+    publishing(pages, results)
+    assert {file: file.read_bytes() for file in pages.iterdir()} == once
 
 
 @pytest.mark.parametrize(
-    ("page", "tables", "message"),
+    ("name", "message"),
     [
-        (PAGE, {"initial-load-10M": "x"}, "the page has no place for .'initial-load-10M'.: write <!-- bench initial"),
-        (PAGE.replace("new-rows-10M", "new-rose-10M"), {}, "no benchmark writes .'new-rose-10M'."),
-        (PAGE.replace("new-rows-10M", "new-rows-big"), {}, "no benchmark writes .'new-rows-big'."),
-        (PAGE.replace("new-rows-10M", "initial-load-1M"), {}, "'initial-load-1M'. have two places"),
-        (PAGE.replace("old\n<!-- end -->", "old"), {}, "a place begins or ends where no other does"),
-        (PAGE + "<!-- end -->\n", {}, "a place begins or ends where no other does"),
+        ("new-rose-10M", "no benchmark writes 'new-rose-10M'"),
+        ("new-rows-big", "no benchmark writes 'new-rows-big'"),
+        ("../../README", "no benchmark writes"),
+        ("new-rows-1M", "does not exist: run the benchmark first"),
     ],
-    ids=["no place", "unknown question", "unknown size", "twice", "no end", "no begin"],
+    ids=["unknown question", "unknown size", "a path", "not measured"],
 )
-def test_a_wrong_marker_is_an_error(page, tables, message):
-    """A table without a place, and a marker that no result can fill, are told of, and nothing is written."""
-    with pytest.raises(WrongMarker, match=message):
-        filled(page, tables)
+def test_a_result_that_does_not_exist_is_an_error(results, name, message):
+    """The message names the result and the fix."""
+    with pytest.raises(PublishError, match=message):
+        read(results, name)
 
 
-def test_the_command_publishes_what_has_a_place(tmp_path):
-    """Without names every result is published for which there is a place; others are left alone."""
-    page, results = tmp_path / "page.md", tmp_path / "results"
-    results.mkdir()
-    page.write_text(PAGE)
-    for name in ("new-rows-10M", "new-rows-100k"):
-        (results / f"{name}.md").write_text(f"{name}'s table\n")
-    app = publish.typer.Typer()
-    app.command()(publish.main)
-    shown = CliRunner().invoke(app, ["--page", str(page), "--results", str(results)])
-    assert shown.output == "initial-load-1M: as it was\nnew-rows-10M: published\n"
-    assert page.read_text() == PAGE.replace("10M -->\n", "10M -->\nnew-rows-10M's table\n")
+def test_a_page_that_no_benchmark_writes_is_an_error(pages):
+    """A page under an unknown name would never be renewed."""
+    (pages / "notes.md").write_text("by hand\n")
+    with pytest.raises(PublishError, match=r"no benchmark writes \['notes'\]"):
+        published(pages)
 
 
 @pytest.mark.parametrize("question", Question)
 @pytest.mark.parametrize("size", [(10_000_000, "10M"), (100_000, "100k"), (1234, "1234")], ids=lambda s: s[1])
-def test_results_of_two_sizes_stand_side_by_side(question, size):
-    """A result is named by its question and its size, and that is a name that a marker may have."""
+def test_results_of_two_sizes_are_published_side_by_side(question, size):
+    """A result is named by its question and its size, and a page may have that name."""
     name = names(question, size[0])
     assert name.endswith(f"-{size[1]}")
-    assert places(f"<!-- bench {name} -->\n<!-- end -->") == [name]
+    assert is_name(name)
 
 
-def test_the_page_has_a_place_for_each_answer():
-    """docs/performance.md has places for every question, at the sizes at which it is asked."""
-    there = places(publish.PAGE.read_text())
+def test_every_question_is_published():
+    """docs/benchmarks has a page for each question, at the sizes at which it is asked, and nothing else."""
     sizes = dict.fromkeys(Question, (1_000_000, 10_000_000))
     sizes |= {Question.WHOLE_DAG: (1_000_000,), Question.LATENCY: (10_000,)}
     sizes |= dict.fromkeys((Question.SILVER_INITIAL_LOAD, Question.SILVER_UPDATES), (1_000_000,))
     sizes |= {Question.KILLED_EXTRACT: (10_000_000,)}
-    assert set(there) == {names(question, rows) for question, some in sizes.items() for rows in some}
+    assert set(published()) == {names(question, rows) for question, some in sizes.items() for rows in some}
+
+
+@pytest.mark.parametrize("name", published())
+def test_published_pages_are_generated_and_readable_in_a_diff(name):
+    """Each page begins with the mark that says so, and no line of it is longer than 120 characters."""
+    text = (publish.PUBLISHED / f"{name}.md").read_text()
+    assert text.startswith(f"{MARK}\n\n# ")
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_performance_page_links_to_every_published_page():
+    """docs/performance.md links to each generated page, and holds no generated table itself."""
+    text = PERFORMANCE.read_text()
+    assert set(re.findall(r"\]\(benchmarks/([^)]+)\.md\)", text)) == set(published())
+    assert "<!-- " not in text
+
+
+def test_the_performance_page_is_short():
+    """docs/performance.md has at most 1,500 words."""
+    assert len(PERFORMANCE.read_text().split()) <= 1500
