@@ -5,128 +5,146 @@ Every row that is written or changed in a Postgres table arrives, enriched, in S
 
 `open_window -> extract -> enrich[part] -> load_silver -> write_gold -> commit`
 
-* **Nothing new**: `extract` finds no parts, all after it is skipped, the run is green.
-* **A task failed**: mend what its message names and clear it, or wait for the next run: it starts where the sinks
-  stand. Nothing is lost and nothing is doubled, whatever is run again.
-* **full_refresh** reads the whole table and replaces both sinks in one commit each; nothing cached is paid for again.
-* **max_rows** is a trial: it loads at most so many rows and leaves the watermark.
-* **refresh_lookups** asks anew for PENDING and too old answers of the rows in Gold (`medallion_refresh` does so daily).
-* **replay_quarantine** reads the rows in quarantine again: what is good now arrives, and its entry is closed.
+Tasks that a pipeline does not need (no enrichment, one sink only) are left out.
+
+* **Nothing new**: `extract` finds no rows, all tasks after it are skipped, the run is green.
+* **A task failed**: fix what its message names and clear it, or wait for the next run: it starts from the sinks'
+  positions. Every task is idempotent: nothing is lost or doubled, however often and in which order tasks are repeated.
+* **full_refresh** reads the whole table and replaces each sink in one commit; cached look-ups are not billed again.
+* **max_rows** is a trial: it loads at most so many rows and does not advance the watermark.
+* **refresh_lookups** looks up PENDING and expired results of the rows in Gold (`medallion_refresh` does so daily).
+* **replay_quarantine** reads the quarantined rows again: rows that are valid now arrive, and their entries are closed.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import medallion_metrics
 from airflow.sdk import Asset, dag, get_current_context, task
-from medallion_connections import connect
+from airflow.sdk.exceptions import AirflowSkipException
+from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
-from medallion_logs import folded
+from medallion_logs import log_group
 from medallion_params import PARAMS
+from pydantic import TypeAdapter
 
-from include.medallion.config import files as pipeline_files
+from include.medallion.config.files import airflow_schedule, find_pipeline, load_file, pipeline_files, pipeline_name
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, SinkBehind
-from include.medallion.model.window import Window
+from include.medallion.model.window import Position, Window
 from include.medallion.redaction.library_errors import redact_library_errors
-from include.medallion.steps.watermark import WATERMARK_KEY, advanced, corrected, silver_position
+from include.medallion.steps.watermark import WATERMARK_KEY, advanced, corrected
 
 log = logging.getLogger("airflow.task.medallion")
+T = TypeVar("T")
+
+
+def to_json(value: object) -> Any:
+    """Return a dataclass as XCom and Airflow's state store hold it."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(type_: type[T], value: Any) -> T:
+    """Inverse of `to_json`."""
+    return TypeAdapter(type_).validate_python(value)
 
 
 @task(multiple_outputs=False)
 def open_window(name: str) -> dict:
     """Fix what this run reads, so that every retry reads the same."""
-    from include.medallion.steps import run, run_options
+    from include.medallion.steps.open_window import open_window
+    from include.medallion.steps.run_options import parse_run_options
 
     with redact_library_errors():
-        pipeline, context = pipeline_files.find_pipeline(name), get_current_context()
-        connections, hint = connect(pipeline), context["asset_state_store"][bronze(name)].get(WATERMARK_KEY)
-        position = silver_position(hint, lambda: run.silver_position(pipeline, connections))
-        return run.open_window(
-            pipeline, connections, position, **run_options.parse_run_options(context["params"])
-        ).to_json()
+        pipeline, context = find_pipeline(name), get_current_context()
+        options = parse_run_options(context["params"])
+        return to_json(open_window(pipeline, connect(pipeline), options, remembered(context, name)))
 
 
-@task
+@task(multiple_outputs=False)
 def extract(name: str, window: dict) -> list[dict]:
-    """Stage the window's rows, cut into parts by enrichment key."""
-    from include.medallion.steps import run
+    """Stage the window's rows, partitioned by enrichment key; return what to enrich, or what to load."""
+    from include.medallion.steps.extract import extract
 
     with redact_library_errors():
-        pipeline = pipeline_files.find_pipeline(name)
-        parts = run.extract(pipeline, connect(pipeline), Window.from_json(window))
+        pipeline, opened = find_pipeline(name), from_json(Window, window)
+        parts = extract(pipeline, connect(pipeline), opened)
         log.info("%s rows staged in %s parts", f"{sum(p.rows for p in parts):,}", len(parts))
         if not parts:
-            medallion_metrics.tell_nothing_new(Window.from_json(window))
-        return [part.to_json() for part in parts]
+            medallion_metrics.emit_nothing_new(opened)
+        return [{"window": window, "part": part.number} for part in parts]
 
 
-@task(multiple_outputs=False, map_index_template="part {{ task.op_kwargs['part']['number'] }}")
-def enrich(name: str, window: dict, part: dict) -> dict:
-    """Answer one part's distinct keys and join its rows with the answers."""
-    from include.medallion.staging.parts import Part
-    from include.medallion.steps import run
+@task(multiple_outputs=False, map_index_template="part {{ task.op_kwargs['staged']['part'] }}")
+def enrich(name: str, staged: dict) -> dict:
+    """Look up one part's distinct keys and join its rows with the results."""
+    from include.medallion.steps.enrich import enrich
     from include.medallion.steps.row_counts import part_summary_line
 
     with redact_library_errors():
-        pipeline, opened = pipeline_files.find_pipeline(name), Window.from_json(window)
-        with folded(f"look-ups of part {part['number']}"):
-            enriched = run.enrich(
-                pipeline, connect(pipeline), opened, Part(**part), pipeline.parts.max_parallel_parts
-            ).to_json()
-        log.info(part_summary_line(enriched))
-        return enriched
+        pipeline, opened = find_pipeline(name), from_json(Window, staged["window"])
+        with log_group(f"look-ups of part {staged['part']}"):
+            part = enrich(pipeline, connect(pipeline), opened, staged["part"], pipeline.parts.max_parallel_parts)
+        log.info(part_summary_line(part))
+        return staged
 
 
 @task(multiple_outputs=False)
-def load_silver(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
-    """Apply the batch to Snowflake: COPY, then one transaction with the ledger."""
-    from include.medallion.staging.parts import EnrichedPart
-    from include.medallion.steps import run
-    from include.medallion.steps.row_counts import match_parts
+def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
+    """Apply the batch to one sink, in one atomic and idempotent commit."""
+    from include.medallion.steps.apply import apply_batch
 
-    pipeline = pipeline_files.find_pipeline(name)
+    if not staged:  # a pipeline without enrichment has no mapped task whose absence skips this one
+        raise AirflowSkipException("nothing new")
+    first = staged[0]
     try:
-        with redact_library_errors(), folded("Snowflake"):
-            answered = [EnrichedPart(**e) for e in match_parts(parts, enriched)]
-            return run.load_silver(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
+        with redact_library_errors(), log_group(sink), medallion_metrics.counting_conflicts(name):
+            pipeline = find_pipeline(name)
+            apply_batch(pipeline, connect(pipeline), from_json(Window, first["window"]), sink)
     except SinkBehind as e:
-        get_current_context()["asset_state_store"][bronze(name)].set(WATERMARK_KEY, corrected(e.held))
+        remember(get_current_context(), name, sink, e.held)
         raise
+    return [first]
 
 
 @task(multiple_outputs=False)
-def write_gold(name: str, window: dict, parts: list[dict], enriched: list[dict]) -> dict:
-    """Apply the batch to Delta: one conditional commit."""
-    from include.medallion.staging.parts import EnrichedPart
-    from include.medallion.steps import run
-    from include.medallion.steps.row_counts import match_parts
+def commit(name: str, staged: Sequence[dict]) -> dict:
+    """Check the row counts, advance the watermark, publish the summary."""
+    from include.medallion.steps.commit import commit
+    from include.medallion.steps.row_counts import summary_line
 
-    with redact_library_errors(), folded("Delta"), medallion_metrics.counting_conflicts(name):
-        pipeline, answered = (
-            pipeline_files.find_pipeline(name),
-            [EnrichedPart(**e) for e in match_parts(parts, enriched)],
-        )
-        return run.write_gold(pipeline, connect(pipeline), Window.from_json(window), answered).to_json()
-
-
-@task(multiple_outputs=False)
-def commit(name: str, window: dict, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
-    """Balance the books, move the watermark, tell what happened."""
-    from include.medallion.steps.row_counts import check_row_counts, match_parts, summary_line
-
-    context, opened = get_current_context(), Window.from_json(window)
-    summary = check_row_counts(opened, parts, match_parts(parts, enriched), silver, gold)
-    store = context["asset_state_store"][bronze(name)]
-    if held := advanced(store.get(WATERMARK_KEY), opened):  # a trial before the first load leaves nothing to remember
-        store.set(WATERMARK_KEY, held)
-    for asset in sinks(name):
-        context["outlet_events"][asset].extra = summary
+    with redact_library_errors():
+        pipeline, context = find_pipeline(name), get_current_context()
+        window = from_json(Window, staged[0]["window"])
+        summary = commit(pipeline, lake(), window)
+    held = advanced(remembered(context, name), window, [*pipeline.sink_steps])
+    if held:  # a trial before the first load leaves nothing to remember
+        context["asset_state_store"][bronze(name)].set(WATERMARK_KEY, to_json_positions(held))
+    for asset in sinks(pipeline):
+        context["outlet_events"][asset].extra = to_json(summary)
     log.info(summary_line(summary))
-    medallion_metrics.tell(opened, summary, context["dag_run"].start_date)
-    return summary
+    medallion_metrics.emit(window, summary, context["dag_run"].start_date)
+    return to_json(summary)
+
+
+def remembered(context: Any, name: str) -> dict[str, Position | None]:
+    """Return the positions that Airflow remembers, by sink."""
+    stored = context["asset_state_store"][bronze(name)].get(WATERMARK_KEY)
+    return from_json(dict[str, Position | None], stored or {})
+
+
+def remember(context: Any, name: str, sink: str, position: Position | None) -> None:
+    """Correct the position that Airflow remembers of one sink."""
+    held = corrected(remembered(context, name), sink, position)
+    context["asset_state_store"][bronze(name)].set(WATERMARK_KEY, to_json_positions(held))
+
+
+def to_json_positions(positions: dict[str, Position | None]) -> dict:
+    """Return positions as Airflow's state store holds them."""
+    return {sink: to_json(position) if position else None for sink, position in positions.items()}
 
 
 def bronze(name: str) -> Asset:
@@ -134,34 +152,33 @@ def bronze(name: str) -> Asset:
     return Asset(f"bronze_{name}")
 
 
-def sinks(name: str) -> list[Asset]:
+def sinks(pipeline: Pipeline) -> list[Asset]:
     """Return the assets that a run updates; other DAGs can be scheduled on them."""
-    return [Asset(f"silver_{name}"), Asset(f"gold_{name}")]
+    return [Asset(f"{sink}_{pipeline.name}") for sink in pipeline.sink_steps]
 
 
 def build(pipeline: Pipeline) -> None:
     """Wire the DAG of one pipeline file."""
-    name, schedule = pipeline.name, pipeline_files.airflow_schedule(pipeline.schedule)
-    reads = {"inlets": [bronze(name)]}
+    name, schedule = pipeline.name, airflow_schedule(pipeline.schedule)
+    state = {"inlets": [bronze(name)]}
+    parallel = pipeline.parts.max_parallel_parts
 
     @dag(pipeline.dag_id, schedule=schedule, params=PARAMS, doc_md=__doc__, **SETTINGS)
     def medallion() -> None:
-        window = open_window.override(**reads)(name)
-        parts = extract(name, window)
-        many = enrich.override(max_active_tis_per_dag=pipeline.parts.max_parallel_parts)
-        enriched = many.partial(name=name, window=window).expand(part=parts)
-        silver = load_silver.override(**reads)(name, window, parts, enriched)
-        gold = write_gold(name, window, parts, enriched)
-        silver >> gold
-        commit.override(**reads, outlets=sinks(name))(name, window, parts, enriched, silver, gold)
+        staged = extract(name, open_window.override(**state)(name))
+        if pipeline.enrich:
+            staged = enrich.override(max_active_tis_per_dag=parallel).partial(name=name).expand(staged=staged)
+        for sink, step in pipeline.sink_steps.items():
+            staged = apply.override(task_id=step, **state)(name, sink, staged)
+        commit.override(**state, outlets=sinks(pipeline))(name, staged)
 
     medallion()
 
 
 def build_broken(name: str, reason: str) -> None:
-    """Wire a DAG that fails with its file's mistakes: loud, and without taking the other pipelines along."""
+    """Wire a DAG that fails with its file's mistakes, so that one bad file does not stop the other pipelines."""
 
-    @dag(f"medallion_{name}", schedule=pipeline_files.airflow_schedule(), doc_md=reason, **SETTINGS)
+    @dag(f"medallion_{name}", schedule=airflow_schedule(), doc_md=reason, **SETTINGS)
     def broken() -> None:
         @task
         def read_pipeline_file() -> None:
@@ -172,8 +189,8 @@ def build_broken(name: str, reason: str) -> None:
     broken()
 
 
-for file in pipeline_files.pipeline_files():
+for file in pipeline_files():
     try:
-        build(pipeline_files.load_file(file))
+        build(load_file(file))
     except SettingError as e:
-        build_broken(pipeline_files.pipeline_name(file), str(e))
+        build_broken(pipeline_name(file), str(e))

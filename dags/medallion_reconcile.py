@@ -1,12 +1,12 @@
 """
 ### Medallion: reconcile.
 
-Compares source, Snowflake and Delta by key and version, one task for each pipeline, once a day.
+Compares the source with every sink by key and version, one task for each pipeline, once a day.
 
-* **Rows that the source lost** are marked (`_deleted_at`) or removed in both sinks, as `deletes` in the pipeline file
+* **Rows that the source lost** are marked (`_deleted_at`) or removed in every sink, as `deletes` in the pipeline file
   says. Windows see inserts and updates only; this is how deletes arrive.
 * **Rows that a sink lost** fail the task, after the deletes were applied: its message says how many, in which sink, and
-  that `full_refresh` of the pipeline's DAG mends it.
+  that `full_refresh` of the pipeline's DAG fixes it.
 * **At any time**: also while the pipeline runs, also twice, also after a kill.
 * **pipeline** chooses one pipeline; empty means all.
 """
@@ -14,16 +14,17 @@ Compares source, Snowflake and Delta by key and version, one task for each pipel
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 
 from airflow.sdk import Param, dag, get_current_context, task
 from medallion_connections import connect
 from medallion_defaults import DAILY, SETTINGS
 
-from include.medallion.config import files as pipeline_files
+from include.medallion.config.files import find_pipeline, pipeline_files, pipeline_name
 from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
-AT_ONCE = 4
+MAX_PARALLEL = 4
 PARAMS = {
     "pipeline": Param(
         default=None,
@@ -38,28 +39,24 @@ PARAMS = {
 def choose() -> list[str]:
     """Name the pipelines to reconcile."""
     wished = get_current_context()["params"]["pipeline"]
-    return (
-        [pipeline_files.find_pipeline(wished).name]
-        if wished
-        else [pipeline_files.pipeline_name(file) for file in pipeline_files.pipeline_files()]
-    )
+    return [find_pipeline(wished).name] if wished else [pipeline_name(file) for file in pipeline_files()]
 
 
-@task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=AT_ONCE)
+@task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=MAX_PARALLEL)
 def reconcile(name: str) -> dict | None:
     """Compare one pipeline's source and sinks, apply deletes, and fail if a sink lost rows."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
-    from include.medallion.ops import reconcile
+    from include.medallion.ops.reconcile import reconcile
 
     with redact_library_errors():
-        pipeline = pipeline_files.find_pipeline(name)
-        report = reconcile.reconcile(pipeline, connect(pipeline))
+        pipeline = find_pipeline(name)
+        report = reconcile(pipeline, connect(pipeline))
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
             return None
         log.info(summary_line(report))
         check_nothing_lost(report)
-        return report.to_json()
+        return asdict(report)
 
 
 @dag("medallion_reconcile", schedule=DAILY, params=PARAMS, doc_md=__doc__, **SETTINGS)

@@ -17,7 +17,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import DagRunTriggerException
 from medallion_defaults import DAILY, SETTINGS
 
-from include.medallion.config import files as pipeline_files
+from include.medallion.config.files import find_pipeline, valid_pipelines
 
 PARAMS = {
     "pipeline": Param(
@@ -33,7 +33,7 @@ PARAMS = {
 def choose() -> list[str]:
     """Name the pipelines whose answers have an age."""
     wished = get_current_context()["params"]["pipeline"]
-    chosen = [pipeline_files.find_pipeline(wished)] if wished else pipeline_files.valid_pipelines()
+    chosen = [find_pipeline(wished)] if wished else valid_pipelines()
     return [pipeline.name for pipeline in chosen if pipeline.ages]
 
 

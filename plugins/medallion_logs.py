@@ -10,7 +10,7 @@ log = logging.getLogger("airflow.task.medallion")
 
 
 @contextmanager
-def folded(title: str) -> Iterator[None]:
+def log_group(title: str) -> Iterator[None]:
     """Put all that is logged in this block under a title that can be opened."""
     log.info("::group::%s", title)
     try:

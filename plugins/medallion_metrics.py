@@ -8,13 +8,14 @@ number that cannot be sent is logged; it never harms the run that it tells of.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from include.medallion.model.window import Window
+    from include.medallion.steps.row_counts import RunSummary
 
 log = logging.getLogger(__name__)
 
@@ -50,39 +51,39 @@ def wanted() -> bool:
     return any(conf.getboolean("metrics", name) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on"))
 
 
-def told(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the counters of a run's summary."""
-    lookups = summary["lookups"]
+def counters(summary: RunSummary) -> dict[str, float]:
+    """Return the counters of a run."""
+    lookups = summary.lookups
     sinks = {
-        f"{sink}_{what}": summary[sink][what]
-        for sink in ("silver", "gold")
+        f"{sink}_{what}": getattr(applied, what)
+        for sink, applied in summary.sinks.items()
         for what in ("inserted", "updated", "superseded")
     }
     return {
-        "rows_read": summary["read"],
-        "rows_quarantined": summary["quarantined"],
-        "rows_unchanged": summary.get("unchanged", 0),
+        "rows_read": summary.read,
+        "rows_quarantined": summary.quarantined,
+        "rows_unchanged": summary.unchanged,
         **sinks,
-        "keys": lookups["keys"],
-        "keys_cached": lookups["cached"],
-        "calls": lookups["calls"],
-        "spend_usd": lookups.get("cost_usd", 0.0),
+        "keys": lookups.keys,
+        "keys_cached": lookups.cached,
+        "calls": lookups.calls,
+        "spend_usd": lookups.cost_usd,
     }
 
 
-def tell(window: Window, summary: Mapping[str, Any], began: datetime) -> None:
-    """Send the numbers of a run that both sinks have committed."""
+def emit(window: Window, summary: RunSummary, began: datetime) -> None:
+    """Send the numbers of a run that all sinks have committed."""
     if not wanted():
         return
     with _harmless(window.pipeline) as (count, gauge):
-        for name, value in told(summary).items():
+        for name, value in counters(summary).items():
             count(name, value)
         gauge("run_seconds", _seconds_since(began))
         gauge("quarantine_depth", _quarantine_depth(window.pipeline))
         _freshness(window, gauge)
 
 
-def tell_nothing_new(window: Window) -> None:
+def emit_nothing_new(window: Window) -> None:
     """Send how far the sinks are after a run that found nothing to bring."""
     if not wanted():
         return

@@ -1,8 +1,8 @@
 """
 Every stage of a pipeline alone, without Airflow.
 
-Settings come from the environment, as Airflow reads them (`AIRFLOW_CONN_*`,
-`AWS_*`, `AWS_URI`); with the sandbox up: `env $(cat .sandbox/env) python -m include.medallion ...`.
+Settings come from the environment, as Airflow reads them (`AIRFLOW_CONN_*`, `AWS_*`, `AWS_URI`). With the sandbox up:
+`set -a; . .sandbox/env; set +a; python -m include.medallion ...`.
 """
 
 from __future__ import annotations
@@ -12,48 +12,58 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.medallion.config import files as pipeline_files
-from include.medallion.errors import MedallionError, Refused
+from include.medallion.config.files import find_pipeline, json_schema, load_file, pipeline_files
+from include.medallion.errors import MedallionError, Refused, SettingError
 from include.medallion.redaction.library_errors import redact_library_errors
+
+if TYPE_CHECKING:
+    from include.medallion.config.connections import Connections
+    from include.medallion.config.pipeline import Pipeline
+    from include.medallion.model.window import Window
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
-Batch = Annotated[int, typer.Argument(help="id of a staged batch (see `batches`)")]
+BatchId = Annotated[int, typer.Argument(help="id of a staged batch (see `batches`)")]
 Rows = Annotated[int, typer.Option(min=0, help="rows to show")]
 TEMPORARY_FAILURE = 75  # sysexits.h: try again later
 
 
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
-    """Check pipeline files."""
-    with _readable():
-        for file in files or pipeline_files.pipeline_files():
-            pipeline_files.load_file(file)
+    """Check pipeline files; report the mistakes of all of them."""
+    bad = 0
+    for file in files or pipeline_files():
+        try:
+            load_file(file)
             print(f"{file}: good")
+        except SettingError as e:
+            bad += 1
+            print(e, file=sys.stderr)
+    if bad:
+        raise typer.Exit(1)
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a pipeline file, for editors."""
-    print(json.dumps(pipeline_files.json_schema(), indent=2))
+    print(json.dumps(json_schema(), indent=2))
 
 
 @app.command()
 def watermark(name: Name) -> None:
     """Show what each sink holds and what the next run would read."""
-    from include.medallion.gold import sink as gold_sink
-    from include.medallion.steps import run
+    from include.medallion.steps.open_window import open_window, read_positions
+    from include.medallion.steps.sinks import open_sinks
 
     with _opened(name) as (pipeline, connections):
-        position = run.silver_position(pipeline, connections)
-        window = run.open_window(pipeline, connections, position)
-        held = gold_sink.read_position(connections.lake, pipeline, window.source)
-        for sink, at in (("Silver", position), ("Gold", held)):
+        window = open_window(pipeline, connections)
+        for sink, at in read_positions(open_sinks(pipeline, connections), window.source, {}).items():
             print(f"{sink:<7} holds " + (f"transactions below {at.upto} (batch {at.batch_id})" if at else "nothing"))
         print(f"next    [{window.after}, {window.upto})  {window.lag} transactions wait for one that is still open")
 
@@ -61,29 +71,31 @@ def watermark(name: Name) -> None:
 @app.command()
 def run(
     name: Name,
-    full_refresh: Annotated[bool, typer.Option(help="read everything, replace both sinks")] = False,
-    max_rows: Annotated[int | None, typer.Option(min=1, help="a trial: leaves the watermark")] = None,
-    refresh_lookups: Annotated[bool, typer.Option(help="ask anew for PENDING and too old answers")] = False,
-    replay_quarantine: Annotated[bool, typer.Option(help="read the rows in quarantine again")] = False,
+    full_refresh: Annotated[bool, typer.Option(help="read everything, replace all sinks")] = False,
+    max_rows: Annotated[int | None, typer.Option(min=1, help="a trial: does not advance the watermark")] = None,
+    refresh_lookups: Annotated[bool, typer.Option(help="look up PENDING and expired results again")] = False,
+    replay_quarantine: Annotated[bool, typer.Option(help="read the quarantined rows again")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
-    from include.medallion.steps import row_counts, run, run_options
+    from include.medallion.steps.row_counts import summary_line
+    from include.medallion.steps.run import run as run_batch
+    from include.medallion.steps.run_options import parse_run_options
 
-    wished = {"full_refresh": full_refresh, "max_rows": max_rows}
-    wished |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
+    options = {"full_refresh": full_refresh, "max_rows": max_rows}
+    options |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
     with _opened(name) as (pipeline, connections):
-        summary = run.run(pipeline, connections, **run_options.parse_run_options(wished))
-        print(row_counts.summary_line(summary) if summary else "nothing new")
+        summary = run_batch(pipeline, connections, parse_run_options(options))
+        print(summary_line(summary) if summary else "nothing new")
 
 
 @app.command()
 def reconcile(name: Name) -> None:
-    """Compare source and sinks by key and version; apply deletes of the source to both sinks."""
+    """Compare source and sinks by key and version; apply deletes of the source to every sink."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
-    from include.medallion.ops import reconcile
+    from include.medallion.ops.reconcile import reconcile as compare
 
     with _opened(name) as (pipeline, connections):
-        report = reconcile.reconcile(pipeline, connections)
+        report = compare(pipeline, connections)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
             check_nothing_lost(report)
@@ -91,65 +103,59 @@ def reconcile(name: Name) -> None:
 
 @app.command()
 def batches(name: Name) -> None:
-    """List the staged batches: the archive."""
-    from include.medallion.staging import archive
+    """List the staged batches (the archive), incomplete ones included."""
+    from include.medallion.staging.archive import list_batches
 
     with _opened(name) as (_, connections):
-        for batch_id in archive.batches(connections.lake, name):
-            window = archive.window(connections.lake, name, batch_id)
-            rows = sum(part.rows for part in archive.parts(connections.lake, window))
-            print(f"{batch_id}  {window.mode:<8} [{window.after}, {window.upto})  {rows:,} rows")
+        for batch in list_batches(connections.lake, name):
+            window = batch.window
+            what = f"{window.mode:<10} [{window.after}, {window.upto})" if window else "unknown"
+            rows = "" if batch.rows is None else f"  {batch.rows:,} rows"
+            print(f"{batch.batch_id}  {what}{rows}  {batch.state}")
 
 
 @app.command()
 def extract(name: Name) -> None:
     """Open a window and stage its rows; loads nothing."""
-    from include.medallion.steps import run
+    from include.medallion.steps.extract import extract as stage
+    from include.medallion.steps.open_window import open_window
 
     with _opened(name) as (pipeline, connections):
-        window = run.open_window(pipeline, connections, run.silver_position(pipeline, connections))
-        parts = run.extract(pipeline, connections, window)
-        print(
-            f"batch {window.batch_id}: {sum(p.rows for p in parts):,} rows in {len(parts)} parts"
-            if parts
-            else "nothing new"
-        )
+        window = open_window(pipeline, connections)
+        parts = stage(pipeline, connections, window)
+        rows = sum(p.rows for p in parts)
+        print(f"batch {window.batch_id}: {rows:,} rows in {len(parts)} parts" if parts else "nothing new")
 
 
 @app.command()
-def enrich(name: Name, batch_id: Batch) -> None:
+def enrich(name: Name, batch_id: BatchId) -> None:
     """Enrich the parts of a staged batch (again)."""
-    from include.medallion.staging import archive
-    from include.medallion.steps import run
+    from include.medallion.staging.manifests import read_extracted
+    from include.medallion.steps.enrich import enrich as enrich_part
+    from include.medallion.steps.row_counts import part_summary_line
 
-    with _opened(name) as (pipeline, connections):
-        window = archive.window(connections.lake, name, batch_id)
-        for part in archive.parts(connections.lake, window):
-            print(json.dumps(run.enrich(pipeline, connections, window, part).to_json()))
+    with _opened_batch(name, batch_id) as (pipeline, connections, window):
+        for part in read_extracted(connections.lake, window):
+            print(part_summary_line(enrich_part(pipeline, connections, window, part.number)))
 
 
 @app.command()
-def load_silver(name: Name, batch_id: Batch) -> None:
+def load_silver(name: Name, batch_id: BatchId) -> None:
     """Load a staged, enriched batch into Snowflake (again)."""
-    from include.medallion.staging import archive
-    from include.medallion.steps import run
-
-    with _opened(name) as (pipeline, connections):
-        window = archive.window(connections.lake, name, batch_id)
-        answered = archive.enriched(connections.lake, window)
-        print(json.dumps(run.load_silver(pipeline, connections, window, answered).to_json()))
+    _apply(name, batch_id, "silver")
 
 
 @app.command()
-def write_gold(name: Name, batch_id: Batch) -> None:
+def write_gold(name: Name, batch_id: BatchId) -> None:
     """Write a staged, enriched batch to the Delta table (again)."""
-    from include.medallion.staging import archive
-    from include.medallion.steps import run
+    _apply(name, batch_id, "gold")
 
-    with _opened(name) as (pipeline, connections):
-        window = archive.window(connections.lake, name, batch_id)
-        answered = archive.enriched(connections.lake, window)
-        print(json.dumps(run.write_gold(pipeline, connections, window, answered).to_json()))
+
+def _apply(name: str, batch_id: int, sink: str) -> None:
+    from include.medallion.steps.apply import apply_batch
+
+    with _opened_batch(name, batch_id) as (pipeline, connections, window):
+        print(json.dumps(asdict(apply_batch(pipeline, connections, window, sink))))
 
 
 @app.command()
@@ -158,12 +164,14 @@ def gold(name: Name, rows: Rows = 5) -> None:
     from include.medallion.lake.preview import preview
 
     with _opened(name) as (pipeline, connections):
+        if pipeline.gold is None:
+            raise SettingError(f"pipeline {name} has no gold")
         preview(connections.lake, pipeline.gold.table, rows)
 
 
 @app.command()
 def quarantine(name: Name, rows: Rows = 5) -> None:
-    """Show the rows that were set aside, with their reasons."""
+    """Show the quarantined rows, with their reasons."""
     from include.medallion.lake.preview import preview
     from include.medallion.quarantine.table import TABLE
 
@@ -172,8 +180,8 @@ def quarantine(name: Name, rows: Rows = 5) -> None:
 
 
 @app.command()
-def calls(name: Name) -> None:
-    """Show the account of paid look-ups of a pipeline: calls by provider, day and batch."""
+def usage(name: Name) -> None:
+    """Show the usage ledger of a pipeline: paid calls by provider, day and batch."""
     from include.medallion.lake.preview import preview
     from include.medallion.lookups.usage_ledger import TABLE
 
@@ -183,28 +191,36 @@ def calls(name: Name) -> None:
 
 @app.command()
 def maintain(name: Name) -> None:
-    """Tend what runs left behind: Gold's files, the archive, Silver's ledger."""
+    """Compact, vacuum and apply retention: the sinks, staged batches, the ledger."""
     from datetime import UTC, datetime
 
-    from include.medallion.ops import maintenance
+    from include.medallion.ops.maintenance import maintain as maintain_pipeline
+    from include.medallion.ops.maintenance import retention
 
     with _opened(name) as (pipeline, connections):
-        done = maintenance.maintain(pipeline, connections, maintenance.retention(os.environ), datetime.now(UTC))
-        print(maintenance.summary_line(done))
+        print(maintain_pipeline(pipeline, connections, retention(os.environ, datetime.now(UTC))))
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[tuple]:
-    from include.medallion.config import connections as connection_settings
+def _opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
+    from include.medallion.config.connections import open_connections
 
-    with _readable(), redact_library_errors():
-        pipeline = pipeline_files.find_pipeline(name)
-        yield pipeline, connection_settings.open_connections(pipeline, os.environ)
+    with _failures_in_one_line(), redact_library_errors():
+        pipeline = find_pipeline(name)
+        yield pipeline, open_connections(pipeline, os.environ)
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
-    """Say a failure in one line: exit 1 if a person must act, 75 if it may pass."""
+def _opened_batch(name: str, batch_id: int) -> Iterator[tuple[Pipeline, Connections, Window]]:
+    from include.medallion.staging.archive import read_window
+
+    with _opened(name) as (pipeline, connections):
+        yield pipeline, connections, read_window(connections.lake, name, batch_id)
+
+
+@contextmanager
+def _failures_in_one_line() -> Iterator[None]:
+    """Print a failure in one line: exit 1 if a person must act, 75 if a retry may help."""
     try:
         yield
     except MedallionError as e:

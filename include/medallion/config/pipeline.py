@@ -123,3 +123,15 @@ class Pipeline(Settings):
     def dag_id(self) -> str:
         """`medallion_<pipeline>`."""
         return f"medallion_{self.name}"
+
+    @property
+    def sink_steps(self) -> dict[str, str]:
+        """Name of the step that applies a batch to each sink, by the sink's name, in the order of a run."""
+        steps = {"silver": "load_silver"} if self.silver else {}
+        return steps | ({"gold": "write_gold"} if self.gold else {})
+
+    @property
+    def targets(self) -> set[tuple[str, str]]:
+        """The tables that the pipeline writes to."""
+        silver = {(f"silver {self.silver.connection}", self.silver.table.upper())} if self.silver else set()
+        return silver | ({("gold", self.gold.table)} if self.gold else set())

@@ -1,9 +1,8 @@
 """
-One part: its distinct keys answered, its rows joined with the answers, bad rows set aside.
+Enrich one part: look up its distinct keys, join its rows with the results, quarantine invalid rows.
 
-For each enrichment one pass over the raw part gathers the keys; a last pass
-joins and writes. Memory holds a few batches, the part's distinct keys and four
-bytes a row for each enrichment: the number of its key.
+For each enrichment, one pass over the raw part collects the keys; a last pass joins and writes. Memory holds a few
+batches, the part's distinct keys and four bytes per row and enrichment (the number of its key).
 """
 
 from __future__ import annotations
@@ -19,18 +18,20 @@ from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable, add_lookup_columns, build_lookup_table
 from include.medallion.enrich.rows import RowPlan, transform
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, create_parquet, read_row_groups, read_rows
+from include.medallion.lake.object_store import Lake, create_parquet, read_row_groups, read_schema
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.lookups.resolve import LookupContext, resolve_keys
 from include.medallion.lookups.results import LookupResults
 from include.medallion.lookups.usage_ledger import BillingKey
-from include.medallion.model.columns import SYSTEM_COLUMNS, Column
+from include.medallion.model.columns import SYSTEM_COLUMNS, Column, columns_from_schema
 from include.medallion.model.keys import KeyIndex, encode_keys
 from include.medallion.model.validation import QUARANTINE_SCHEMA
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, part_file
-from include.medallion.staging.parts import EnrichedPart, Part, staged_columns
+from include.medallion.staging.files import read_staged_rows
+from include.medallion.staging.layout import ENRICHED, QUARANTINED, part_file
+from include.medallion.staging.manifests import begin_part, finish_part
+from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile
 
 
 def enrich_part(
@@ -43,52 +44,53 @@ def enrich_part(
     share: int = 1,
 ) -> EnrichedPart:
     """
-    Enrich one staged part; stage the result and the rows that broke the contract.
+    Enrich one staged part: stage the rows for the sinks and the quarantined ones, then the part's manifest.
 
     Args:
+        enrichments: in order; without any, rows are only validated.
         share: how many parts may be looked up at the same time in the deployment.
 
     Raises:
-        ProviderRefused, Transient: as the look-up does. What was paid for until
-            then is staged: the next try pays for the rest.
-        ContractBroken: the part's files do not hold the rows that were extracted.
+        ProviderRefused, Transient: as the look-up does. Answers that were paid for until then are staged: the next try
+            pays only for the rest.
+        ContractBroken: the part's files are damaged, or were replaced by another try of `extract`.
     """
-    answers: list[LookupTable] = []
-    costs: list[dict] = []
+    begin_part(lake, window, part.number)
+    tables: list[LookupTable] = []
+    counts: list[LookupCounts] = []
     for enrichment in enrichments:
-        known, numbers = _distinct_keys(lake, enrichment, window, part, answers)
-        asker = LookupContext(BillingKey(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
-        found = resolve_keys(lake, enrichment, asker, known.numbers, now)
-        answers.append(build_lookup_table(found, numbers))
-        costs.append(_cost(found, len(numbers) - numbers.null_count))
-    good, bad = _write_rows(lake, pipeline, window, part, answers)
-    _check_rows(window, part, good + bad)
-    return EnrichedPart(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks, **_total_costs(costs))
+        keys, numbers = _distinct_keys(lake, enrichment, window, part, tables)
+        context = LookupContext(BillingKey(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
+        results = resolve_keys(lake, enrichment, context, keys.numbers, now)
+        tables.append(build_lookup_table(results, numbers))
+        counts.append(_count(results, len(numbers) - numbers.null_count))
+    files, quarantined = _write_rows(lake, pipeline, window, part, tables)
+    enriched = EnrichedPart(part.number, part.checksums, part.rows, files, quarantined, _total(counts))
+    _check_rows(window, enriched)
+    finish_part(lake, window, enriched)
+    return enriched
 
 
-def _check_rows(window: Window, part: Part, found: int) -> None:
-    """Refuse files that another try of `extract` wrote over; a look-up refresh leaves rows out on purpose."""
-    if window.mode is not Mode.LOOKUPS and found != part.rows:
+def _check_rows(window: Window, part: EnrichedPart) -> None:
+    """Check that no row was lost; a look-up refresh leaves out rows that stay as they are."""
+    if window.mode is not Mode.LOOKUPS and part.unchanged:
         raise ContractBroken(
-            f"part {part.number} of batch {window.batch_id} holds {found} rows, but {part.rows} were extracted: "
-            "clear `extract` and all after it"
+            f"part {part.number} of batch {window.batch_id}: {part.read:,} rows extracted, {part.rows:,} enriched, "
+            f"{part.quarantined:,} quarantined. Clear `extract` and the tasks after it"
         )
 
 
 def _distinct_keys(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[LookupTable]
 ) -> tuple[KeyIndex, pa.ChunkedArray]:
-    """Give each distinct key of a part its number; return them, and the number of each row."""
+    """Number the distinct keys of a part; return them, and the number of each row's key."""
     known = KeyIndex()
-    needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
-    read = prefetch(read_rows(lake, part.files(window, RAW), None if window.mode is Mode.LOOKUPS else needed))
+    needed = {*enrichment.reads, *(c for table in earlier for c in table.enrichment.reads)}
+    columns = None if window.mode is Mode.LOOKUPS else needed
     numbers, start = [], 0
-    for batch in read:
-        numbers.append(
-            encode_keys(
-                _with_earlier_columns(window, start, batch, earlier), enrichment.reads, enrichment.normalise, known
-            )
-        )
+    for batch in prefetch(read_staged_rows(lake, part.files, columns)):
+        rows = _with_earlier_columns(window, start, batch, earlier)
+        numbers.append(encode_keys(rows, enrichment.reads, enrichment.normalise, known))
         start += batch.num_rows
     return known, pa.chunked_array(numbers, pa.int32())
 
@@ -102,45 +104,43 @@ def _with_earlier_columns(
     return add_lookup_columns(start, batch, earlier)
 
 
-def _cost(found: LookupResults, asked: int) -> dict:
-    return {
-        "asked": asked,
-        "keys": len(found.wanted),
-        "cached": found.cached,
-        "calls": found.calls,
-        "cost_usd": round(found.calls * found.enrichment.price_per_1000 / 1000, 6),
-        "statuses": found.statuses(),
-    }
+def _count(results: LookupResults, rows: int) -> LookupCounts:
+    price = results.enrichment.price_per_1000
+    cost = round(results.calls * price / 1000, 6)
+    return LookupCounts(rows, len(results.wanted), results.cached, results.calls, cost, dict(results.statuses()))
 
 
-def _total_costs(costs: list[dict]) -> dict:
-    sums = {name: sum(cost[name] for cost in costs) for name in ("asked", "keys", "cached", "calls", "cost_usd")}
-    return {**sums, "statuses": dict(sum((cost["statuses"] for cost in costs), Counter()))}
+def _total(counts: list[LookupCounts]) -> LookupCounts:
+    sums = {name: sum(getattr(c, name) for c in counts) for name in ("rows", "keys", "cached", "calls", "cost_usd")}
+    return LookupCounts(**sums, statuses=dict(sum((Counter(c.statuses) for c in counts), Counter())))
 
 
 def _write_rows(
-    lake: Lake, pipeline: Pipeline, window: Window, part: Part, answers: list[LookupTable]
-) -> tuple[int, int]:
-    """Write the part's good rows with their answers, and its bad ones; return how many of each."""
-    columns = _source_columns(staged_columns(lake, window, RAW, part), answers)
-    schema = enriched_schema(columns, [c for a in answers for c in a.enrichment.columns])
-    shape = RowPlan(window, pipeline.source.key, columns, answers, schema)
-    good, bad, start = 0, 0, 0
-    for chunk in part.chunks:
-        with (
-            create_parquet(lake, part_file(window, ENRICHED, part.number, chunk), schema) as enriched,
-            create_parquet(lake, part_file(window, QUARANTINED, part.number, chunk), QUARANTINE_SCHEMA) as quarantined,
-        ):
-            raw = read_row_groups(lake, part_file(window, RAW, part.number, chunk))
-            for some in prefetch(transform(shape, start, raw, enriched)):
-                some.write(enriched, quarantined)
-                start += some.read
-        good, bad = good + enriched.rows, bad + quarantined.rows
-    return good, bad
+    lake: Lake, pipeline: Pipeline, window: Window, part: Part, tables: list[LookupTable]
+) -> tuple[tuple[StagedFile, ...], tuple[StagedFile, ...]]:
+    """Write the part's rows with their look-up results, and the quarantined ones; return the files of both."""
+    first = part.files[0]
+    columns = _source_columns(columns_from_schema(read_schema(lake, first.path, first.info)), tables)
+    schema = enriched_schema(columns, [c for table in tables for c in table.enrichment.columns])
+    plan = RowPlan(window, pipeline.source.key, columns, tables, schema)
+    pairs, start = [], 0
+    for raw in part.files:
+        pairs.append(_write_chunk(lake, plan, part, raw, start))
+        start += raw.info.rows
+    good, bad = zip(*pairs, strict=True)
+    return tuple(good), tuple(file for file in bad if file.info.rows)
 
 
-def _source_columns(columns: tuple[Column, ...], answers: list[LookupTable]) -> tuple[Column, ...]:
-    added = {name for a in answers for name in a.enrichment.adds}
+def _write_chunk(lake: Lake, plan: RowPlan, part: Part, raw: StagedFile, start: int) -> tuple[StagedFile, StagedFile]:
+    good, bad = (part_file(plan.window, stage, part.number, raw.chunk) for stage in (ENRICHED, QUARANTINED))
+    with create_parquet(lake, good, plan.schema) as out, create_parquet(lake, bad, QUARANTINE_SCHEMA) as quarantined:
+        for rows in prefetch(transform(plan, start, read_row_groups(lake, raw.path, raw.info), out)):
+            rows.write(out, quarantined)
+        return StagedFile(good, raw.chunk, out.close()), StagedFile(bad, raw.chunk, quarantined.close())
+
+
+def _source_columns(columns: tuple[Column, ...], tables: list[LookupTable]) -> tuple[Column, ...]:
+    added = {name for table in tables for name in table.enrichment.adds}
     return tuple(c for c in columns if c.name not in added)
 
 

@@ -20,65 +20,65 @@ from deltalake.transaction import AddAction
 from include.medallion.gold.files import GoldBatch, add_action, can_add_files, new_file_name, read_info, write_rows
 from include.medallion.gold.rows import chunk_numbers, read_chunk
 from include.medallion.lake.delta import TARGET_FILE_BYTES
-from include.medallion.lake.object_store import filesystem
-from include.medallion.lake.parquet.prefetch import prefetch
-from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import Part
+from include.medallion.lake.object_store import filesystem, verify
+from include.medallion.lake.parquet import prefetch
+from include.medallion.staging.parts import StagedFile
 
 PARALLEL_COPIES, PARALLEL_FILES = 4, 2  # at a time
 
 
-def copy_staged_files(batch: GoldBatch) -> bool:
+def copy_staged_files(batch: GoldBatch) -> int | None:
     """
-    Append a batch by making its files those of the table, in one conditional commit; False if they cannot be.
+    Append a batch by making its staged files those of the table, in one conditional commit.
 
-    They cannot if rows of one chunk of the source are in several parts (each then holds keys from all over it: written
-    in turns they are cut by range), if they are much larger or smaller than the table's files, or if the table has
-    other columns or asks more of a writer.
+    They cannot become files of the table if rows of one chunk of the source are in several parts (each file then holds
+    keys from the whole chunk: interleaved, they are cut by range), if they are much larger or smaller than the table's
+    files, or if the table has other columns or requires more of a writer.
+
+    Returns:
+        0, the number of rows updated; None, with nothing done, if the files cannot be used.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
+        ContractBroken: a staged file is damaged.
     """
-    there = {key: read_info(batch.lake, key) for key in batch.staged}
-    ranges = len(chunk_numbers(batch.parts)) == len(there)
-    alike = all(file.schema.equals(batch.schema, check_metadata=False) for file in there.values())
-    if not (ranges and alike and _has_fitting_sizes([file.size for file in there.values()]) and can_add_files(batch)):
-        return False
+    footers = [read_info(batch.lake, file.path) for file in batch.files]
+    ranges = len(chunk_numbers(batch.files)) == len(footers)
+    alike = all(footer.schema.equals(batch.schema, check_metadata=False) for footer in footers)
+    if not (ranges and alike and _has_fitting_sizes([f.size for f in footers]) and can_add_files(batch)):
+        return None
     with ThreadPoolExecutor(PARALLEL_COPIES, thread_name_prefix="copy") as pool:
-        names = pool.map(lambda key: _copy(batch, key), there)
-        batch.write([add_action(batch, name, file) for name, file in zip(names, there.values(), strict=True)])
-    return True
+        names = pool.map(partial(_copy, batch), batch.files)
+        batch.write([add_action(batch, name, footer) for name, footer in zip(names, footers, strict=True)])
+    return 0
 
 
-def write_per_chunk(batch: GoldBatch) -> bool:
+def write_per_chunk(batch: GoldBatch) -> int | None:
     """
-    Append a batch as files of the table, each of neighbours in the source, in one conditional commit; False if not.
+    Append a batch as files of the table, each of neighbours in the source, in one conditional commit.
 
-    delta-rs deals a stream out to as many files as there are cores: each would hold keys from all over the batch.
+    delta-rs distributes a stream over as many files as there are cores: each would hold keys of the whole batch.
+
+    Returns:
+        0, the number of rows updated; None, with nothing done, if the table requires more of a writer.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
     """
     if not can_add_files(batch):
-        return False
-    with ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="compose") as pool:
-        batch.write(list(chain.from_iterable(pool.map(partial(_write_chunk, batch), chunk_numbers(batch.parts)))))
-    return True
+        return None
+    with ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="write") as pool:
+        batch.write(list(chain.from_iterable(pool.map(partial(_write_chunk, batch), chunk_numbers(batch.files)))))
+    return 0
 
 
 def _write_chunk(batch: GoldBatch, chunk: int) -> list[AddAction]:
     """Write the rows of a chunk of the source as files of the table's size."""
-    files = [
-        read_info(batch.lake, part_file(batch.window, ENRICHED, p.number, chunk)) for p in _parts_with(batch, chunk)
-    ]
-    many = ceil(sum(file.size for file in files) / TARGET_FILE_BYTES)
-    rows = ceil(sum(file.footer.num_rows for file in files) / many)
-    pieces = prefetch(read_chunk(batch.lake, batch.schema, batch.window, batch.parts, chunk))
+    infos = [file.info for file in batch.files if file.chunk == chunk]
+    count = ceil(sum(info.size for info in infos) / TARGET_FILE_BYTES)
+    rows = ceil(sum(info.rows for info in infos) / count)
+    pieces = prefetch(read_chunk(batch, chunk))
     return [write_rows(batch, chain([first], _take_rows(rows - first.num_rows, pieces))) for first in pieces]
-
-
-def _parts_with(batch: GoldBatch, chunk: int) -> list[Part]:
-    return [part for part in batch.parts if chunk in part.chunks]
 
 
 def _take_rows(rows: int, pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -95,8 +95,9 @@ def _has_fitting_sizes(sizes: list[int]) -> bool:
     )
 
 
-def _copy(batch: GoldBatch, key: str) -> str:
-    """Copy a file within the storage, into the table's folder; return its new name there."""
+def _copy(batch: GoldBatch, file: StagedFile) -> str:
+    """Verify a staged file and copy it within the storage, into the table's folder; return its new name there."""
     name, lake = new_file_name(), batch.lake
-    filesystem(lake).copy_file(lake.path(key), lake.path(batch.path(name)))
+    verify(lake, file.path, file.info)
+    filesystem(lake).copy_file(lake.path(file.path), lake.path(batch.path(name)))
     return name

@@ -1,50 +1,44 @@
-"""What became of a batch in Gold, counted in the table itself."""
+"""Outcome of a batch in Gold, counted in the table itself."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
-from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold.files import GoldBatch
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, open_parquet
 from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part
+from include.medallion.staging.files import read_staged_table
 
 _TABLE_VERSION = f"{VERSION}.held"
 
 
-def count_outcome(
-    lake: Lake, pipeline: Pipeline, table: DeltaTable, window: Window, parts: list[Part], updated: int
-) -> Applied:
+def count_outcome(batch: GoldBatch, updated: int) -> Applied:
     """
-    Count the batch's rows that the table holds, and those that it holds newer.
+    Count the batch's rows that the table holds, and those that it holds in a newer version.
 
     Args:
-        table: at the version that the batch made, or a later one: what came between counts as newer.
-        updated: rows that the merge says it updated.
+        batch: its table is at the version that the batch made, or a later one: what came between counts as newer.
+        updated: rows that the write says it updated.
     """
-    rows = sum(p.rows for p in parts)
-    data = delta.dataset(lake, pipeline.gold.table, table)
-    applied = data.count_rows(filter=pc.field(BATCH_ID) == window.batch_id)
-    superseded = _superseded(lake, pipeline, data, window, parts) if applied < rows else 0
+    data = delta.dataset(batch.lake, batch.pipeline.gold.table, batch.table)
+    applied = data.count_rows(filter=pc.field(BATCH_ID) == batch.window.batch_id)
+    superseded = _count_superseded(batch, data) if applied < batch.rows else 0
     updated = min(updated, applied)  # a newer batch may have written over some of them since
-    return Applied(rows, applied - updated, updated, superseded, version=table.version())
+    return Applied(batch.rows, applied - updated, updated, superseded, version=batch.table.version())
 
 
-def _superseded(lake: Lake, pipeline: Pipeline, data: pa.dataset.Dataset, window: Window, parts: list[Part]) -> int:
-    key, found = pipeline.source.key, 0
-    unwanted = _is_not_updated if window.mode is Mode.LOOKUPS else _is_superseded
-    for file in (key for part in parts for key in part.files(window, ENRICHED)):
-        with open_parquet(lake, file) as enriched:
-            mine = enriched.read([*key, VERSION])
-        held = data.to_table([*key, VERSION, BATCH_ID, DELETED_AT])
-        both = mine.join(held, key, join_type="left outer", right_suffix=".held")
-        found += pc.sum(unwanted(both, window)).as_py() or 0
+def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:
+    names = [*batch.key, VERSION]
+    unwanted = _is_not_updated if batch.window.mode is Mode.LOOKUPS else _is_superseded
+    held, found = data.to_table([*names, BATCH_ID, DELETED_AT]), 0
+    schema = pa.schema([field for field in batch.schema if field.name in names])
+    for file in batch.files:
+        mine = read_staged_table(batch.lake, file, names, schema)
+        both = mine.join(held, batch.key, join_type="left outer", right_suffix=".held")
+        found += pc.sum(unwanted(both, batch.window)).as_py() or 0
     return found
 
 

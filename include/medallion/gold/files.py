@@ -14,13 +14,11 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.keys import stat_columns
 from include.medallion.lake.object_store import Lake, create_parquet, filesystem, open_parquet
-from include.medallion.lake.parquet.writer import Writer
-from include.medallion.model.columns import BATCH_ID, VERSION, columns_from_schema
+from include.medallion.lake.parquet import Writer, column_bounds
+from include.medallion.model.columns import BATCH_ID, VERSION
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part
+from include.medallion.staging.parts import StagedFile
 
 _MAX_PLAIN_WRITER_VERSION = 2
 """Delta's writer version up to which a table asks nothing of a new file but its schema."""
@@ -28,23 +26,35 @@ _MAX_PLAIN_WRITER_VERSION = 2
 
 @dataclass(frozen=True)
 class GoldBatch:
-    """An enriched batch, and the opened table that it goes to."""
+    """
+    A batch and the opened table that it goes to.
+
+    Args:
+        schema: of the table once the batch is applied.
+        files: staged rows for the table; none where a batch brings only deletes.
+        commit: what the commit says of the batch.
+    """
 
     lake: Lake
-    table: DeltaTable
     pipeline: Pipeline
-    schema: pa.Schema  # of the table, with the batch's columns
     window: Window
-    parts: list[Part]
+    files: Sequence[StagedFile]
+    table: DeltaTable
+    schema: pa.Schema
     commit: CommitProperties
 
     @property
-    def staged(self) -> list[str]:
-        """Keys of the enriched files."""
-        return [key for part in self.parts for key in part.files(self.window, ENRICHED)]
+    def rows(self) -> int:
+        """Rows of the batch."""
+        return sum(file.info.rows for file in self.files)
+
+    @property
+    def key(self) -> list[str]:
+        """Columns of the primary key."""
+        return self.pipeline.source.key
 
     def path(self, name: str) -> str:
-        """Return the key in the lake of a file of the table."""
+        """Return the path in the lake of a file of the table."""
         return f"{self.pipeline.gold.table}/{name}"
 
     def write(self, actions: list[AddAction | RemoveAction]) -> None:
@@ -67,6 +77,11 @@ def read_info(lake: Lake, key: str) -> ParquetInfo:
     with open_parquet(lake, key) as file:
         size = filesystem(lake).get_file_info(lake.path(key)).size
         return ParquetInfo(file.schema_arrow, file.metadata, size)
+
+
+def stat_columns(key: Sequence[str], schema: pa.Schema) -> list[str]:
+    """Return the key columns whose bounds help to skip files and reveal nothing of a person."""
+    return [name for name in key if pa.types.is_integer(schema.field(name).type)]
 
 
 def can_add_files(batch: GoldBatch) -> bool:
@@ -102,14 +117,14 @@ def write_file(batch: GoldBatch, fill: Callable[[Writer], None]) -> AddAction:
 
 def add_action(batch: GoldBatch, name: str, file: ParquetInfo) -> AddAction:
     """Say to the log that a file is one of the table's."""
-    bounds = [*stat_columns(batch.pipeline, columns_from_schema(batch.schema)), VERSION, BATCH_ID]
+    bounds = [*stat_columns(batch.key, batch.schema), VERSION, BATCH_ID]
     moment = int(batch.window.opened_at.timestamp() * 1000)
     return AddAction(quote(name), file.size, {}, moment, True, json.dumps(_statistics(file.footer, bounds)))
 
 
 def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
     """Return what the log tells of a file: its rows, and bounds of columns that tell nothing of a person."""
-    found = {name: _bounds(footer, name) for name in columns}
+    found = {name: column_bounds(footer, name) for name in columns}
     known = {name: bounds for name, bounds in found.items() if bounds}
     return {
         "numRecords": footer.num_rows,
@@ -117,12 +132,3 @@ def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
         "maxValues": {name: most for name, (_, most) in known.items()},
         "nullCount": dict.fromkeys(known, 0),
     }
-
-
-def _bounds(footer: pq.FileMetaData, name: str) -> tuple[int, int] | None:
-    """Return a column's smallest and largest value; None if a row group does not tell, or has NULLs."""
-    index = footer.schema.names.index(name)
-    chunks = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
-    if not chunks or not all(s and s.has_min_max and s.null_count == 0 for s in chunks):
-        return None
-    return min(s.min for s in chunks), max(s.max for s in chunks)

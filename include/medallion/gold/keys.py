@@ -1,105 +1,102 @@
 """
 Keys of a batch on their way into Gold: unique, and matched within their range.
 
-Bounds are used (and written to the Delta log) for integer keys only: a text key
-may be somebody's name.
+Bounds are used (and written to the Delta log) for integer keys only: a text key may be somebody's name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
-from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, open_parquet
-from include.medallion.model.columns import Column, quote_identifier
-from include.medallion.model.window import Window
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part
+from include.medallion.gold.files import GoldBatch, stat_columns
+from include.medallion.lake.object_store import open_parquet
+from include.medallion.lake.parquet import column_bounds
+from include.medallion.model.columns import quote_identifier
+from include.medallion.staging.files import read_staged_table
+from include.medallion.staging.parts import StagedFile
 
-ROWS_PER_PASS = 1 << 23  # whose keys are held at a time
-
-
-def stat_columns(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[str]:
-    """Return the key columns whose bounds help to skip files and tell nothing of a person."""
-    types = {c.name: c.type for c in columns}
-    return [c for c in pipeline.source.key if pa.types.is_integer(types[c])]
+ROWS_PER_PASS = 1 << 23  # whose keys are held in memory at a time
+Range = tuple[int, int]
 
 
-def merge_predicate(
-    lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], window: Window, parts: list[Part]
-) -> str:
+def merge_predicate(key: Sequence[str], ranges: Mapping[str, Range]) -> str:
     """Return the MERGE condition: same key, within the batch's range, so that files outside of it are not read."""
-    same = [f"target.{quote_identifier(c)} = source.{quote_identifier(c)}" for c in pipeline.source.key]
-    ranges = {name: _bounds(lake, window, parts, name) for name in stat_columns(pipeline, columns)}
-    within = [f"target.{quote_identifier(name)} BETWEEN {min(b)} AND {max(b)}" for name, b in ranges.items() if b]
+    same = [f"target.{quote_identifier(c)} = source.{quote_identifier(c)}" for c in key]
+    within = [f"target.{quote_identifier(c)} BETWEEN {low} AND {high}" for c, (low, high) in ranges.items()]
     return " AND ".join([*same, *within])
 
 
-def is_append_only(
-    lake: Lake, table: DeltaTable, pipeline: Pipeline, columns: tuple[Column, ...], window: Window, parts: list[Part]
-) -> bool:
-    """Tell whether the table surely holds no key of the batch: it is empty, or all its keys are below the batch's."""
-    if not table.file_uris():
+def key_ranges(batch: GoldBatch) -> dict[str, Range]:
+    """Return the least and greatest value of each bounded key column, from the statistics of the staged files."""
+    found = {name: _range(batch, name) for name in stat_columns(batch.key, batch.schema)}
+    return {name: values for name, values in found.items() if values}
+
+
+def is_append_only(batch: GoldBatch) -> bool:
+    """Return whether the table surely holds no key of the batch: it is empty, or all its keys are below the batch's."""
+    if not batch.table.file_uris():
         return True
-    files = pa.table(table.get_add_actions(flatten=True))
-    return any(_is_above(files, name, _bounds(lake, window, parts, name)) for name in stat_columns(pipeline, columns))
+    files = pa.table(batch.table.get_add_actions(flatten=True))
+    return any(_is_above(files, name, low) for name, (low, _) in key_ranges(batch).items())
 
 
-def _is_above(files: pa.Table, name: str, bounds: list[int]) -> bool:
-    """Compare with each file's largest key in the log; a file that tells none may hold any."""
-    if f"max.{name}" not in files.schema.names or not bounds:
+def _is_above(files: pa.Table, name: str, low: int) -> bool:
+    """Compare with each file's greatest key in the log; a file without one may hold any key."""
+    if f"max.{name}" not in files.schema.names:
         return False
-    largest = files.column(f"max.{name}")
-    return largest.null_count == 0 and pc.max(largest).as_py() < min(bounds)
+    greatest = files.column(f"max.{name}")
+    return greatest.null_count == 0 and pc.max(greatest).as_py() < low
 
 
-def check_unique(lake: Lake, pipeline: Pipeline, window: Window, parts: list[Part]) -> None:
+def check_unique(batch: GoldBatch) -> None:
     """
-    Assert that no key is in the batch twice: delta-rs would insert both rows.
+    Check that no key is in the batch twice: Delta would insert both rows.
 
     Raises:
         ContractBroken: how many rows repeat a key.
     """
-    files = [file for part in parts for file in part.files(window, ENRICHED)]
-    shares = max(1, ceil(sum(part.rows for part in parts) / ROWS_PER_PASS))
-    repeated = sum(_count_repeated(lake, pipeline, files, share, shares) for share in range(shares))
+    passes = max(1, ceil(batch.rows / ROWS_PER_PASS))
+    repeated = sum(_count_repeated(batch, number, passes) for number in range(passes))
     if repeated:
-        raise ContractBroken(f"{repeated} rows of batch {window.batch_id} repeat a key: source.key must be unique")
+        raise ContractBroken(
+            f"{repeated:,} rows of batch {batch.window.batch_id} repeat a key: source.key must be unique"
+        )
 
 
-def _count_repeated(lake: Lake, pipeline: Pipeline, files: list[str], share: int, shares: int) -> int:
-    """Count rows that repeat a key, in one of the shares of the keys: memory holds one."""
-    keys = pa.concat_tables(_keys_of_share(_keys(lake, pipeline, file), share, shares) for file in files)
+def _count_repeated(batch: GoldBatch, number: int, passes: int) -> int:
+    """Count rows that repeat a key, among one share of the keys."""
+    keys = pa.concat_tables(_keys_of_share(_keys(batch, file), number, passes) for file in batch.files)
     if keys.num_columns == 1 and keys.num_rows and pa.types.is_integer(keys.schema.types[0]):
         ordered = np.sort(keys[0].to_numpy())
         return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
-    return keys.num_rows - keys.group_by(pipeline.source.key).aggregate([]).num_rows
+    return keys.num_rows - keys.group_by(batch.key).aggregate([]).num_rows
 
 
-def _keys_of_share(keys: pa.Table, share: int, shares: int) -> pa.Table:
+def _keys_of_share(keys: pa.Table, number: int, passes: int) -> pa.Table:
     """Return the keys whose remainder is the share's number; of keys that are no integers the first share gets all."""
     if pa.types.is_integer(keys.schema.types[0]):
-        return keys.filter(pa.array(keys[0].to_numpy() % shares == share)) if shares > 1 else keys
-    return keys if share == 0 else keys.slice(0, 0)
+        return keys.filter(pa.array(keys[0].to_numpy() % passes == number)) if passes > 1 else keys
+    return keys if number == 0 else keys.slice(0, 0)
 
 
-def _bounds(lake: Lake, window: Window, parts: list[Part], column: str) -> list[int]:
-    """Return the least and greatest value of each staged row group, from Parquet's own statistics."""
-    found: list[int] = []
-    for key in (key for part in parts for key in part.files(window, ENRICHED)):
-        with open_parquet(lake, key) as enriched:
-            index, meta = enriched.schema_arrow.get_field_index(column), enriched.metadata
-            chunks = [meta.row_group(g).column(index).statistics for g in range(meta.num_row_groups)]
-            found += [b for s in chunks if s and s.has_min_max for b in (s.min, s.max)]
-    return found
+def _range(batch: GoldBatch, column: str) -> Range | None:
+    found = []
+    for file in (file for file in batch.files if file.info.rows):
+        with open_parquet(batch.lake, file.path) as opened:
+            bounds = column_bounds(opened.metadata, column)
+        if bounds is None:
+            return None
+        found.append(bounds)
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
-def _keys(lake: Lake, pipeline: Pipeline, file: str) -> pa.Table:
-    with open_parquet(lake, file) as enriched:
-        return enriched.read(pipeline.source.key)
+def _keys(batch: GoldBatch, file: StagedFile) -> pa.Table:
+    names = [name for name in batch.schema.names if name in batch.key]  # in the order of the file
+    schema = pa.schema([batch.schema.field(name) for name in names])
+    return read_staged_table(batch.lake, file, names, schema).select(batch.key)

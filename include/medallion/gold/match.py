@@ -6,19 +6,17 @@ Of the table one file's keys are in memory at a time; of the batch, which is sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.files import GoldBatch
-from include.medallion.gold.keys import stat_columns
+from include.medallion.gold.files import GoldBatch, stat_columns
 from include.medallion.gold.rows import interleave_parts
 from include.medallion.lake.object_store import read_rows
-from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION, columns_from_schema
+from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
 from include.medallion.model.keys import combine_chunks, composite_key
 
 WinRule = Callable[[pa.Array, pa.RecordBatch, int], pa.Array]
@@ -59,12 +57,9 @@ class RowMatches:
 
 def read_batch_rows(batch: GoldBatch, wins: WinRule, columns: Collection[str]) -> BatchRows:
     """Read all rows of a batch."""
-    arrays = [
-        combine_chunks(column)
-        for column in interleave_parts(batch.lake, batch.schema, batch.window, batch.parts).read_all().columns
-    ]
+    arrays = [combine_chunks(column) for column in interleave_parts(batch).read_all().columns]
     rows = pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
-    return BatchRows(batch, rows, _key_values(batch.pipeline, rows), wins, columns)
+    return BatchRows(batch, rows, _key_values(batch.key, rows), wins, columns)
 
 
 def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
@@ -74,7 +69,7 @@ def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
     marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(upto, pa.int64()), moment)]
     columns = [combine_chunks(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
     rows = pa.RecordBatch.from_arrays([*columns, *marks], schema=fields)
-    return BatchRows(batch, rows, _key_values(batch.pipeline, rows), _is_older, (DELETED_AT,))
+    return BatchRows(batch, rows, _key_values(batch.key, rows), _is_older, (DELETED_AT,))
 
 
 def is_newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
@@ -95,7 +90,7 @@ def candidate_files(rows: BatchRows) -> list[CandidateFile]:
     """Return the files of the table within whose bounds, by the log, a key of the batch lies."""
     files = pa.table(rows.batch.table.get_add_actions(flatten=True))
     there = np.ones(files.num_rows, bool)
-    for name in stat_columns(rows.batch.pipeline, columns_from_schema(rows.batch.schema)):
+    for name in stat_columns(rows.batch.key, rows.batch.schema):
         if f"min.{name}" in files.schema.names:
             there &= _may_hold(files, name, np.sort(rows.table.column(name).to_numpy(zero_copy_only=False)))
     found = files.filter(pa.array(there))
@@ -106,9 +101,9 @@ def candidate_files(rows: BatchRows) -> list[CandidateFile]:
 
 def match_rows(rows: BatchRows, file: CandidateFile) -> RowMatches:
     """Read the keys of a file, and find those of the batch."""
-    names = (*rows.batch.pipeline.source.key, VERSION, BATCH_ID, DELETED_AT)
+    names = (*rows.batch.key, VERSION, BATCH_ID, DELETED_AT)
     schema = pa.schema([rows.batch.schema.field(name) for name in names])
-    pieces = read_rows(rows.batch.lake, [rows.batch.path(file.name)], schema.names)
+    pieces = read_rows(rows.batch.lake, rows.batch.path(file.name), None, schema.names)
     each = [_match_piece(rows, conform(piece, schema)) for piece in pieces]
     found, over = (combine_chunks(pa.chunked_array([pair[which] for pair in each], pa.int32())) for which in (0, 1))
     return RowMatches(found, over)
@@ -125,9 +120,9 @@ def _is_same_version(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.
     return pc.and_(pc.equal(mine, held.column(VERSION)), pc.less_equal(held.column(BATCH_ID), batch_id))
 
 
-def _key_values(pipeline: Pipeline, rows: pa.RecordBatch) -> pa.Array:
+def _key_values(key: Sequence[str], rows: pa.RecordBatch) -> pa.Array:
     """Return each row's key as one value; equal where all its columns are."""
-    columns = [rows.column(name) for name in pipeline.source.key]
+    columns = [rows.column(name) for name in key]
     single = len(columns) == 1 and not pa.types.is_floating(columns[0].type)
     return columns[0] if single else composite_key(columns)
 
@@ -141,6 +136,6 @@ def _may_hold(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
 
 
 def _match_piece(rows: BatchRows, piece: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
-    found = pc.index_in(_key_values(rows.batch.pipeline, piece), value_set=rows.keys, skip_nulls=True)
+    found = pc.index_in(_key_values(rows.batch.key, piece), value_set=rows.keys, skip_nulls=True)
     wins = rows.wins(rows.table.column(VERSION).take(found), piece, rows.batch.window.batch_id)
     return found, pc.if_else(wins, found, pa.scalar(None, found.type))

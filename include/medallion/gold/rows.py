@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 
 import pyarrow as pa
 
-from include.medallion.lake.object_store import Lake, open_parquet
-from include.medallion.lake.parquet import writer
-from include.medallion.lake.parquet.prefetch import prefetch
+from include.medallion.gold.files import GoldBatch
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet import prefetch
 from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns
-from include.medallion.model.window import Window
-from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import Part
+from include.medallion.staging.files import read_staged_rows
+from include.medallion.staging.parts import StagedFile
 
 _BATCH_COLUMNS = {column.name for column in SYSTEM_COLUMNS[1:]}
 
 
-def interleave_parts(lake: Lake, schema: pa.Schema, window: Window, parts: list[Part]) -> pa.RecordBatchReader:
+def interleave_parts(batch: GoldBatch) -> pa.RecordBatchReader:
     """
-    Read the parts in turns, a row group of each; chunk by chunk of the source.
+    Read the parts in turns, a row group of each, chunk by chunk of the source.
 
-    Each file is in the order in which the source was read, so rows that were neighbours there are neighbours here.
-
-    Args:
-        schema: Gold's; what the batch has in common is filled in.
+    Each file is in the order in which the source was read, so rows that were neighbours there are neighbours here. The
+    system columns that all rows of a batch have in common are filled in.
     """
-    batches = chain.from_iterable(read_chunk(lake, schema, window, parts, chunk) for chunk in chunk_numbers(parts))
-    return pa.RecordBatchReader.from_batches(schema, prefetch(batches))
+    batches = chain.from_iterable(read_chunk(batch, chunk) for chunk in chunk_numbers(batch.files))
+    return pa.RecordBatchReader.from_batches(batch.schema, prefetch(batches))
 
 
-def chunk_numbers(parts: list[Part]) -> list[int]:
-    """Return the chunks of the source that the parts have rows of."""
-    return sorted({chunk for part in parts for chunk in part.chunks})
+def chunk_numbers(files: Sequence[StagedFile]) -> list[int]:
+    """Return the chunks of the source that the files have rows of."""
+    return sorted({file.chunk for file in files})
 
 
-def read_chunk(
-    lake: Lake, schema: pa.Schema, window: Window, parts: list[Part], chunk: int
-) -> Iterator[pa.RecordBatch]:
-    """Read a chunk's rows, as `in_turns` does."""
-    names = [name for name in schema.names if name not in _BATCH_COLUMNS]
-    files = [part_file(window, ENRICHED, part.number, chunk) for part in parts if chunk in part.chunks]
-    for batch in _interleaved(lake, files, names):
-        constants = [pa.repeat(value, batch.num_rows) for value in batch_columns(window)]
-        yield pa.RecordBatch.from_arrays([*batch.columns, *constants], schema=schema)
+def read_chunk(batch: GoldBatch, chunk: int) -> Iterator[pa.RecordBatch]:
+    """Read a chunk's rows, as `interleave_parts` does."""
+    names = [name for name in batch.schema.names if name not in _BATCH_COLUMNS]
+    files = [file for file in batch.files if file.chunk == chunk]
+    for rows in _interleave(batch.lake, files, names):
+        constants = [pa.repeat(value, rows.num_rows) for value in batch_columns(batch.window)]
+        yield pa.RecordBatch.from_arrays([*rows.select(names).columns, *constants], schema=batch.schema)
 
 
-def _interleaved(lake: Lake, files: list[str], names: list[str]) -> Iterator[pa.RecordBatch]:
-    with ExitStack() as stack:
-        opened = [stack.enter_context(open_parquet(lake, file)) for file in files]
-        for turn in zip_longest(*(writer.read_batches(file, names) for file in opened)):
-            yield from filter(None, turn)
+def _interleave(lake: Lake, files: list[StagedFile], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for turn in zip_longest(*(read_staged_rows(lake, [file], names) for file in files)):
+        yield from filter(None, turn)

@@ -125,3 +125,9 @@ def _last_checkpoint(lake: Lake, name: str) -> int:
         return read_json(lake, f"{name}/_delta_log/_last_checkpoint")["version"]
     except FileNotFoundError:
         return 0
+
+
+def summary_line(done: TableMaintenance) -> str:
+    """Return what was done to a table in one readable line."""
+    how = "gave way to a writer" if done.gave_way else "sorted by key" if done.sorted else "compacted"
+    return f"{done.files_before:,} files, now {done.files:,} ({how}), {done.deleted:,} old ones deleted"

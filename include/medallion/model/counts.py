@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Applied:
         """Account for a batch that the sink holds already."""
         return cls(rows, 0, 0, rows, replayed=True, version=version)
 
-    def to_json(self) -> dict:
-        """As XCom carries it."""
-        return asdict(self)
+    @property
+    def accounted(self) -> int:
+        """Rows whose outcome is known."""
+        return self.inserted + self.updated + self.superseded

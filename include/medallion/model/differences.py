@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from include.medallion.errors import ContractBroken
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a sink had in common with the source, and what was done about the rest."""
+    """How one sink compares with the source."""
 
-    living: int  # rows not marked as deleted, when done
-    missing: int  # rows due, but not there or marked as deleted
-    older: int  # rows there in an older version than is due
+    live: int  # rows not marked as deleted, when done
+    missing: int  # rows that are due, but absent or marked as deleted
+    older: int  # rows held in an older version than is due
     deleted: int  # rows that the source lost: now marked, or removed
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One reconcile of a pipeline, in all three places."""
+    """One reconcile of a pipeline."""
 
     pipeline: str
     batch_id: int
     source: int  # rows that the source has
-    set_aside: int  # of them with a key that no sink can hold
-    silver: Difference
-    gold: Difference
-
-    def to_json(self) -> dict:
-        """As XCom carries it."""
-        return asdict(self)
+    unloadable: int  # of them with a key that no sink can hold
+    sinks: dict[str, Difference]
 
     @property
     def lost(self) -> int:
         """Rows that a sink should hold and does not."""
-        return sum(sink.missing + sink.older for sink in (self.silver, self.gold))
+        return sum(sink.missing + sink.older for sink in self.sinks.values())
 
 
 def combine(first: Report, second: Report) -> Report:
-    """Return what the second look found, with the deletes of both."""
-    sinks = {name: getattr(second, name) for name in ("silver", "gold")}
-    return replace(second, **{n: replace(s, deleted=s.deleted + getattr(first, n).deleted) for n, s in sinks.items()})
+    """Return what the second comparison found, with the deletes of both."""
+    deleted = {name: first.sinks[name].deleted for name in second.sinks}
+    return replace(
+        second, sinks={n: replace(sink, deleted=sink.deleted + deleted[n]) for n, sink in second.sinks.items()}
+    )
 
 
 def check_nothing_lost(report: Report) -> None:
@@ -49,28 +46,28 @@ def check_nothing_lost(report: Report) -> None:
     Refuse a sink that lost rows.
 
     Raises:
-        ContractBroken: which sink, how many rows, and what mends it.
+        ContractBroken: which sink, how many rows, and the fix.
     """
-    sinks = (("Silver", report.silver), ("Gold", report.gold))
     problems = [
         f"{name} lacks {sink.missing:,} of the source's rows and holds {sink.older:,} in an older version"
-        for name, sink in sinks
+        for name, sink in report.sinks.items()
         if sink.missing or sink.older
     ]
     if problems:
         raise ContractBroken(
-            f"{'; '.join(problems)}: something else wrote there. Trigger medallion_{report.pipeline} with "
-            "full_refresh: it mends both sinks, and nothing cached is paid for again"
+            f"{'; '.join(problems)}: rows are missing, another writer may have changed the table. Trigger "
+            f"medallion_{report.pipeline} with full_refresh; cached look-ups are not billed again"
         )
 
 
 def summary_line(report: Report) -> str:
     """Return the report in one readable line."""
+    sinks = "; ".join(f"{name} {_counts(sink)}" for name, sink in report.sinks.items())
     return (
-        f"{report.pipeline} reconcile {report.batch_id}: source {report.source:,} rows, {report.set_aside:,} of them "
-        f"with a key that no sink can hold; Silver {_counts(report.silver)}; Gold {_counts(report.gold)}"
+        f"{report.pipeline} reconcile {report.batch_id}: source {report.source:,} rows, {report.unloadable:,} of them "
+        f"with a key that no sink can hold; {sinks}"
     )
 
 
 def _counts(sink: Difference) -> str:
-    return f"{sink.living:,} living, {sink.deleted:,} deleted now, {sink.missing:,} missing, {sink.older:,} older"
+    return f"{sink.live:,} live, {sink.deleted:,} deleted now, {sink.missing:,} missing, {sink.older:,} older"

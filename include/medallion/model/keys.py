@@ -7,7 +7,8 @@ is a tuple of plain values, None where the row has no key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from threading import Lock
 from zlib import crc32
@@ -23,6 +24,22 @@ Normalise = Callable[[tuple], Key | None]
 _SEPARATOR = "\x1f"
 _NULL_TEXT = "\x00"  # no Postgres text can hold it
 _MAX_CACHED_SPELLINGS = 1 << 17  # spellings: all postcodes that there are in most countries
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionKey:
+    """
+    What rows are partitioned by.
+
+    Args:
+        columns: of the source.
+        normalise: maps their values to a key, None for no key.
+        metered: whether a look-up of a key costs something, so that its rows must stay together.
+    """
+
+    columns: tuple[str, ...]
+    normalise: Normalise
+    metered: bool
 
 
 class KeyIndex:
@@ -109,7 +126,7 @@ def composite_key(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
     return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*lengths, *texts, _SEPARATOR)
 
 
-def partition_of(key: Key, parts: int) -> int:
+def partition_of(key: Iterable[object], parts: int) -> int:
     """Return the part that a key's rows go to: the same on every machine and in every run."""
     return crc32(_SEPARATOR.join(map(str, key)).encode()) % parts
 
@@ -118,15 +135,32 @@ def partition_rows(
     batch: pa.RecordBatch, numbers: pa.Array, known: KeyIndex, parts: int
 ) -> list[tuple[int, pa.RecordBatch]]:
     """
-    Cut a batch so that all rows of one key go to one part; rows without a key are spread.
+    Partition a batch so that all rows of one enrichment key go to one part; rows without a key are spread.
 
     Returns:
         (part, rows) for each part that got rows.
     """
-    spread = np.arange(batch.num_rows, dtype=np.int32) % parts
+    chosen = np.arange(batch.num_rows, dtype=np.int32) % parts
     has_key = numbers.is_valid().to_numpy(zero_copy_only=False)
-    chosen = spread.copy()
     chosen[has_key] = known.parts(parts)[numbers.drop_null().to_numpy()]
+    return _split(batch, chosen, parts)
+
+
+def partition_by_key(batch: pa.RecordBatch, key: Sequence[str], parts: int) -> list[tuple[int, pa.RecordBatch]]:
+    """
+    Partition a batch by its primary key: equal keys of equal types go to the same part, whatever table they are from.
+
+    Returns:
+        (part, rows) for each part that got rows.
+    """
+    if parts == 1:
+        return [(0, batch)]
+    texts = zip(*(to_text(batch.column(name)).to_pylist() for name in key), strict=True)
+    chosen = np.fromiter((partition_of(text, parts) for text in texts), np.int32, batch.num_rows)
+    return _split(batch, chosen, parts)
+
+
+def _split(batch: pa.RecordBatch, chosen: np.ndarray, parts: int) -> list[tuple[int, pa.RecordBatch]]:
     order = np.argsort(chosen, kind="stable")
     grouped, edges = batch.take(pa.array(order)), np.searchsorted(chosen[order], np.arange(parts + 1))
     return [(p, grouped.slice(a, b - a)) for p, (a, b) in enumerate(pairwise(edges)) if b > a]
@@ -149,16 +183,3 @@ def _text(column: pa.Array) -> pa.Array:
 def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return a column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def partition_by_text(batch: pa.RecordBatch, key: list[str], parts: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield (part, rows) of a batch: equal keys of equal types get the same part, in every sink."""
-    if parts == 1:
-        yield 0, batch
-        return
-    texts = [to_text(batch.column(c)) for c in key]
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, _SEPARATOR)
-    hashes = (crc32(text.encode()) % parts for text in joined.to_pylist())
-    chosen = np.fromiter(hashes, dtype=np.int32, count=batch.num_rows)
-    for part in np.unique(chosen):
-        yield int(part), batch.filter(pa.array(chosen == part))

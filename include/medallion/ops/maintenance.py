@@ -1,119 +1,96 @@
 """
-What runs leave behind, kept in bounds: small files, old versions, the archive, tables of killed tries, the ledger.
+Housekeeping: compaction, vacuum, retention of staged batches, ledger pruning.
 
-Safe at any time, twice, and killed anywhere: each step is one commit, or
-deletes what is decided by names alone. Nothing is deleted that a sink does not
-hold yet, or that a reconcile has not finished.
+Safe at any time, twice, and killed anywhere: each step is one commit, or deletes what is decided by names alone. Nothing
+is deleted that a sink does not hold yet, or that a reconcile has not finished.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
+from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
-from include.medallion.gold import sink as gold_sink
 from include.medallion.lake import delta_maintenance
 from include.medallion.lake.object_store import Lake, filesystem
-from include.medallion.lookups import cache
-from include.medallion.model.window import Position, new_batch_id
-from include.medallion.silver import maintenance as silver_maintenance
-from include.medallion.silver import sink as silver_sink
-from include.medallion.staging import archive
+from include.medallion.lookups import cache, leases, usage_ledger
+from include.medallion.model.retention import Retention
+from include.medallion.model.window import Position
+from include.medallion.quarantine import table as quarantine_table
+from include.medallion.staging.archive import batch_ids
 from include.medallion.staging.layout import batch_folder
 from include.medallion.staging.source_keys import unfinished_reconciles
-
-if TYPE_CHECKING:
-    from include.medallion.config.connections import Connections
+from include.medallion.steps.sinks import open_sinks
 
 DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7}
-ORPHAN_AGE = timedelta(days=1)
-"""No try of a task is at work so long: what is older was left by a killed one."""
-NEVER_EXPIRING = ("quarantine", "lookup_claims", "lookup_calls")  # nothing in them grows too old by itself
-SHARED = ("locations", *NEVER_EXPIRING)
-LOOKUPS = "lookups_"
+NEVER_EXPIRING = (quarantine_table.TABLE, leases.TABLE, usage_ledger.TABLE)
+CACHES = ("locations", "lookups_")
+"""Names of cache tables, or how they begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept that nothing needs any more."""
-
-    staging: timedelta  # batches, as they were read and loaded: the archive; and the ledger's rows of them
-    versions: timedelta  # of Delta tables: for readers of yesterday's
-
-
-def retention(environ: Mapping[str, str]) -> Retention:
+def retention(environ: Mapping[str, str], now: datetime) -> Retention:
     """
     Read `MEDALLION_STAGING_DAYS` (30) and `MEDALLION_VERSIONS_DAYS` (7).
 
     Raises:
-        SettingError: one is no number of days, or less than one day: a task at work could lose its files.
+        SettingError: one is no number of days, or less than one day: a running task could lose its files.
     """
-    return Retention(*(timedelta(days=_days(environ, name)) for name in DEFAULTS))
+    staging, versions = (timedelta(days=_days(environ, name)) for name in DEFAULTS)
+    return Retention(now, staging, versions)
 
 
-def maintain(pipeline: Pipeline, connections: Connections, keep: Retention, now: datetime) -> dict:
-    """Tend one pipeline's Gold table, its archive and its part of Silver; return what was done, in counts."""
-    lake, before = connections.lake, new_batch_id(now - keep.staging, 0)
-    table = delta_maintenance.maintain(lake, pipeline.gold.table, keep.versions, pipeline.source.key)
-    with closing(connections.silver()) as connection:
-        held = silver_sink.read_position(connection, pipeline)
-        abandoned = new_batch_id(now - ORPHAN_AGE, 0)
-        pruned = silver_maintenance.maintain(connection, pipeline, abandoned=abandoned, before=before)
-    holds = [held, gold_sink.read_position(lake, pipeline, held.source if held else "")]
-    batches = delete_old_batches(lake, pipeline.name, holds, before)
-    return {"pipeline": pipeline.name, "gold": table and asdict(table), "batches": batches, "ledger": pruned}
+def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> str:
+    """Maintain one pipeline's sinks and its staged batches; return what was done in one line of counts."""
+    sinks = open_sinks(pipeline, connections)
+    done = [f"{sink.name}: {sink.maintain(keep)}" for sink in sinks]
+    source = next((p.source for p in (sink.position("") for sink in sinks) if p), "")
+    positions = [sink.position(source) for sink in sinks]
+    deleted = delete_old_batches(connections.lake, pipeline.name, positions, keep.oldest_batch)
+    return f"{pipeline.name}: {'; '.join(done)}; {deleted:,} staged batches deleted"
 
 
-def maintain_shared(lake: Lake, keep: Retention, now: datetime) -> list[dict]:
+def maintain_shared(lake: Lake, keep: Retention) -> list[str]:
     """
-    Tend the tables that all pipelines write: answers, their account and claims, quarantine; return counts.
+    Maintain the tables that all pipelines share: look-up results, usage, leases and the quarantine.
 
-    Answers that may not be kept any longer are deleted (Google's terms: coordinates after 30 days).
+    Results that may not be kept any longer are deleted (Google's terms: coordinates after 30 days).
+
+    Returns:
+        What was done, one line of counts for each table.
     """
     found = filesystem(lake).get_file_info(fs.FileSelector(lake.path(""), allow_not_found=True))
     names = sorted(info.base_name for info in found if info.type is fs.FileType.Directory)
-    ours = [name for name in names if name in SHARED or name.startswith(LOOKUPS)]
-    for name in ours:
-        if name not in NEVER_EXPIRING:
-            cache.purge(lake, name, now)
-    tended = (delta_maintenance.maintain(lake, name, keep.versions) for name in ours)
-    return [asdict(table) for table in tended if table]
+    caches = [name for name in names if name.startswith(CACHES) and name not in NEVER_EXPIRING]
+    for name in caches:
+        cache.purge(lake, name, keep.now)
+    ours = [*caches, *(name for name in names if name in NEVER_EXPIRING)]
+    tables = (delta_maintenance.maintain(lake, name, keep.versions) for name in ours)
+    return [f"{table.table}: {delta_maintenance.summary_line(table)}" for table in tables if table]
 
 
-def delete_old_batches(lake: Lake, pipeline: str, holds: list[Position | None], before: int) -> int:
+def delete_old_batches(lake: Lake, pipeline: str, positions: list[Position | None], before: int) -> int:
     """
-    Delete staged batches that are older than batch id `before`; return how many.
+    Delete staged batches that are older than batch id `before`.
 
-    What a sink may still need stays: every batch from the newest one on of the
-    sink that is furthest behind, and every reconcile that is not finished.
+    What a sink may still need stays: every batch from the newest one on of the sink that is furthest behind, and every
+    reconcile that is not finished.
+
+    Returns:
+        How many batches were deleted.
     """
-    if None in holds:
+    held = [position for position in positions if position]
+    if len(held) < len(positions):
         return 0
-    bound = min(before, *(position.batch_id for position in holds))
+    bound = min(before, *(position.batch_id for position in held))
     kept = {keys.window.batch_id for keys in unfinished_reconciles(lake, pipeline)}
-    old = [batch for batch in archive.batches(lake, pipeline) if batch < bound and batch not in kept]
+    old = [batch for batch in batch_ids(lake, pipeline) if batch < bound and batch not in kept]
     for batch in old:
         filesystem(lake).delete_dir(lake.path(batch_folder(pipeline, batch)))
     return len(old)
-
-
-def summary_line(done: dict) -> str:
-    """Return what was done to a pipeline in one readable line."""
-    table = done["gold"]
-    shape = _table_line(table) if table else "no Gold table yet"
-    return f"{done['pipeline']}: {shape}; {done['batches']:,} staged batches and {done['ledger']:,} ledger rows deleted"
-
-
-def _table_line(table: dict) -> str:
-    how = "gave way to a writer" if table["gave_way"] else "sorted by key" if table["sorted"] else "compacted"
-    return f"{table['files_before']:,} files, now {table['files']:,} ({how}), {table['deleted']:,} old ones deleted"
 
 
 def _days(environ: Mapping[str, str], name: str) -> float:
@@ -123,5 +100,5 @@ def _days(environ: Mapping[str, str], name: str) -> float:
     except ValueError:
         days = 0.0
     if not days >= 1:
-        raise SettingError(f"{name} must be a number of days, 1 or more: a task at work may need what is younger")
+        raise SettingError(f"{name} must be a number of days, 1 or more: a running task may need what is younger")
     return days

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, open_parquet
-from include.medallion.lake.parquet.writer import read_batches
+from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION, Column, quote_identifier, quote_literal
 from include.medallion.model.validation import keys_to_json, to_text
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine import table as quarantine_table
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part, staged_columns
+from include.medallion.staging.batch import Batch
+from include.medallion.staging.files import read_staged_rows
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d( .*)?")
 
@@ -42,24 +40,28 @@ def replay_condition(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...]
     return " OR ".join(wanted) or "false"
 
 
-def close_entries(lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part]) -> int:
+def close_entries(batch: Batch) -> int:
     """
-    Close the entries whose rows are in these enriched parts, and after a replay those that it has not found again.
+    Close the entries whose rows a batch brings, and after a replay those whose row the source no longer has.
 
-    To be called when both sinks hold the batch. Doing it again changes nothing; returns how many it closed.
+    To be called when all sinks hold the batch. Idempotent.
+
+    Returns:
+        How many entries were closed.
     """
+    window = batch.window
     older = pc.less(pc.field(BATCH_ID), window.batch_id)
-    entries = quarantine_table.open_entries(lake, pipeline.name).filter(older)
+    entries = quarantine_table.open_entries(batch.lake, window.pipeline).filter(older)
     if not entries.num_rows:
         return 0
     if window.mode is Mode.QUARANTINE:
-        key = _key_columns(pipeline, staged_columns(lake, window, ENRICHED, parts[0]))
+        key = _key_columns(batch.pipeline, batch.columns)
         closed = [e["entry"] for e in entries.to_pylist() if _is_queryable(key, json.loads(e["key"]))]
     else:
-        landed = _loaded_versions(lake, pipeline, window, parts, entries)
-        closed = [e["entry"] for e in entries.to_pylist() if landed.get(e["key"], -1) >= e[VERSION]]
+        loaded = _loaded_versions(batch, entries)
+        closed = [e["entry"] for e in entries.to_pylist() if loaded.get(e["key"], -1) >= e[VERSION]]
     if closed:
-        delta.retry_on_conflict(lambda: _mark_closed(lake, window, closed))
+        delta.retry_on_conflict(lambda: _mark_closed(batch.lake, window, closed))
     return len(closed)
 
 
@@ -85,18 +87,14 @@ def _column_matches(column: Column, text: str | None) -> str:
     return f"{quote_identifier(column.name)} = {quote_literal(given)}"
 
 
-def _loaded_versions(
-    lake: Lake, pipeline: Pipeline, window: Window, parts: Sequence[Part], entries: pa.Table
-) -> dict[str, int]:
+def _loaded_versions(batch: Batch, entries: pa.Table) -> dict[str, int]:
     """Return the version in which the batch brings each key that an entry waits for."""
     first = pa.array([json.loads(text)[0] for text in entries["key"].to_pylist()], pa.string())
     found: dict[str, int] = {}
-    for file in (file for part in parts for file in part.files(window, ENRICHED)):
-        with open_parquet(lake, file) as enriched:
-            for batch in read_batches(enriched, [*pipeline.source.key, VERSION]):
-                some = batch.filter(pc.is_in(to_text(batch.column(pipeline.source.key[0])), first.drop_null()))
-                texts = keys_to_json(some, pipeline.source.key).to_pylist()
-                found |= dict(zip(texts, some.column(VERSION).to_pylist(), strict=True))
+    for rows in read_staged_rows(batch.lake, batch.files, {*batch.key, VERSION}):
+        some = rows.filter(pc.is_in(to_text(rows.column(batch.key[0])), first.drop_null()))
+        texts = keys_to_json(some, batch.key).to_pylist()
+        found |= dict(zip(texts, some.column(VERSION).to_pylist(), strict=True))
     return found
 
 

@@ -9,7 +9,6 @@ is closed when its row arrives (`quarantine_replay`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from hashlib import sha256
 
 import pyarrow as pa
@@ -18,12 +17,12 @@ import pyarrow.compute as pc
 from include.medallion.config.pipeline import Quarantine
 from include.medallion.errors import QuarantineOverflow
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, open_parquet
+from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION
-from include.medallion.model.validation import Reason
-from include.medallion.model.window import Window
-from include.medallion.staging.layout import QUARANTINED
-from include.medallion.staging.parts import Part
+from include.medallion.model.validation import QUARANTINE_SCHEMA, Reason
+from include.medallion.staging.batch import Batch
+from include.medallion.staging.files import read_staged_table
+from include.medallion.staging.parts import StagedFile
 
 TABLE = "quarantine"
 SCHEMA = pa.schema(
@@ -40,14 +39,16 @@ SCHEMA = pa.schema(
         ("closed_by", pa.int64()),  # the batch that brought it
     ]
 )
+_NO_ENTRIES = SCHEMA.empty_table()
 
 
-def record_rows(lake: Lake, window: Window, parts: Sequence[Part]) -> Counter[str]:
-    """Put a batch's bad rows into the quarantine table; return how many there are of each reason."""
-    rows = pa.concat_tables(_entries(lake, window, key) for part in parts for key in part.files(window, QUARANTINED))
+def record_rows(batch: Batch) -> Counter[str]:
+    """Write a batch's quarantined rows to the quarantine table; return how many there are of each reason."""
+    files = [file for part in batch.parts for file in part.quarantined_files]
+    rows = pa.concat_tables([_NO_ENTRIES, *(_entries(batch, file) for file in files)])
     if rows.num_rows:
         entries = _deduplicate(rows)
-        delta.retry_on_conflict(lambda: _upsert(lake, entries))
+        delta.retry_on_conflict(lambda: _upsert(batch.lake, entries))
     return Counter(rows["reason"].to_pylist())
 
 
@@ -61,6 +62,14 @@ def open_entries(lake: Lake, pipeline: str) -> pa.Table:
     return delta.dataset(lake, TABLE, table).to_table(columns=columns, filter=mine)
 
 
+def quarantined_keys(lake: Lake, pipeline: str) -> dict[int, set[str]]:
+    """Return the keys of a pipeline's open entries, as JSON, by the version of their row."""
+    known: dict[int, set[str]] = {}
+    for entry in open_entries(lake, pipeline).to_pylist():
+        known.setdefault(entry[VERSION], set()).add(entry["key"])
+    return known
+
+
 def check_bad_share(reasons: Counter[str], read: int, limits: Quarantine) -> None:
     """
     Refuse a batch too much of which is bad: more likely the source or a setting is wrong than the rows.
@@ -70,10 +79,10 @@ def check_bad_share(reasons: Counter[str], read: int, limits: Quarantine) -> Non
     """
     bad = reasons.total()
     if bad > limits.min_bad_rows and bad > limits.max_share * read:
-        commonest = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(5))
+        commonest = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(5))
         raise QuarantineOverflow(
-            f"{bad} of {read} rows broke the contract ({commonest}); quarantine.max_share is {limits.max_share:g}. "
-            "Nothing was loaded. Look at them in the quarantine table; mend the source, or raise the share"
+            f"{bad:,} of {read:,} rows are invalid ({commonest}); quarantine.max_share is {limits.max_share:g}. "
+            "Nothing was loaded. Look at them in the quarantine table, then fix the source or raise the share"
         )
 
 
@@ -95,12 +104,11 @@ def _upsert(lake: Lake, rows: pa.Table) -> None:
     )
 
 
-def _entries(lake: Lake, window: Window, key: str) -> pa.Table:
-    with open_parquet(lake, key) as bad:
-        rows = bad.read()
+def _entries(batch: Batch, file: StagedFile) -> pa.Table:
+    window, rows = batch.window, read_staged_table(batch.lake, file, None, QUARANTINE_SCHEMA)
     incomplete = pc.equal(rows["reason"], str(Reason.NULL_KEY))
-    told_by = pc.if_else(incomplete, rows["row"], rows["key"])
-    entries = pa.array([sha256(text.encode()).hexdigest() for text in told_by.to_pylist()], pa.string())
+    identity = pc.if_else(incomplete, rows["row"], rows["key"])
+    entries = pa.array([sha256(text.encode()).hexdigest() for text in identity.to_pylist()], pa.string())
     about = {"pipeline": window.pipeline, BATCH_ID: window.batch_id, "quarantined_at": window.opened_at}
     constants = {**about, "closed_at": None, "closed_by": None}
     repeated = {name: pa.repeat(pa.scalar(v, SCHEMA.field(name).type), rows.num_rows) for name, v in constants.items()}

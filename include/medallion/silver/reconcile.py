@@ -1,4 +1,4 @@
-"""Silver beside the source: deletes applied and differences counted, in one transaction."""
+"""Compare Silver with the source: apply deletes and count differences, in one transaction."""
 
 from __future__ import annotations
 
@@ -6,57 +6,64 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import Lake
-from include.medallion.model.columns import DELETED_AT, TIMESTAMP_UTC, quote_identifier, snowflake_name, typed_column
+from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.model.columns import (
+    DELETED_AT,
+    TIMESTAMP_UTC,
+    columns_from_schema,
+    quote_identifier,
+    snowflake_name,
+    typed_column,
+)
 from include.medallion.model.differences import Difference
 from include.medallion.model.window import check_same_source, new_batch_id
-from include.medallion.silver.sink import SINK, position, table_name
-from include.medallion.silver.staging_table import definitions, drop_orphans, run_sql, staged_table
-from include.medallion.staging.layout import KEYS
-from include.medallion.staging.parts import staged_columns
+from include.medallion.silver.apply import SINK, table_name
+from include.medallion.silver.ledger import read_position
+from include.medallion.silver.staging_table import Content, definitions, drop_orphans, run_sql, staging_table
 from include.medallion.staging.source_keys import SourceKeys
 
 if TYPE_CHECKING:
-    from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
 SUFFIX = "_KEYS"
 _ORPHAN_AGE = timedelta(days=1)
 
 
-def compare(connection: SnowflakeConnection, lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
+def compare(cursor: SnowflakeCursor, lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
     """
-    Delete what the source lost, as `pipeline.deletes` says, and count what else differs.
-
-    Doing it again changes nothing.
+    Delete what the source lost, as `pipeline.deletes` says, and count what else differs. Idempotent.
 
     Raises:
-        SourceChanged: the table was filled from another source meanwhile.
+        SourceChanged: the table was emptied or filled from another source meanwhile.
     """
-    columns = staged_columns(lake, keys.window, KEYS, keys.parts[0])
-    with connection.cursor() as cursor:
-        added = definitions([typed_column(DELETED_AT, TIMESTAMP_UTC)])
-        cursor.execute(f"ALTER TABLE {table_name(pipeline)} ADD COLUMN IF NOT EXISTS {added}")
-        with staged_table(cursor, lake, pipeline, columns, keys.window, keys.parts, KEYS, SUFFIX) as table:
-            difference = _compare(cursor, pipeline, keys, table)
-        # a day later: until then another reconcile may still be at work on its own
-        drop_orphans(cursor, pipeline, new_batch_id(keys.window.opened_at - _ORPHAN_AGE, 0), SUFFIX)
-        return difference
+    deleted_at = definitions([typed_column(DELETED_AT, TIMESTAMP_UTC)])
+    cursor.execute(f"ALTER TABLE {table_name(pipeline)} ADD COLUMN IF NOT EXISTS {deleted_at}")
+    with staging_table(cursor, lake, keys.window, _content(lake, pipeline, keys)) as table:
+        difference = _compare(cursor, pipeline, keys, table)
+    # a day later: until then another reconcile may still use its table
+    drop_orphans(cursor, pipeline, new_batch_id(keys.window.opened_at - _ORPHAN_AGE, 0), SUFFIX)
+    return difference
+
+
+def _content(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Content:
+    files = [file for part in keys.parts for file in part.files]
+    columns = columns_from_schema(read_schema(lake, files[0].path, files[0].info))
+    return Content(columns, pipeline.source.key, files, SUFFIX)
 
 
 def _compare(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys, table: str) -> Difference:
-    words = _sql_params(pipeline, keys, table)
+    params = _sql_params(pipeline, keys, table)
     cursor.execute("BEGIN")
     try:
-        deleted = run_sql(cursor, f"delete_{pipeline.deletes}", **words)[0]
-        # after the write, which waits for another writer of the table: now the ledger tells what that one did
-        check_same_source(SINK, position(cursor, pipeline), keys.window)
-        living, missing, older = run_sql(cursor, "compare", **words)
+        deleted = run_sql(cursor, f"delete_{pipeline.deletes}", **params)[0]
+        # after the write, which waits for another writer of the table: now the ledger has that writer's row
+        check_same_source(SINK, read_position(cursor, pipeline), keys.window)
+        live, missing, older = run_sql(cursor, "compare", **params)
         cursor.execute("COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")
         raise
-    return Difference(living, missing, older, deleted)
+    return Difference(live, missing, older, deleted)
 
 
 def _sql_params(pipeline: Pipeline, keys: SourceKeys, table: str) -> dict[str, object]:

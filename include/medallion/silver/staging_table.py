@@ -1,9 +1,8 @@
 """
-A batch on its way into Snowflake: PUT and COPY into a table of its own.
+Staged files into Snowflake: PUT and COPY into a table of their own.
 
-Every try has its own table, and with it that table's own stage: two tries of
-one batch at once (one taken for dead, and its retry) cannot touch each other's
-rows, and dropping the table drops the files.
+Every try has its own table and, with it, that table's internal stage: two tries of one batch at once (one presumed dead,
+and its retry) cannot touch each other's rows, and dropping the table drops the files.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from __future__ import annotations
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +23,12 @@ from pyarrow import fs
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, read_rows
-from include.medallion.lake.parquet.prefetch import prefetch
-from include.medallion.lake.parquet.writer import Writer
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet import Writer, prefetch
 from include.medallion.model.columns import VERSION, Column, quote_identifier, snowflake_name, typed_column
 from include.medallion.model.window import Window
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part
+from include.medallion.staging.files import read_staged_rows
+from include.medallion.staging.parts import StagedFile
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -39,32 +38,39 @@ SNAPPY = "snappy"  # what COPY reads of Parquet's compressions (docs.snowflake.c
 _ROW_VERSION = typed_column(VERSION, pa.int64())
 
 
-@contextmanager
-def staged_table(
-    cursor: SnowflakeCursor,
-    lake: Lake,
-    pipeline: Pipeline,
-    columns: tuple[Column, ...],
-    window: Window,
-    parts: list[Part],
-    stage: str = ENRICHED,
-    suffix: str = "",
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Content:
     """
-    Make this try's own table and bring the parts into it; drop it whatever happens.
+    What a staging table gets.
 
     Args:
-        stage: where the parts are staged; `columns` are theirs.
-        suffix: end of the table's name, by which `sweep` tells kinds of tables apart.
+        columns: of the rows, without `_version`, which they have too.
+        key: columns in which no two rows are equal.
+        suffix: end of the table's name, by which `drop_orphans` tells kinds of tables apart.
+    """
+
+    columns: Sequence[Column]
+    key: Sequence[str]
+    files: Sequence[StagedFile]
+    suffix: str = ""
+
+
+@contextmanager
+def staging_table(cursor: SnowflakeCursor, lake: Lake, window: Window, content: Content) -> Iterator[str]:
+    """
+    Create a table for this try and copy the files into it; drop it in any case.
+
+    Yields:
+        The table's name.
 
     Raises:
-        ContractBroken: the rows are not those that were read, or a key is among them twice.
+        ContractBroken: the rows are not those that the manifests name, or a key is among them twice.
     """
-    table = f"{_prefix(window.pipeline)}{window.batch_id}_{uuid.uuid4().hex.upper()}{suffix}"
-    cursor.execute(f"CREATE TRANSIENT TABLE {table} ({definitions([*columns, _ROW_VERSION])})")
+    table = f"{_prefix(window.pipeline)}{window.batch_id}_{uuid.uuid4().hex.upper()}{content.suffix}"
+    cursor.execute(f"CREATE TRANSIENT TABLE {table} ({definitions([*content.columns, _ROW_VERSION])})")
     try:
-        _copy(cursor, lake, columns, [key for part in parts for key in part.files(window, stage)], table)
-        _check(cursor, pipeline, table, sum(p.rows for p in parts))
+        _copy(cursor, lake, content, table)
+        _check(cursor, content, table)
         yield table
     finally:
         _drop_table(cursor, table)
@@ -95,30 +101,25 @@ def _prefix(pipeline: str) -> str:
     return f"_MEDALLION_{pipeline.upper()}_"
 
 
-def _copy(
-    cursor: SnowflakeCursor,
-    lake: Lake,
-    columns: tuple[Column, ...],
-    keys: list[str],
-    table: str,
-) -> None:
+def _copy(cursor: SnowflakeCursor, lake: Lake, content: Content, table: str) -> None:
     """Upload the staged files one by one (the disk holds one at a time), then COPY them all."""
-    for key in keys:
+    for staged in content.files:
         with tempfile.TemporaryDirectory() as local:
-            file = Path(local) / key.rpartition("/")[2]
-            _write_for_snowflake(lake, columns, key, file)
+            file = Path(local) / staged.path.rpartition("/")[2]
+            _write_for_snowflake(lake, content.columns, staged, file)
             cursor.execute(f"PUT 'file://{file}' @%{table} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
     run_sql(cursor, "copy", staged=table)
 
 
-def _write_for_snowflake(lake: Lake, columns: tuple[Column, ...], key: str, file: Path) -> None:
-    """Write a staged file as Snowflake reads it: its own names, times as text."""
+def _write_for_snowflake(lake: Lake, columns: Sequence[Column], staged: StagedFile, file: Path) -> None:
+    """Write a staged file as COPY reads it: Snowflake's column names, times as text."""
     every = [*columns, _ROW_VERSION]
+    names = [c.name for c in every]
     types = [pa.string() if pa.types.is_timestamp(c.type) else c.type for c in every]
     schema = pa.schema(list(zip((c.snowflake_name for c in every), types, strict=True)))
     with Writer(str(file), schema, fs.LocalFileSystem(), SNAPPY) as out:
-        for batch in prefetch(read_rows(lake, [key], [c.name for c in every])):
-            arrays = [_iso_text(array) for array in batch.select([c.name for c in every]).columns]
+        for batch in prefetch(read_staged_rows(lake, [staged], names)):
+            arrays = [_iso_text(array) for array in batch.select(names).columns]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
 
 
@@ -134,14 +135,15 @@ def _iso_text(values: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(text, "Z", "") if values.type.tz else text
 
 
-def _check(cursor: SnowflakeCursor, pipeline: Pipeline, table: str, rows: int) -> None:
-    """Assert what Snowflake would only tell (or not) in the middle of a MERGE."""
-    key = ", ".join(quote_identifier(snowflake_name(c)) for c in pipeline.source.key)
+def _check(cursor: SnowflakeCursor, content: Content, table: str) -> None:
+    """Check what Snowflake would report only in the middle of a MERGE, or not at all."""
+    rows = sum(file.info.rows for file in content.files)
+    key = ", ".join(quote_identifier(snowflake_name(c)) for c in content.key)
     count, distinct = run_sql(cursor, "staged", staged=table, key=key)
     if count != rows:
-        raise ContractBroken(f"COPY brought {count} of {rows} rows to {table}: clear `enrich` to stage the batch again")
+        raise ContractBroken(f"COPY loaded {count:,} of {rows:,} rows into {table}: clear `enrich` to stage them again")
     if distinct != rows:
-        raise ContractBroken(f"{rows - distinct} rows of {table} repeat a key: source.key must be unique")
+        raise ContractBroken(f"{rows - distinct:,} rows of {table} repeat a key: source.key must be unique")
 
 
 def definitions(columns: list[Column]) -> str:

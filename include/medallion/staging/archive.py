@@ -1,78 +1,78 @@
-"""
-Staged batches as they lie in the archive: enough to enrich or load one again.
-
-A batch's window is kept beside its parts, so that a batch needs neither the
-source nor Airflow to be replayed.
-"""
+"""Staged batches of earlier runs: enough to enrich or load one again without the source and without Airflow."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass
 
 from pyarrow import fs
 
-from include.medallion.errors import SettingError
-from include.medallion.lake.object_store import Lake, filesystem, list_files, open_parquet, read_json
+from include.medallion.errors import ContractBroken, SettingError
+from include.medallion.lake.object_store import Lake, filesystem
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, WINDOW, batch_folder, numbers_of, stage_folder
-from include.medallion.staging.parts import EnrichedPart, Part
+from include.medallion.staging.documents import read_document
+from include.medallion.staging.layout import window_file
+from include.medallion.staging.manifests import Incomplete, read_enriched, read_extracted
 
 
-def batches(lake: Lake, pipeline: str) -> list[int]:
-    """List the ids of a pipeline's staged batches, oldest first."""
+@dataclass(frozen=True, slots=True)
+class ArchivedBatch:
+    """One line of the list of staged batches."""
+
+    batch_id: int
+    window: Window | None  # None where its document is missing or damaged
+    rows: int | None  # that were read; None while `extract` has not finished
+    state: str  # complete, not enriched, incomplete, damaged or reconcile
+
+
+def batch_ids(lake: Lake, pipeline: str) -> list[int]:
+    """Return the ids of a pipeline's staged batches, oldest first."""
     folder = fs.FileSelector(lake.path(f"_staging/{pipeline}"), allow_not_found=True)
     names = [info.base_name for info in filesystem(lake).get_file_info(folder) if info.type is fs.FileType.Directory]
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def window(lake: Lake, pipeline: str, batch_id: int) -> Window:
+def read_window(lake: Lake, pipeline: str, batch_id: int) -> Window:
     """
     Return the window of a staged batch.
 
     Raises:
-        SettingError: there is no such batch; the message lists the newest there are.
+        SettingError: there is no such batch, or it holds no rows to load; the message says what there is.
+        ContractBroken: its document is damaged.
     """
     try:
-        return Window.from_json(read_json(lake, f"{batch_folder(pipeline, batch_id)}/{WINDOW}"))
+        window = read_document(lake, window_file(pipeline, batch_id), Window)
     except FileNotFoundError:
-        newest = batches(lake, pipeline)[-5:]
+        newest = batch_ids(lake, pipeline)[-5:]
         raise SettingError(f"no batch {batch_id} of {pipeline} is staged; the newest are {newest or 'none'}") from None
+    if window.mode is Mode.RECONCILE:
+        raise SettingError(f"batch {batch_id} is a reconcile: it holds keys only, there is nothing to load")
+    return window
 
 
-def parts(lake: Lake, opened: Window) -> list[Part]:
-    """Return references to the raw parts of a batch."""
-    numbers: dict[int, list[int]] = defaultdict(list)
-    for part, chunk in filter(None, map(numbers_of, list_files(lake, stage_folder(opened, RAW)))):
-        numbers[part].append(chunk)
-    found = [Part(part, 0, max(numbers) + 1, tuple(sorted(chunks))) for part, chunks in sorted(numbers.items())]
-    return [replace(part, rows=_rows(lake, opened, RAW, part)) for part in found]
+def list_batches(lake: Lake, pipeline: str) -> list[ArchivedBatch]:
+    """Describe a pipeline's staged batches, oldest first; incomplete and damaged ones included."""
+    return [_describe(lake, pipeline, batch_id) for batch_id in batch_ids(lake, pipeline)]
 
 
-def enriched(lake: Lake, opened: Window) -> list[EnrichedPart]:
-    """
-    Return what became of each part, as far as its files tell.
-
-    Raises:
-        SettingError: the batch has no rows to load: it was a reconcile.
-    """
-    if opened.mode is Mode.RECONCILE:
-        raise SettingError(f"batch {opened.batch_id} is a reconcile: it holds keys only, there is nothing to load")
-    found = []
-    for part in parts(lake, opened):
-        good, bad = (_rows(lake, opened, stage, part) for stage in (ENRICHED, QUARANTINED))
-        found.append(EnrichedPart(part.number, part.rows, good, bad, part.rows - good - bad, part.chunks))
-    return found
-
-
-def _rows(lake: Lake, opened: Window, stage: str, part: Part) -> int:
+def _describe(lake: Lake, pipeline: str, batch_id: int) -> ArchivedBatch:
     try:
-        return sum(_counted(lake, file) for file in part.files(opened, stage))
-    except FileNotFoundError:
-        number, batch = part.number, opened.batch_id
-        raise SettingError(f"part {number} of batch {batch} is not {stage} yet: run `enrich` first") from None
+        window = read_document(lake, window_file(pipeline, batch_id), Window)
+    except (FileNotFoundError, ContractBroken):
+        return ArchivedBatch(batch_id, None, None, "damaged")
+    if window.mode is Mode.RECONCILE:
+        return ArchivedBatch(batch_id, window, None, "reconcile")
+    try:
+        rows = sum(part.rows for part in read_extracted(lake, window))
+    except ContractBroken as e:
+        return ArchivedBatch(batch_id, window, None, "incomplete" if isinstance(e, Incomplete) else "damaged")
+    return ArchivedBatch(batch_id, window, rows, _state(lake, window))
 
 
-def _counted(lake: Lake, file: str) -> int:
-    with open_parquet(lake, file) as opened:
-        return opened.metadata.num_rows
+def _state(lake: Lake, window: Window) -> str:
+    try:
+        read_enriched(lake, window)
+    except Incomplete:
+        return "not enriched"
+    except ContractBroken:
+        return "damaged"
+    return "complete"

@@ -1,54 +1,59 @@
 """
 Where a batch is staged in the lake, below `_staging/<pipeline>/<batch>/`.
 
-    window.json             what the batch is
-    raw-<window>/           rows as they were read: the archive
-    enriched-<window>/      rows as the sinks get them
-    quarantined-<window>/   rows that broke the contract
-
-Each stage has a file for each part, and for each chunk of the table in which the part has rows.
+    window.json                               what the batch is; written first
+    raw-<window>/part-0000-0000.parquet       rows as they were read: part, chunk of the table
+    raw-<window>/manifest.json                the parts and their files; written once all rows are staged
+    enriched-<window>/part-0000-0000.parquet  rows as the sinks get them
+    enriched-<window>/part-0000.json          manifest of one part; written once its rows are staged
+    quarantined-<window>/...                  rows that no sink can hold
+    applied-<window>/<sink>.json              what a sink did with the batch
+    keys-<window>/..., keys-<window>/manifest.json, report.json   of a reconcile
 """
 
 from __future__ import annotations
 
-import re
-
 from include.medallion.model.window import Window
+
+RAW, ENRICHED, QUARANTINED, APPLIED, KEYS = "raw", "enriched", "quarantined", "applied", "keys"
+"""Stages of a batch."""
 
 
 def batch_folder(pipeline: str, batch_id: int) -> str:
-    """Return the key below which a batch is staged."""
+    """Return the path below which a batch is staged."""
     return f"_staging/{pipeline}/{batch_id}"
+
+
+def window_file(pipeline: str, batch_id: int) -> str:
+    """Return the path of the document that describes a batch's window."""
+    return f"{batch_folder(pipeline, batch_id)}/window.json"
 
 
 def stage_folder(window: Window, stage: str) -> str:
     """
-    Return the key below which a stage of the batch is (raw, enriched, quarantined).
+    Return the path below which a stage of the batch is.
 
-    It names the window too: batch ids come from clocks, and two windows that got the same one must not mix their rows.
+    It names the window too: batch ids come from clocks, and two windows with the same id must not mix their rows.
     """
     folder = batch_folder(window.pipeline, window.batch_id)
     return f"{folder}/{stage}-{window.mode}-{window.after}-{window.upto}"
 
 
 def part_file(window: Window, stage: str, part: int, chunk: int = 0) -> str:
-    """Return the key of a file in a stage of the batch: the rows of a part that were read with a chunk of the table."""
+    """Return the path of the rows of a part that were read with one chunk of the table."""
     return f"{stage_folder(window, stage)}/part-{part:04d}-{chunk:04d}.parquet"
 
 
-def numbers_of(key: str) -> tuple[int, int] | None:
-    """Return the part and the chunk of a staged file; None for a file that is named otherwise."""
-    found = re.fullmatch(r"part-(\d+)-(\d+)\.parquet", key.rpartition("/")[2])
-    return (int(found[1]), int(found[2])) if found else None
+def stage_manifest(window: Window, stage: str) -> str:
+    """Return the path of the manifest of a whole stage."""
+    return f"{stage_folder(window, stage)}/manifest.json"
 
 
-ENRICHED, QUARANTINED = "enriched", "quarantined"
+def part_manifest(window: Window, part: int) -> str:
+    """Return the path of the manifest of one enriched part."""
+    return f"{stage_folder(window, ENRICHED)}/part-{part:04d}.json"
 
 
-RAW = "raw"
-
-
-WINDOW = "window.json"
-
-
-KEYS = "keys"
+def applied_file(window: Window, sink: str) -> str:
+    """Return the path of the document that says what a sink did with the batch."""
+    return f"{stage_folder(window, APPLIED)}/{sink}.json"

@@ -1,57 +1,91 @@
-"""References to the parts of a staged batch."""
+"""References to the staged files of a batch: what manifests hold and tasks hand on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
-from include.medallion.lake.object_store import Lake, open_parquet
-from include.medallion.model.columns import Column, columns_from_schema
-from include.medallion.model.window import Window
-from include.medallion.staging.layout import part_file
+from include.medallion.lake.parquet import FileInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """
+    One complete Parquet file in staging.
+
+    Args:
+        path: below the lake's root.
+        chunk: number of the chunk of the source table that its rows were read with.
+        info: rows, size and checksum, against which every reader verifies it.
+    """
+
+    path: str
+    chunk: int
+    info: FileInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Reference to one staged part; what XCom carries."""
+    """The share of a window's rows that one mapped task enriches."""
 
     number: int
-    rows: int
-    of: int = 1  # parts that the window was cut into; empty ones are not staged
-    chunks: Sequence[int] = (0,)  # in which it has rows: a file each
+    of: int  # parts that the window was cut into; parts without rows are not staged
+    files: tuple[StagedFile, ...]  # raw rows, in the order of the chunks
 
-    def files(self, window: Window, stage: str) -> list[str]:
-        """Return the keys of its files in a stage of the batch, in the order of the chunks."""
-        return [part_file(window, stage, self.number, chunk) for chunk in self.chunks]
+    @property
+    def rows(self) -> int:
+        """Rows of the part."""
+        return sum(file.info.rows for file in self.files)
 
-    def to_json(self) -> dict:
-        """As XCom carries it."""
-        return {**asdict(self), "chunks": list(self.chunks)}
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """Checksums of its files: two extractions of one part differ in them."""
+        return tuple(file.info.checksum for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class LookupCounts:
+    """
+    What the look-ups of a part came to.
+
+    Args:
+        rows: rows with a key, summed over the enrichments.
+        keys: distinct keys.
+        cached: keys that the cache answered.
+        calls: calls made, retries included.
+        cost_usd: US dollars at the provider's list price.
+        statuses: number of keys by the status of their look-up.
+    """
+
+    rows: int = 0
+    keys: int = 0
+    cached: int = 0
+    calls: int = 0
+    cost_usd: float = 0.0
+    statuses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EnrichedPart:
-    """What became of a part; what XCom carries."""
+    """Result of enriching one part: its files, row counts and look-up cost."""
 
-    part: int
+    number: int
+    raw_checksums: tuple[str, ...]  # of the extraction it was made from
     read: int
-    enriched: int
-    quarantined: int
-    unchanged: int = 0  # rows of a look-up refresh that stay as they are
-    chunks: Sequence[int] = (0,)  # of the part
-    asked: int = 0  # rows with a key, for each enrichment
-    keys: int = 0
-    cached: int = 0
-    calls: int = 0
-    cost_usd: float = 0.0  # at the provider's list price
-    statuses: dict[str, int] = field(default_factory=dict)  # keys by how their look-up ended
+    files: tuple[StagedFile, ...]  # rows for the sinks, in the order of the chunks
+    quarantined_files: tuple[StagedFile, ...]
+    lookups: LookupCounts = LookupCounts()
 
-    def to_json(self) -> dict:
-        """As XCom carries it."""
-        return {**asdict(self), "chunks": list(self.chunks)}
+    @property
+    def rows(self) -> int:
+        """Rows for the sinks."""
+        return sum(file.info.rows for file in self.files)
 
+    @property
+    def quarantined(self) -> int:
+        """Rows that no sink can hold."""
+        return sum(file.info.rows for file in self.quarantined_files)
 
-def staged_columns(lake: Lake, window: Window, stage: str, part: Part) -> tuple[Column, ...]:
-    """Return the columns of a staged part, without `_version` and `_op`."""
-    with open_parquet(lake, part.files(window, stage)[0]) as file:
-        return columns_from_schema(file.schema_arrow)
+    @property
+    def unchanged(self) -> int:
+        """Rows of a look-up refresh that stay as they are."""
+        return self.read - self.rows - self.quarantined

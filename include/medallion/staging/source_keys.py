@@ -1,53 +1,69 @@
-"""The keys of the source that a reconcile staged."""
+"""
+The keys of the source that a reconcile compares with the sinks.
+
+    _staging/<pipeline>/<batch>/keys-<window>/part-0000-0000.parquet   key columns and `_version`
+    _staging/<pipeline>/_reconciling/<batch>.json                      a reconcile that has not finished
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pyarrow import fs
 
-from include.medallion.lake.object_store import Lake, filesystem, read_json
+from include.medallion.lake.object_store import Lake, delete_files, filesystem
 from include.medallion.model.window import Window
+from include.medallion.staging.documents import read_document, write_document
+from include.medallion.staging.layout import window_file
 from include.medallion.staging.parts import Part
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKeys:
-    """One reconcile's look at the source: what is staged, and what it may be compared with."""
+    """
+    The keys of the source at one moment, and what they may be compared with.
 
-    window: Window  # rows below `upto` are due in both sinks
-    parts: list[Part]  # of all keys, also those that are not due
-    set_aside: int  # rows in quarantine: due in no sink
+    Args:
+        window: rows whose version is below `upto` are due in every sink.
+        parts: all keys, also those that are not due, partitioned by the hash of the key.
+        quarantined: rows whose key no sink can hold; they are not staged.
+    """
+
+    window: Window
+    parts: tuple[Part, ...]
+    quarantined: int
 
     @property
     def rows(self) -> int:
-        """Rows that the source has."""
-        return sum(p.rows for p in self.parts)
+        """Keys that are staged."""
+        return sum(part.rows for part in self.parts)
 
-    def to_json(self) -> dict:
-        """As it is kept in staging until the reconcile is done."""
-        return {"window": self.window.to_json(), "parts": [asdict(p) for p in self.parts], "set_aside": self.set_aside}
 
-    @classmethod
-    def from_json(cls, data: dict) -> SourceKeys:
-        """Inverse of `to_json`."""
-        return cls(Window.from_json(data["window"]), [Part(**p) for p in data["parts"]], data["set_aside"])
+def begin_reconcile(lake: Lake, keys: SourceKeys) -> None:
+    """Record that a reconcile has staged its keys and is to be finished."""
+    write_document(lake, window_file(keys.window.pipeline, keys.window.batch_id), keys.window)
+    write_document(lake, _marker(keys.window), keys)
+
+
+def finish_reconcile(lake: Lake, keys: SourceKeys) -> None:
+    """Record that nothing of a reconcile is left to do."""
+    delete_files(lake, [_marker(keys.window)])
 
 
 def unfinished_reconciles(lake: Lake, pipeline: str) -> Iterator[SourceKeys]:
-    """Yield what was begun and never finished, oldest first."""
-    folder = fs.FileSelector(lake.path(_markers(pipeline)), allow_not_found=True)
+    """Yield the reconciles that were begun and never finished, oldest first."""
+    folder = fs.FileSelector(lake.path(_folder(pipeline)), allow_not_found=True)
     names = (info.base_name for info in filesystem(lake).get_file_info(folder) if info.type is fs.FileType.File)
     for name in sorted(names):
-        with suppress(FileNotFoundError):  # finished meanwhile by another
-            yield SourceKeys.from_json(read_json(lake, f"{_markers(pipeline)}/{name}"))
+        with suppress(FileNotFoundError):  # another task finished it meanwhile
+            yield read_document(lake, f"{_folder(pipeline)}/{name}", SourceKeys)
 
 
-def _markers(pipeline: str) -> str:
+def _folder(pipeline: str) -> str:
     return f"_staging/{pipeline}/_reconciling"
 
 
-def _marker(pipeline: str, batch_id: int) -> str:
-    return f"{_markers(pipeline)}/{batch_id}.json"
+def _marker(window: Window) -> str:
+    return f"{_folder(window.pipeline)}/{window.batch_id}.json"

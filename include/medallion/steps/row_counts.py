@@ -1,118 +1,113 @@
 """
-The books of a run: for each sink, rows read = applied + superseded + quarantined.
+Row accounting of a run: for each sink, rows read = applied + superseded + quarantined + unchanged.
 
-A run whose books do not balance fails, and its watermark stays.
+A run whose counts do not match fails, and its watermark is not advanced.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from include.medallion.errors import ContractBroken
+from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
+from include.medallion.staging.parts import EnrichedPart, LookupCounts
 
 
-def check_row_counts(window: Window, parts: list[dict], enriched: list[dict], silver: dict, gold: dict) -> dict:
+@dataclass(frozen=True, slots=True)
+class RunSummary:
     """
-    Balance the books of a run and return its summary: counts and ids, no data.
+    What a run did: counts and ids, no data.
 
     Args:
-        parts, enriched, silver, gold: what the tasks returned (their `to_json`).
+        after, upto: the window of transaction ids that was read.
+        lag_transactions: transactions that had begun but were not below `upto`.
+        read: rows read from the source.
+        unchanged: rows of a look-up refresh that stay as they are.
+        sinks: what each sink did, by its name.
+    """
+
+    pipeline: str
+    batch_id: int
+    mode: str
+    after: int
+    upto: int
+    lag_transactions: int
+    read: int
+    quarantined: int
+    unchanged: int
+    sinks: dict[str, Applied]
+    lookups: LookupCounts
+
+
+def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied]) -> RunSummary:
+    """
+    Check that every row that was read is accounted for in every sink, and return the run's summary.
 
     Raises:
-        ContractBroken: rows are missing somewhere; the message names the sink and the counts.
+        ContractBroken: rows are missing; the message names the sink and the counts.
     """
-    read, quarantined = sum(p["rows"] for p in parts), sum(e["quarantined"] for e in enriched)
-    unchanged = sum(e["unchanged"] for e in enriched)
-    problems = [*_part_mismatches(parts, enriched)]
-    for sink, counts in (("Silver", silver), ("Gold", gold)):
-        done = counts["inserted"] + counts["updated"] + counts["superseded"]
-        if not read == counts["read"] + quarantined + unchanged == done + quarantined + unchanged:
-            problems.append(
-                f"{sink}: {read} rows read, but {counts['inserted']} inserted + {counts['updated']} updated + "
-                f"{counts['superseded']} superseded + {quarantined} quarantined + {unchanged} unchanged"
-            )
+    read, quarantined = sum(p.read for p in parts), sum(p.quarantined for p in parts)
+    unchanged = sum(p.unchanged for p in parts)
+    loadable = read - quarantined - unchanged
+    problems = [
+        f"{name}: {read:,} rows read, but {a.inserted:,} inserted + {a.updated:,} updated + {a.superseded:,} superseded "
+        f"+ {quarantined:,} quarantined + {unchanged:,} unchanged"
+        for name, a in sinks.items()
+        if not loadable == a.read == a.accounted
+    ]
     if problems:
-        raise ContractBroken(f"batch {window.batch_id} does not balance, its watermark stays: {'; '.join(problems)}")
-    return _summarize(window, read, quarantined, enriched, silver, gold)
-
-
-def match_parts(parts: list[dict], enriched: Sequence[dict]) -> list[dict]:
-    """
-    Return what became of each part that was extracted.
-
-    `extract`, run again, may find fewer rows (what changed meanwhile is in a later window) and so make fewer parts:
-    what lies beyond them is of an earlier try.
-
-    Raises:
-        ContractBroken: parts are missing, or were extracted anew since: their rows would be lost.
-    """
-    found = list(enriched[: len(parts)])
-    if problems := _part_mismatches(parts, found):
-        raise ContractBroken(f"{problems[0]}: clear `extract` and all after it")
-    return found
-
-
-def _part_mismatches(parts: list[dict], enriched: list[dict]) -> list[str]:
-    extracted = {p["number"]: p["rows"] for p in parts}
-    answered = {e["part"]: e["read"] for e in enriched}
-    return [] if extracted == answered else [f"parts: {extracted} extracted, {answered} enriched"]
-
-
-def _summarize(window: Window, read: int, quarantined: int, enriched: list[dict], silver: dict, gold: dict) -> dict:
-    return {
-        "pipeline": window.pipeline,
-        "batch_id": window.batch_id,
-        "mode": str(window.mode),
-        "window": {"after": window.after, "upto": window.upto},
-        "lag_transactions": window.lag,
-        "read": read,
-        "quarantined": quarantined,
-        "unchanged": sum(e["unchanged"] for e in enriched),
-        "silver": {**silver, "quarantined": quarantined},
-        "gold": {**gold, "quarantined": quarantined},
-        "lookups": _lookups(enriched),
-    }
-
-
-def _lookups(enriched: list[dict]) -> dict:
-    """Sum up what was asked, what it cost at the providers' list prices, and what was not asked, and why."""
-    asked, keys, cached, calls = (sum(e[name] for e in enriched) for name in ("asked", "keys", "cached", "calls"))
-    return {
-        "keys": keys,
-        "cached": cached,
-        "calls": calls,
-        "calls_saved": {"by_duplicates": asked - keys, "by_cache": cached},
-        "cost_usd": round(sum(e["cost_usd"] for e in enriched), 6),
-        "statuses": dict(sum((Counter(e["statuses"]) for e in enriched), Counter())),
-    }
-
-
-def part_summary_line(enriched: dict) -> str:
-    """Return what became of one part in one readable line."""
-    statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(enriched["statuses"].items()))
-    return (
-        f"part {enriched['part']}: {enriched['read']:,} rows, {enriched['quarantined']:,} set aside; "
-        f"{enriched['keys']:,} keys: {enriched['cached']:,} cached, {enriched['calls']:,} calls, "
-        f"{enriched['cost_usd']:.2f} USD; {statuses or 'no keys'}"
+        raise ContractBroken(
+            f"row counts of batch {window.batch_id} do not match; watermark not advanced: {'; '.join(problems)}"
+        )
+    return RunSummary(
+        window.pipeline,
+        window.batch_id,
+        str(window.mode),
+        window.after,
+        window.upto,
+        window.lag,
+        read,
+        quarantined,
+        unchanged,
+        dict(sinks),
+        _sum_lookups(parts),
     )
 
 
-def summary_line(summary: dict) -> str:
+def _sum_lookups(parts: Sequence[EnrichedPart]) -> LookupCounts:
+    every = [part.lookups for part in parts]
+    sums = {name: sum(getattr(counts, name) for counts in every) for name in ("rows", "keys", "cached", "calls")}
+    statuses = dict(sum((Counter(counts.statuses) for counts in every), Counter()))
+    return LookupCounts(**sums, cost_usd=round(sum(counts.cost_usd for counts in every), 6), statuses=statuses)
+
+
+def part_summary_line(part: EnrichedPart) -> str:
+    """Return the result of one part in one readable line."""
+    counts = part.lookups
+    statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(counts.statuses.items()))
+    return (
+        f"part {part.number}: {part.read:,} rows, {part.quarantined:,} quarantined; "
+        f"{counts.keys:,} keys: {counts.cached:,} cached, {counts.calls:,} calls, {counts.cost_usd:.2f} USD; "
+        f"{statuses or 'no keys'}"
+    )
+
+
+def summary_line(summary: RunSummary) -> str:
     """Return the run in one readable line."""
-    lookups, gold = summary["lookups"], summary["gold"]
+    lookups = summary.lookups
+    sinks = "; ".join(f"{name} {_outcome(applied)}" for name, applied in summary.sinks.items())
     return (
-        f"{summary['pipeline']} batch {summary['batch_id']}: {summary['read']:,} rows read, "
-        f"{summary['quarantined']:,} quarantined; Silver {_counts(summary['silver'])}; Gold {_counts(gold)} "
-        f"(version {gold['version']}); "
-        f"{lookups['keys']:,} keys: {lookups['cached']:,} cached, {lookups['calls']:,} calls, "
-        f"{lookups['cost_usd']:.2f} USD; "
-        f"watermark {summary['window']['upto']}, lag {summary['lag_transactions']} transactions"
+        f"{summary.pipeline} batch {summary.batch_id}: {summary.read:,} rows read, {summary.quarantined:,} quarantined; "
+        f"{sinks}; {lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
+        f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
     )
 
 
-def _counts(sink: dict) -> str:
-    return (
-        "held it already" if sink["replayed"] else f"+{sink['inserted']:,} ~{sink['updated']:,} ={sink['superseded']:,}"
-    )
+def _outcome(applied: Applied) -> str:
+    version = f" (version {applied.version})" if applied.version is not None else ""
+    if applied.replayed:
+        return f"held it already{version}"
+    return f"+{applied.inserted:,} ~{applied.updated:,} ={applied.superseded:,}{version}"

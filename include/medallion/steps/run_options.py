@@ -1,8 +1,9 @@
-"""Options of a manual run."""
+"""Options of a manual run: what the trigger form and the shell offer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from include.medallion.errors import SettingError
 from include.medallion.model.window import Mode
@@ -15,14 +16,33 @@ RUN_OPTIONS = {
 }
 
 
-def parse_run_options(params: Mapping[str, object]) -> dict:
+@dataclass(frozen=True, slots=True)
+class RunOptions:
     """
-    Return what a manual trigger asks for, as `begin` takes it.
+    What a run reads.
+
+    Args:
+        max_rows: at most so many rows, in a trial.
+    """
+
+    mode: Mode = Mode.WINDOW
+    max_rows: int | None = None
+
+
+def parse_run_options(params: Mapping[str, object]) -> RunOptions:
+    """
+    Return the options of a manual trigger.
+
+    Args:
+        params: of the trigger form; absent and empty ones do not count.
 
     Raises:
-        SettingError: two wishes that exclude each other.
+        SettingError: two options are mutually exclusive.
     """
-    wished = [name for name in RUN_OPTIONS if params.get(name)]
-    if len(wished) > 1:
-        raise SettingError(f"{' and '.join(wished)} exclude each other: trigger one run for each")
-    return {"mode": RUN_OPTIONS[wished[0]] if wished else Mode.WINDOW, "max_rows": params.get("max_rows")}
+    chosen = [name for name in RUN_OPTIONS if params.get(name)]
+    if len(chosen) > 1:
+        raise SettingError(f"{' and '.join(chosen)} are mutually exclusive: trigger one run for each")
+    if not chosen:
+        return RunOptions()
+    rows = params.get("max_rows")
+    return RunOptions(RUN_OPTIONS[chosen[0]], int(str(rows)) if rows else None)

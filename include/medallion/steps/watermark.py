@@ -1,36 +1,39 @@
 """
-The watermark: what both sinks hold, remembered between runs.
+The watermark: what the sinks hold, remembered by the scheduler between runs.
 
-It is a hint. The sinks are the truth: Gold's log is read at every run (it costs
-a request or two), Silver's ledger only when the hint is lost, since reading it
-may start a warehouse; `load_silver` checks it again before it writes.
+It is a hint. The sinks are the truth: `apply` checks the position again before it writes. The hint spares a question to
+sinks for which asking costs something (Snowflake may have to start a warehouse).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
 from include.medallion.model.window import Position, Window
 
 WATERMARK_KEY = "watermark"
+Positions = Mapping[str, Position | None]
 
 
-def silver_position(hint: dict | None, ask: Callable[[], Position | None]) -> Position | None:
-    """Return what Silver holds: as remembered, or asked if nothing is."""
-    if hint is None:
-        return ask()
-    return Position(**hint["silver"]) if hint["silver"] else None
+def advanced(remembered: Positions, window: Window, sinks: Sequence[str]) -> dict[str, Position | None]:
+    """
+    Return what to remember after a batch.
 
+    A batch that does not advance the watermark (a trial, for example) changes nothing, and the replay of an older batch
+    does not move it back.
 
-def advanced(hint: dict | None, window: Window) -> dict | None:
-    """Return the hint after a batch: a trial (and such) moves nothing, a replay of an older batch not back."""
+    Args:
+        sinks: names of the sinks that hold the batch now.
+    """
     if not window.mode.advances_watermark:
-        return hint
-    older = hint is not None and hint["silver"] is not None and hint["silver"]["batch_id"] > window.batch_id
-    return hint if older else {"silver": asdict(window.position)}
+        return dict(remembered)
+    held = {name: remembered.get(name) for name in sinks}
+    return {
+        **remembered,
+        **{n: p if p and p.batch_id > window.batch_id else window.position for n, p in held.items()},
+    }
 
 
-def corrected(position: Position | None) -> dict:
-    """Return the hint for a Silver that was found to hold something else than was remembered."""
-    return {"silver": asdict(position) if position else None}
+def corrected(remembered: Positions, sink: str, position: Position | None) -> dict[str, Position | None]:
+    """Return what to remember once a sink was found to hold something else."""
+    return {**remembered, sink: position}

@@ -1,0 +1,154 @@
+"""
+Apply a batch to the Delta table: one conditional commit, fenced by version, that names the batch in the log.
+
+For each kind of batch there are several ways to write it, from the cheapest to the one that always works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Literal
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.table import TableMerger
+
+from include.medallion.gold import rewrite
+from include.medallion.gold.append import copy_staged_files, write_per_chunk
+from include.medallion.gold.counts import count_outcome
+from include.medallion.gold.files import GoldBatch, stat_columns
+from include.medallion.gold.keys import check_unique, is_append_only, key_ranges, merge_predicate
+from include.medallion.gold.log import commit_properties, names_batch, read_position
+from include.medallion.gold.rows import interleave_parts
+from include.medallion.lake import delta
+from include.medallion.model.columns import (
+    BATCH_ID,
+    DELETED_AT,
+    LOADED_AT,
+    SYSTEM_COLUMNS,
+    VERSION,
+    Column,
+    check_names,
+    quote_identifier,
+)
+from include.medallion.model.counts import Applied
+from include.medallion.model.window import Mode, is_applied
+from include.medallion.staging.batch import Batch
+
+SINK = "gold"
+Write = Callable[[GoldBatch], int | None]
+"""Writes a batch in one commit; returns how many rows were updated, or None, with nothing done, if it cannot."""
+
+
+class Kind(StrEnum):
+    """What a batch does to the table."""
+
+    REPLACE = "replace"  # all rows, by a full refresh
+    APPEND = "append"  # no key of the batch is in the table
+    UPSERT = "upsert"
+    UPDATE_LOOKUPS = "update look-ups"  # nothing but the columns of enrichments
+
+
+def apply_batch(batch: Batch) -> Applied:
+    """
+    Apply a batch to the Delta table; create the table and its columns if need be.
+
+    Raises:
+        SinkBehind, SourceChanged, ContractBroken: as `is_applied`; or a key is in the batch twice.
+    """
+    columns = batch.columns
+    check_names([*columns, *SYSTEM_COLUMNS])
+    return delta.retry_on_conflict(lambda: _try_apply(batch, gold_schema(columns)))
+
+
+def gold_schema(columns: Sequence[Column]) -> pa.Schema:
+    """Return the schema of the Gold table."""
+    return pa.schema([(c.name, c.type) for c in (*columns, *SYSTEM_COLUMNS)])
+
+
+def _try_apply(batch: Batch, schema: pa.Schema) -> Applied:
+    statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
+    table = delta.open_or_create(batch.lake, batch.pipeline.gold.table, schema, statistics=statistics)
+    if is_applied(SINK, read_position(table, batch.pipeline.name, batch.window.source), batch.window):
+        return Applied.replay(batch.rows, table.version())
+    commit = commit_properties(batch.window)
+    gold = GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit)
+    check_unique(gold)
+    updated = next(rows for write in _WAYS_TO_WRITE[_kind_of(gold)] if (rows := write(gold)) is not None)
+    _record_batch(gold)
+    return count_outcome(gold, updated)
+
+
+def _kind_of(gold: GoldBatch) -> Kind:
+    if gold.window.mode is Mode.REFRESH:
+        return Kind.REPLACE
+    if gold.window.mode is Mode.LOOKUPS:
+        return Kind.UPDATE_LOOKUPS
+    return Kind.APPEND if is_append_only(gold) else Kind.UPSERT
+
+
+def _write_deltalake(gold: GoldBatch, mode: Literal["append", "overwrite"]) -> int:
+    write_deltalake(
+        gold.table,
+        interleave_parts(gold),
+        mode=mode,
+        schema_mode="overwrite" if mode == "overwrite" else "merge",
+        target_file_size=delta.TARGET_FILE_BYTES,
+        writer_properties=delta.writer_properties(gold.table),
+        commit_properties=gold.commit,
+    )
+    return 0
+
+
+def _merger(gold: GoldBatch) -> TableMerger:
+    return gold.table.merge(
+        interleave_parts(gold),
+        merge_predicate(gold.key, key_ranges(gold)),
+        source_alias="source",
+        target_alias="target",
+        merge_schema=True,
+        writer_properties=delta.writer_properties(gold.table),
+        commit_properties=gold.commit,
+    )
+
+
+def _merge_rows(gold: GoldBatch) -> int:
+    """Write rows over older versions, or over the same version of an older batch; return how many."""
+    fence = (
+        f"source.{VERSION} > target.{VERSION} OR "
+        f"(source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID})"
+    )
+    metrics = _merger(gold).when_matched_update_all(fence).when_not_matched_insert_all().execute()
+    return metrics["num_target_rows_updated"]
+
+
+def _merge_lookups(gold: GoldBatch) -> int:
+    """Write new look-up results to live rows of the same version; return how many."""
+    fence = (
+        f"source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID} "
+        f"AND target.{DELETED_AT} IS NULL"
+    )
+    columns = (*gold.pipeline.added_columns, BATCH_ID, LOADED_AT)
+    updates = {quote_identifier(c): f"source.{quote_identifier(c)}" for c in columns}
+    return _merger(gold).when_matched_update(updates, fence).execute()["num_target_rows_updated"]
+
+
+def _record_batch(gold: GoldBatch) -> None:
+    """Name the batch in the log even if it changed nothing: such a merge makes no commit."""
+    table: DeltaTable = gold.table
+    table.update_incremental()
+    if gold.window.mode.advances_watermark and not names_batch(table, gold.window):
+        nothing = gold.schema.empty_table()
+        write_deltalake(table, nothing, mode="append", schema_mode="merge", commit_properties=gold.commit)
+        table.update_incremental()
+
+
+_WAYS_TO_WRITE: dict[Kind, tuple[Write, ...]] = {
+    Kind.REPLACE: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="overwrite")),
+    Kind.APPEND: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="append")),
+    Kind.UPSERT: (rewrite.upsert, _merge_rows),
+    Kind.UPDATE_LOOKUPS: (rewrite.update_lookups, _merge_lookups),
+}
+"""For each kind of batch, the ways to write it: the cheapest first; the last one always works."""

@@ -1,0 +1,52 @@
+"""
+What the Delta log says of batches: the position of the table, and the lines of a commit that name its batch.
+
+Three transaction lines of the Delta protocol
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers) say what the table holds: the newest
+batch, the newest batch of this source, and the transaction id up to which it holds the source. delta-rs records them but
+lets a replay through, so they are read before every commit; two writers of the same line conflict, and the second reads
+them again.
+"""
+
+from __future__ import annotations
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+
+from include.medallion.model.window import Position, Window
+
+
+def read_position(table: DeltaTable, pipeline: str, source: str) -> Position | None:
+    """Return what an opened table holds: None for nothing, or a position of another source."""
+    newest = table.transaction_version(_line(pipeline))
+    if newest is None:
+        return None
+    upto = table.transaction_version(_line(pipeline, source, "upto"))
+    if upto is None or table.transaction_version(_line(pipeline, source)) != newest:
+        return Position("another source", 0, newest)
+    return Position(source, upto, newest)
+
+
+def names_batch(table: DeltaTable, window: Window) -> bool:
+    """Return whether the log names this batch or a newer one."""
+    return (table.transaction_version(_line(window.pipeline)) or 0) >= window.batch_id
+
+
+def commit_properties(window: Window) -> CommitProperties:
+    """
+    Return what a commit says of its batch. One that does not advance the watermark leaves no transaction line.
+
+    A lost race must be decided again on the refreshed table, so delta-rs's own retries are off.
+    """
+    lines = [
+        Transaction(_line(window.pipeline), window.batch_id),
+        Transaction(_line(window.pipeline, window.source), window.batch_id),
+        Transaction(_line(window.pipeline, window.source, "upto"), window.upto),
+    ]
+    about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
+    return CommitProperties(
+        about, max_commit_retries=0, app_transactions=lines if window.mode.advances_watermark else []
+    )
+
+
+def _line(*names: str) -> str:
+    return "/".join(("medallion", *names))

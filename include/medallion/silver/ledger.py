@@ -1,0 +1,48 @@
+"""The ledger of applied batches: the table `_MEDALLION_BATCHES` in the schema of the Silver tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.model.columns import snowflake_name
+from include.medallion.model.counts import Applied
+from include.medallion.model.window import Position, Window
+from include.medallion.silver.staging_table import SQL, run_sql
+
+if TYPE_CHECKING:
+    from snowflake.connector.cursor import SnowflakeCursor
+
+
+def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
+    """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
+    run_sql(cursor, "ledger")
+    name = snowflake_name(pipeline.silver.table)
+    alike = cursor.execute("SHOW TERSE TABLES LIKE %(name)s", {"name": name}).fetchall()
+    if name not in {row[1] for row in alike}:
+        cursor.execute("DELETE FROM _MEDALLION_BATCHES WHERE PIPELINE = %(pipeline)s", {"pipeline": pipeline.name})
+
+
+def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
+    """Return what the table holds, as the ledger says in the cursor's transaction; None for nothing."""
+    found = cursor.execute((SQL / "position.sql").read_text(), {"pipeline": pipeline.name}).fetchone()
+    return Position(*found) if found else None
+
+
+def record_batch(cursor: SnowflakeCursor, window: Window, applied: Applied) -> None:
+    """Record an applied batch, in the transaction that applies it."""
+    params = {**asdict(window), "mode": str(window.mode), **asdict(applied)}
+    cursor.execute((SQL / "record.sql").read_text(), params)
+
+
+def prune(cursor: SnowflakeCursor, pipeline: Pipeline, before: int) -> int:
+    """
+    Delete the ledger's rows of batches older than batch id `before`; the newest row stays, however old it is.
+
+    Returns:
+        How many rows were deleted.
+    """
+    run_sql(cursor, "ledger")
+    params = {"pipeline": pipeline.name, "before": before}
+    return cursor.execute((SQL / "prune.sql").read_text(), params).fetchone()[0]

@@ -1,0 +1,71 @@
+"""A complete batch, as sinks get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.model.columns import Column, columns_from_schema
+from include.medallion.model.window import Window
+from include.medallion.staging.manifests import read_enriched
+from include.medallion.staging.parts import EnrichedPart, StagedFile
+
+
+@dataclass(frozen=True)
+class Batch:
+    """
+    All rows of one window, enriched.
+
+    Args:
+        parts: at least one.
+    """
+
+    lake: Lake
+    pipeline: Pipeline
+    window: Window
+    parts: tuple[EnrichedPart, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows for the sinks."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def read(self) -> int:
+        """Rows that were read from the source."""
+        return sum(part.read for part in self.parts)
+
+    @property
+    def files(self) -> list[StagedFile]:
+        """Files with the rows for the sinks, part by part."""
+        return [file for part in self.parts for file in part.files]
+
+    @property
+    def key(self) -> list[str]:
+        """Columns of the primary key."""
+        return self.pipeline.source.key
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the staged rows: those of the source, of the enrichments, and the system columns."""
+        first = self.files[0]
+        return read_schema(self.lake, first.path, first.info)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of the source and of the enrichments."""
+        return columns_from_schema(self.schema)
+
+
+def open_batch(lake: Lake, pipeline: Pipeline, window: Window) -> Batch:
+    """
+    Open a batch that is staged and enriched completely.
+
+    Raises:
+        Incomplete: a stage is missing; the message says what to clear.
+        ContractBroken: a manifest is damaged.
+    """
+    return Batch(lake, pipeline, window, read_enriched(lake, window))

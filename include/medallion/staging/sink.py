@@ -1,0 +1,69 @@
+"""
+What every sink offers: the protocol between the steps of a run and the places that rows go to.
+
+A sink keeps its own position, so that it never depends on what a scheduler remembers. `steps` and `ops` iterate over
+sinks and know none of them by name.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from include.medallion.model.counts import Applied
+from include.medallion.model.differences import Difference
+from include.medallion.model.retention import Retention
+from include.medallion.model.window import Position
+from include.medallion.staging.batch import Batch
+from include.medallion.staging.source_keys import SourceKeys
+
+
+class Sink(Protocol):
+    """
+    One target of a pipeline.
+
+    Attributes:
+        name: as the pipeline file calls it, e.g. `silver`.
+        remember_position: whether the scheduler should remember the position because asking for it costs something
+            (Snowflake may have to start a warehouse). `apply` checks the position in any case.
+    """
+
+    name: str
+    remember_position: bool
+
+    def position(self, source: str) -> Position | None:
+        """
+        Return what the sink holds; None for nothing.
+
+        Args:
+            source: identity of the source table; a sink that was filled from another source returns a position of
+                that source.
+        """
+
+    def apply(self, batch: Batch) -> Applied:
+        """
+        Apply a batch in one atomic, idempotent commit that names the batch and moves the position.
+
+        A row is written only over an older version, or over the same version of an older batch. A batch that the sink
+        holds already changes nothing.
+
+        Raises:
+            SinkBehind: rows between the position and the window's start would be lost.
+            SourceChanged: the sink was filled from another source.
+            ContractBroken: the staged rows are damaged, or repeat a key.
+        """
+
+    def compare(self, keys: SourceKeys) -> Difference:
+        """
+        Delete the rows that the source lost, as the pipeline's `deletes` says, and count what else differs.
+
+        Idempotent. Rows whose version is not below `keys.window.upto` are left alone.
+
+        Raises:
+            SourceChanged: the sink was emptied or filled from another source meanwhile.
+        """
+
+    def row_count(self) -> int:
+        """Return how many rows the sink holds, deleted ones included."""
+
+    def maintain(self, retention: Retention) -> str:
+        """Compact, and remove what is older than the retention; return what was done in one sentence of counts."""

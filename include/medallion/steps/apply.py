@@ -1,0 +1,59 @@
+"""Steps `load_silver` and `write_gold`: apply a complete batch to one sink."""
+
+from __future__ import annotations
+
+from include.medallion.config.connections import Connections
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import SettingError
+from include.medallion.lookups import cache
+from include.medallion.lookups.enrichment import Enrichment
+from include.medallion.model.counts import Applied
+from include.medallion.model.window import Mode, Window
+from include.medallion.quarantine.replay import close_entries
+from include.medallion.quarantine.table import check_bad_share, record_rows
+from include.medallion.staging.batch import Batch, open_batch
+from include.medallion.staging.manifests import write_applied
+from include.medallion.steps.enrich import enrichments_of
+from include.medallion.steps.sinks import open_sinks
+
+
+def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, sink_name: str) -> Applied:
+    """
+    Apply a batch to one of the pipeline's sinks.
+
+    The first sink's step also quarantines the batch's invalid rows; the last one's also merges new look-up results into
+    their cache, and closes the quarantine entries of rows that all sinks hold then.
+
+    Raises:
+        Incomplete: a stage of the batch is missing.
+        SettingError: the pipeline has no such sink.
+        QuarantineOverflow: too many rows are invalid.
+        SinkBehind, SourceChanged, ContractBroken: as `staging.sink.Sink.apply`.
+    """
+    sinks = {sink.name: sink for sink in open_sinks(pipeline, connections)}
+    if sink_name not in sinks:
+        raise SettingError(f"pipeline {pipeline.name} has no {sink_name}: its sinks are {sorted(sinks)}")
+    first, last = next(iter(sinks)), next(reversed(sinks))
+    batch = open_batch(connections.lake, pipeline, window)
+    if sink_name == first:
+        _quarantine(batch)
+    enrichments = enrichments_of(pipeline, connections, batch.files[0]) if sink_name == last else ()
+    for enrichment in enrichments:
+        cache.merge(batch.lake, enrichment)
+    applied = sinks[sink_name].apply(batch)
+    write_applied(batch.lake, window, sink_name, applied)
+    if sink_name == last:
+        _finish(batch, enrichments)
+    return applied
+
+
+def _quarantine(batch: Batch) -> None:
+    reasons = record_rows(batch)
+    if batch.window.mode is not Mode.QUARANTINE:
+        check_bad_share(reasons, batch.read, batch.pipeline.quarantine)
+
+
+def _finish(batch: Batch, enrichments: tuple[Enrichment, ...]) -> None:
+    for enrichment in enrichments if batch.window.mode is Mode.LOOKUPS else ():
+        cache.purge(batch.lake, enrichment.cache, batch.window.opened_at)
+    close_entries(batch)

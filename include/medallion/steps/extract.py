@@ -1,0 +1,116 @@
+"""Step 2: stage the window's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.medallion.bronze import checkpoint
+from include.medallion.bronze import chunks as bronze_chunks
+from include.medallion.bronze import connection as bronze_connection
+from include.medallion.bronze.checkpoint import Checkpoint
+from include.medallion.bronze.extract import ChunkRows, stage_rows
+from include.medallion.bronze.rows import read_rows
+from include.medallion.bronze.table import SourceTable, describe_table
+from include.medallion.config.connections import Connections
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.enrich import expiry
+from include.medallion.enrich.part import enrich_part
+from include.medallion.enrich.registry import open_enrichments
+from include.medallion.errors import ContractBroken
+from include.medallion.lookups.enrichment import Enrichment
+from include.medallion.model.columns import OP_COLUMN, SYSTEM_COLUMNS, check_names
+from include.medallion.model.keys import PartitionKey
+from include.medallion.model.window import Mode, Window
+from include.medallion.quarantine.replay import replay_condition
+from include.medallion.staging.parts import Part
+
+if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcConnection
+    from pyarrow import RecordBatch
+
+
+def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tuple[Part, ...]:
+    """
+    Stage the window's rows. Without an enrichment they are validated here: no `enrich` step follows.
+
+    Returns:
+        The parts that got rows; none if nothing is new.
+
+    Raises:
+        ContractBroken: the table was re-created since the window was opened, or a column is named like one that is
+            added.
+        SettingError: the role may not read the table, or a provider's key is missing.
+        Transient: the source cannot be reached.
+    """
+    lake = connections.lake
+    with bronze_connection.connect(connections.bronze) as connection:
+        table = describe_table(connection, pipeline.source)
+        _check_source(table, window)
+        enrichments = open_enrichments(pipeline, table.columns, connections.environ)
+        check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
+        if window.mode is not Mode.REFRESH and window.after >= window.upto:
+            return ()
+        if window.mode is Mode.WINDOW:
+            reached, chunks = _read_window(pipeline, connections, connection, table, window)
+        else:
+            reached = checkpoint.load(lake, window, bronze_chunks.SINGLE_CHUNK)
+            rows = _read_whole(pipeline, connections, connection, table, window, enrichments)
+            chunks = bronze_chunks.as_single_chunk(rows)
+        key = partition_key(enrichments, [c.name for c in table.columns])
+        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached)
+    for part in parts if not pipeline.enrich else ():
+        enrich_part(lake, pipeline, (), window, part, datetime.now(UTC))
+    return parts
+
+
+def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> PartitionKey | None:
+    """
+    Choose what rows are partitioned by: the key of the first enrichment that costs something, else of the first.
+
+    It must read the source alone. Keys of another enrichment may be in several parts, which lease them.
+
+    Args:
+        columns: of the source.
+    """
+    ready = [e for e in enrichments if {*e.reads} <= {*columns}]
+    if not ready:
+        return None
+    first = next((e for e in ready if e.limits), ready[0])
+    return PartitionKey(first.reads, first.normalise, first.limits is not None)
+
+
+def _check_source(table: SourceTable, window: Window) -> None:
+    if table.identity != window.source:
+        raise ContractBroken(f"the source table changed since batch {window.batch_id} was opened: trigger a new run")
+
+
+def _read_window(
+    pipeline: Pipeline, connections: Connections, connection: AdbcConnection, table: SourceTable, window: Window
+) -> tuple[Checkpoint, ChunkRows]:
+    """Read the chunks of the table that no earlier try has staged, on several connections."""
+    layout = bronze_chunks.plan_chunks(connection, pipeline.source, table, pipeline.parts)
+    reached = checkpoint.load(connections.lake, window, layout)
+    another = partial(bronze_connection.connect, connections.bronze)
+    readers = [partial(nullcontext, connection), *[another] * (bronze_chunks.PARALLEL_READERS - 1)]
+    chunks = bronze_chunks.read_chunks(readers, pipeline.source, table, window, reached.layout, [*reached.files])
+    return reached, chunks
+
+
+def _read_whole(
+    pipeline: Pipeline,
+    connections: Connections,
+    connection: AdbcConnection,
+    table: SourceTable,
+    window: Window,
+    enrichments: Sequence[Enrichment],
+) -> Iterator[RecordBatch]:
+    """Read what is no window in one go: only rows of a window keep their place until a retry."""
+    if window.mode is Mode.LOOKUPS:
+        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, window.opened_at)
+    quarantined = window.mode is Mode.QUARANTINE
+    condition = replay_condition(connections.lake, pipeline, table.columns) if quarantined else "true"
+    return read_rows(connection, pipeline.source, table, window, condition)

@@ -1,0 +1,67 @@
+"""Step 1: decide what a run reads, so that every retry reads the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from include.medallion.bronze import connection as bronze_connection
+from include.medallion.bronze.horizon import read_horizon
+from include.medallion.bronze.table import check_columns, describe_table
+from include.medallion.config.connections import Connections
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import SettingError
+from include.medallion.model.window import Mode, Position, Window, plan_window
+from include.medallion.staging.sink import Sink
+from include.medallion.steps.run_options import RunOptions
+from include.medallion.steps.sinks import open_sinks
+
+Remembered = Mapping[str, Position | None]
+"""Positions of sinks that the scheduler remembers, by the sink's name."""
+
+
+def open_window(
+    pipeline: Pipeline,
+    connections: Connections,
+    options: RunOptions = RunOptions(),  # noqa: B008 (immutable)
+    remembered: Remembered | None = None,
+) -> Window:
+    """
+    Open the window of a run: from the position of the sink that is furthest behind, up to the source's horizon.
+
+    Args:
+        remembered: positions that need not be asked for again. They are a hint: `apply` checks the real position.
+
+    Raises:
+        SourceChanged: a sink was filled from another source.
+        SettingError: the table or one of its columns is missing, or `refresh_lookups` has no Gold table to read.
+        ContractBroken: the table has no unique key.
+        Transient: the source cannot be reached.
+    """
+    _check_refresh(pipeline, options)
+    with bronze_connection.connect(connections.bronze) as connection:
+        table = describe_table(connection, pipeline.source)
+        check_columns(pipeline, table)
+        snapshot = read_horizon(connection, table)
+    positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
+    return plan_window(
+        pipeline.name, snapshot, [*positions.values()], datetime.now(UTC), options.mode, options.max_rows
+    )
+
+
+def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -> dict[str, Position | None]:
+    """Return what each sink holds: as remembered, where asking costs something, or else as the sink says."""
+    return {
+        sink.name: remembered[sink.name]
+        if sink.remember_position and sink.name in remembered
+        else sink.position(source)
+        for sink in sinks
+    }
+
+
+def _check_refresh(pipeline: Pipeline, options: RunOptions) -> None:
+    if options.mode is Mode.LOOKUPS and pipeline.gold is None:
+        raise SettingError(
+            f"refresh_lookups reads the rows to refresh from Gold, and pipeline {pipeline.name} has no gold: add one, or "
+            "trigger full_refresh"
+        )

@@ -1,0 +1,41 @@
+"""The sinks of a pipeline: the one place that knows which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from include.medallion.config.connections import Connections
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import SettingError
+from include.medallion.gold.sink import GoldSink
+from include.medallion.silver.sink import SilverSink
+from include.medallion.staging.sink import Sink
+
+_BUILT_IN: dict[str, Callable[[Pipeline, Connections], Sink]] = {
+    "silver": lambda pipeline, connections: SilverSink(connections.lake, pipeline, connections.silver),
+    "gold": lambda pipeline, connections: GoldSink(connections.lake, pipeline),
+}
+
+
+def open_sinks(pipeline: Pipeline, connections: Connections) -> list[Sink]:
+    """
+    Return a pipeline's sinks in the order in which a run applies a batch to them.
+
+    Raises:
+        SettingError: a sink of the user's own (`sinks.<name>.open`) cannot be imported.
+    """
+    return [_open(name, pipeline, connections) for name in pipeline.sink_steps]
+
+
+def _open(name: str, pipeline: Pipeline, connections: Connections) -> Sink:
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](pipeline, connections)
+    module, _, function = pipeline.sinks[name].open.partition(":")
+    try:
+        opener = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as e:
+        raise SettingError(
+            f"sinks.{name}.open: {module}:{function} cannot be imported ({e}): it must be module:function on PYTHONPATH"
+        ) from e
+    return opener(name, pipeline, connections)
