@@ -96,7 +96,8 @@ def _choose_part_count(head: list[pa.RecordBatch], rows: float, enrichment: Enri
         encode_keys(batch, enrichment.reads, enrichment.normalise, known)
     seen = sum(b.num_rows for b in head)
     expected = seen if sum(b.nbytes for b in head) <= BATCH_BYTES else max(rows, seen)
-    return max(1, min(parts.most, max(ceil(expected / parts.rows), ceil(len(known) / parts.keys))))
+    wanted = max(ceil(expected / parts.rows_per_part), ceil(len(known) / parts.keys_per_part))
+    return max(1, min(parts.max_parts, wanted))
 
 
 def _stage(chunks: Chunks, lead: Enrichment | None, window: Window, lake: Lake, reached: Checkpoint) -> Checkpoint:

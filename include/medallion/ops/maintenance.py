@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7}
 ORPHAN_AGE = timedelta(days=1)
 """No try of a task is at work so long: what is older was left by a killed one."""
-NEVER_EXPIRING = ("quarantine", "lookup_claims", "lookup_calls")  # nothing in them grows too old by itself
+NEVER_EXPIRING = ("quarantine", "lookup_leases", "lookup_usage")  # their rows have no expires_at
 SHARED = ("locations", *NEVER_EXPIRING)
 LOOKUPS = "lookups_"
 
