@@ -93,23 +93,31 @@ def emit_nothing_new(window: Window) -> None:
 
 @contextmanager
 def counting_conflicts(pipeline: str) -> Iterator[None]:
-    """Count the Delta commits that lose a race while this is open, if anybody wants to know."""
+    """Count the Delta commits that conflict and are retried in this block, in all threads, if metrics are on."""
     if not wanted():
         yield
         return
-    from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
+    from include.medallion.lake import delta
 
-    def count_conflict(details: RetryDetails) -> None:
-        if type(details.caused_by).__name__ == "CommitFailedError":
-            with _harmless(pipeline) as (count, _):
-                count("conflicts", 1)
-
-    known = get_on_retry_hooks()
-    set_on_retry_hooks([*known, count_conflict])
+    counter = _ConflictCounter(pipeline)
+    counter.addFilter(lambda record: record.msg == delta.CONFLICT_MESSAGE)
+    delta.log.addHandler(counter)
     try:
         yield
     finally:
-        set_on_retry_hooks(known)
+        delta.log.removeHandler(counter)
+
+
+class _ConflictCounter(logging.Handler):
+    """Counts the log records it receives in the metric `conflicts` of a pipeline."""
+
+    def __init__(self, pipeline: str) -> None:
+        super().__init__(logging.WARNING)
+        self.pipeline = pipeline
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 (the filter has looked at it)
+        with _harmless(self.pipeline) as (count, _):
+            count("conflicts", 1)
 
 
 def _freshness(window: Window, gauge: Any) -> None:

@@ -31,7 +31,7 @@ LIBRARIES = (
     "pyarrow.parquet",
     "pyrate_limiter",
     "snowflake.connector.file_transfer_agent",
-    "stamina",
+    "tenacity",
     "thrift.protocol.TCompactProtocol",
 )
 

@@ -148,7 +148,7 @@ def _files(state: Path, pipelines: int) -> Path:
     folder.mkdir()
     for n in range(pipelines):
         tables = {"silver": {"table": f"EMPLOYEES_{n}"}, "gold": {"table": f"employees_{n}"}}
-        at_once = {"parts": {"at_once": os.cpu_count()}}
+        at_once = {"parts": {"max_parallel_parts": os.cpu_count()}}
         described = {k: v for k, v in PIPELINE.items() if k != "name"} | tables | at_once
         (folder / f"employees_{n}.yaml").write_text(yaml.safe_dump(described))
     return folder

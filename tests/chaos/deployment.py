@@ -30,7 +30,7 @@ enrich: {geocode: {postcode: postcode, country: US, geocoder: google_geocoding, 
                    timeout_seconds: 3}}
 silver: {table: STORM}
 gold: {table: storm}
-parts: {keys: 80, most: 3, at_once: 3, chunk_mb: 1}
+parts: {keys_per_part: 80, max_parts: 3, max_parallel_parts: 3, chunk_mb: 1}
 """
 SHORTER = """
 # the product's DAG file for this airflow, after its waits were made shorter, and its tries more: kills are many here

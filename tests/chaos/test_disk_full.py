@@ -36,7 +36,7 @@ def disk(tmp_path):
 def table(bronze_dsn, disk, lake, silver):
     """Lend a table of 3000 wide rows with as many postcodes, and its way into that disk."""
     one = OneTable(bronze_dsn, "s3://unused", lake, silver, {"table": "wide", "key": "id"})
-    one.pipeline = Pipeline.model_validate({**one.pipeline.model_dump(by_alias=True), "parts": {"keys": 1000}})
+    one.pipeline = Pipeline.model_validate({**one.pipeline.model_dump(by_alias=True), "parts": {"keys_per_part": 1000}})
     one.connections = connection_settings.Connections(bronze_dsn, silver.connect, open_lake(f"file://{disk}", {}), {})
     one.sql("CREATE TABLE wide (id int PRIMARY KEY, postcode text, note text)", FILL.format("at first"))
     return one

@@ -76,7 +76,7 @@ def _described(state: Path, more: Mapping[str, str]) -> Cluster:
     for name in CODE:
         shutil.copytree(ROOT / name, state / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
     pipeline = state / "code" / "include" / "pipelines" / "employees.yaml"
-    pipeline.write_text(pipeline.read_text() + "parts: {rows: 500, most: 6, at_once: 4}\n")
+    pipeline.write_text(pipeline.read_text() + "parts: {rows_per_part: 500, max_parts: 6, max_parallel_parts: 4}\n")
     names = {"metadata": "postgres-metadata", "bronze": "postgres-bronze"}
     ports = {name: private.port(state, names.get(name, name)) for name in PORTS}
     return Cluster(state, ports, described.services(file))

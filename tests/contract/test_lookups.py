@@ -23,7 +23,7 @@ def google():
 
 def paced(**changes):
     """Give settings that hurry, unless told otherwise."""
-    quick = {"calls_per_second": 1000, "concurrency": 4, "timeout_seconds": 5, "attempts": 3}
+    quick = {"calls_per_second": 1000, "concurrency": 4, "timeout_seconds": 5, "max_attempts": 3}
     return GeocodeSettings(postcode="postcode", country="US", **(quick | changes))
 
 
@@ -94,7 +94,7 @@ def test_a_rate_below_one_a_second_is_kept(google):
 def test_what_may_pass_is_tried_again(google):
     """A third of the calls fails; all keys are answered, and every call is counted."""
     google.fail("UNKNOWN_ERROR", share=0.3)
-    settings, purse = paced(attempts=8), CallBudget()
+    settings, purse = paced(max_attempts=8), CallBudget()
     found = list(look_up(some(30), locator(google, settings), settings, purse=purse))
     assert len(found) == 30
     assert purse.calls == len(google.calls) > 30
@@ -103,7 +103,7 @@ def test_what_may_pass_is_tried_again(google):
 def test_a_call_is_tried_as_often_as_is_set(google):
     """After its attempts the failure is raised as it was."""
     google.fail("UNKNOWN_ERROR")
-    settings, purse = paced(attempts=2), CallBudget()
+    settings, purse = paced(max_attempts=2), CallBudget()
     _, failure = drain(look_up(some(1), locator(google, settings), settings, purse=purse))
     assert isinstance(failure, Transient)
     assert (purse.calls, len(google.calls)) == (2, 2)
@@ -147,18 +147,18 @@ def test_a_refused_key_costs_one_call(google):
 
 def test_a_provider_that_is_down_opens_the_circuit(google):
     """After so many failed calls in a row nobody asks any more, and the task is to wait longer than a call does."""
-    settings = paced(concurrency=4, attempts=1000, max_consecutive_failures=6)
+    settings = paced(concurrency=4, max_attempts=1000, max_consecutive_failures=6)
     google.fail("503", retry_after="0")
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
     assert (found, isinstance(failure, Transient)) == ([], True)
     assert 6 <= len(google.calls) <= 6 + 4
     assert failure.retry_after > calls.MAX_PAUSE_SECONDS
-    assert "give_up_after" in str(failure)
+    assert "max_consecutive_failures" in str(failure)
 
 
 def test_failures_between_answers_do_not_open_the_circuit(google):
     """Only calls in a row count: a third of calls failing is a bad day, not the end."""
-    settings = paced(concurrency=1, attempts=50, max_consecutive_failures=12)
+    settings = paced(concurrency=1, max_attempts=50, max_consecutive_failures=12)
     google.fail("UNKNOWN_ERROR", share=0.3)
     found, failure = drain(look_up(some(40), locator(google, settings), settings))
     assert (len(found), failure) == (40, None)
@@ -169,7 +169,7 @@ def test_no_call_is_made_beyond_the_purse(google):
     google.fail("UNKNOWN_ERROR", share=0.5)
     granted = iter([5, 2, 0])
     purse = CallBudget(lambda _: next(granted))
-    settings = paced(concurrency=4, attempts=50)
+    settings = paced(concurrency=4, max_attempts=50)
     found, failure = drain(look_up(some(40), locator(google, settings), settings, purse=purse))
     assert (len(google.calls), purse.calls, failure) == (7, 7, None)
     assert 0 < len(found) < 7
@@ -179,7 +179,7 @@ def test_no_call_is_made_beyond_the_purse(google):
 def test_what_was_answered_is_kept(google, fault, kind):
     """All calls that were answered are handed out before the failure is raised."""
     google.fail(fault, postcode="98011")
-    settings = paced(attempts=1)
+    settings = paced(max_attempts=1)
     found, failure = drain(look_up(some(40), locator(google, settings), settings))
     assert isinstance(failure, kind)
     assert {key[1] for key, _ in found} == {call.postcode for call in google.calls} - {"98011"}
@@ -211,7 +211,7 @@ def test_a_mistake_of_the_geocoder_is_raised(google):
 def test_answers_come_as_they_are_paid_for(google):
     """The first answer is there though a later call hangs."""
     google.fail("hang", postcode="98002")
-    settings = paced(concurrency=2, timeout_seconds=1, attempts=1)
+    settings = paced(concurrency=2, timeout_seconds=1, max_attempts=1)
     key, _ = next(look_up(some(2), locator(google, settings), settings))
     assert key == ("US", "98001")
 

@@ -24,7 +24,7 @@ source: {table: other, key: id}
 enrich: {geocode: {postcode: zip, country: US}}
 silver: {table: OTHER}
 gold: {table: other}
-parts: {at_once: 2}
+parts: {max_parallel_parts: 2}
 schedule: "5 4 * * *"
 """
 BROKEN = "source: {table: broken, key: id, kee: id}"

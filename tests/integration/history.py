@@ -41,7 +41,7 @@ ENRICH = {
     "geocoder": "google_geocoding",
     "calls_per_second": 1000,
     "concurrency": 2,
-    "attempts": 2,
+    "max_attempts": 2,
 }
 OVERTAKEN = "newer than this full refresh"
 
@@ -81,7 +81,7 @@ class History:
 
     def __init__(self, dsn, lake_uri, lake, silver, google):
         self.one = OneTable(dsn, lake_uri, lake, silver, {"table": "rows", "key": "id"}, {"geocode": ENRICH})
-        few = {"parts": {"keys": 2, "most": 3}, "quarantine": {"max_share": 1.0}}
+        few = {"parts": {"keys_per_part": 2, "max_parts": 3}, "quarantine": {"max_share": 1.0}}
         self.pipeline = self.one.pipeline = type(self.one.pipeline).model_validate(
             self.one.pipeline.model_dump(by_alias=True) | few
         )

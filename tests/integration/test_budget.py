@@ -31,8 +31,8 @@ def second(people):
 
 def test_retries_are_calls_of_the_budget_too(people, google):
     """Half of all calls fail: not one call more than allowed is made, over all parts, and the rest waits."""
-    set_geocode(people, max_calls_per_run=4, attempts=50)
-    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=2, most=3)})
+    set_geocode(people, max_calls_per_run=4, max_attempts=50)
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys_per_part=2, max_parts=3)})
     google.fail("UNKNOWN_ERROR", share=0.5)
     insert(people, *FIVE)
     summary = people.run()

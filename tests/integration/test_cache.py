@@ -26,7 +26,7 @@ ANSWER = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", KEEP_FOR: t
 
 def test_each_distinct_postcode_is_paid_for_once(people, google):
     """Spellings of one postcode and rows that share it cost one call, over all parts of a run."""
-    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=1, most=4)})
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys_per_part=1, max_parts=4)})
     insert(people, *FIVE, *FIVE, "98052-1234", " 10001 ")
     summary = people.run()
     assert (summary["lookups"]["keys"], summary["lookups"]["calls"]) == (5, 5)
@@ -116,7 +116,7 @@ def test_an_answer_of_another_provider_is_not_used(people, google):
 def test_a_budget_is_never_exceeded_and_the_rest_waits(people, google):
     """Rows over the budget arrive as PENDING without coordinates; each later refresh pays for some of them."""
     set_geocode(people, max_calls_per_run=2)
-    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys=2, most=3)})
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys_per_part=2, max_parts=3)})
     insert(people, *FIVE)
     assert people.run()["lookups"]["statuses"]["PENDING"] >= 3
     assert 1 <= len(google.calls) <= 2
@@ -207,7 +207,7 @@ def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):
     google.control({"seed": 7})
     for kind in ("OVER_QUERY_LIMIT", "503", "disconnect", "null_island", "no_geometry", "wrong_country"):
         google.fail(kind, share=0.05)
-    set_geocode(people, concurrency=16, attempts=10)
+    set_geocode(people, concurrency=16, max_attempts=10)
     known = [f"{n:05}" for n in range(98001, 98120) if offline.locate("US", f"{n:05}").latitude]
     insert(people, *known)
     found = people.run()["lookups"]["statuses"]

@@ -36,7 +36,7 @@ def people(bronze_dsn, lake_uri, lake, silver):
     """Lend a table of some megabytes, and a pipeline that reads one of them at a time."""
     people = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
     people.pipeline = people.pipeline.model_copy(
-        update={"parts": people.pipeline.parts.model_copy(update={"chunk_mb": 1, "rows": 10_000})}
+        update={"parts": people.pipeline.parts.model_copy(update={"chunk_mb": 1, "rows_per_part": 10_000})}
     )
     people.sql(DDL, FILL)
     return people
@@ -106,7 +106,7 @@ def staged_ids(people, window, parts):
     )
 
 
-@pytest.mark.parametrize(("parts", "chunks"), [(Parts(rows=10_000), 3), (Parts(rows=10_000, most=2), 2), (Parts(), 1)])
+@pytest.mark.parametrize(("parts", "chunks"), [(Parts(rows_per_part=10_000), 3), (Parts(rows_per_part=10_000, max_parts=2), 2), (Parts(), 1)])
 def test_a_table_has_a_chunk_for_each_part(people, parts, chunks):
     """A part can then be a run of chunks, and its files become Gold's; a table of one part is one chunk."""
     people.sql("ANALYZE people")

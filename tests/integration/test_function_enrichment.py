@@ -8,7 +8,7 @@ from include.medallion.errors import ContractBroken, SettingError
 from tests.integration.one_table import OneTable
 
 COUNTS = ("keys", "cached", "calls")
-ADDS = {"told": "string", "length": "long"}
+RETURNS = {"told": "string", "length": "long"}
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def pipeline(bronze_dsn, lake_uri, lake, silver):
     """Lend a function that makes a pipeline with a function of `own_functions` over a table with some rows."""
 
     def make(function, keys, module="tests.integration.own_functions"):
-        enrich = {"function": {"call": f"{module}:{function}", "keys": keys, "adds": ADDS}}
+        enrich = {"function": {"call": f"{module}:{function}", "keys": keys, "returns": RETURNS}}
         one = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "one", "key": "id"}, enrich)
         one.sql(
             "CREATE TABLE one (id int PRIMARY KEY, a int, b date)",

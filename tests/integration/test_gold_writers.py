@@ -7,10 +7,10 @@ import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-import stamina
 from airflow.sdk.definitions.retry_policy import RetryAction
 from deltalake.exceptions import CommitFailedError
 from medallion_retries import PatientRetries
@@ -54,17 +54,17 @@ def test_a_z_order_and_a_vacuum_meanwhile_lose_nothing(people, lake):
     assert [row[1] for row in people.rows()] == ["1@", "new@", "3@", "4@", "x@", "x@", "x@"]
 
 
-def test_a_writer_that_always_loses_gives_up_aloud(people, lake):
+def test_a_writer_that_always_loses_gives_up_aloud(people, lake, monkeypatch):
     """Ten attempts lost are an error; nothing of the batch is there, and it can be written again."""
     people.write(batch(1), [person(1, "ann@")])
     others = People(people.lake, name="others")
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))  # retries do not wait
 
     def overtake(number):
         others.write(batch(number + 3, after=0, name="others"), [person(100 + number, "x@", 50)])
 
     with (
         before(lake.options["AWS_ENDPOINT_URL"], act=overtake) as proxy,
-        stamina.set_testing(True, attempts=delta.MAX_ATTEMPTS),  # without the waits
         pytest.raises(CommitFailedError),
     ):
         people.write(batch(2), [person(2, "bob@", 150)], lake=through(people.lake, proxy))

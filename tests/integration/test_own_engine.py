@@ -13,7 +13,7 @@ from include.medallion.model.window import Mode
 from tests.integration import own_functions
 from tests.integration.one_table import OneTable
 
-ADDS = {"told": "string", "length": "long"}
+RETURNS = {"told": "string", "length": "long"}
 PLACE = {"geocode": {"postcode": "postcode", "country": "US", "geocoder": "offline"}}
 TENS = "INSERT INTO one SELECT n, n % 10, '98052' FROM generate_series(1, 40) AS n"
 
@@ -41,7 +41,7 @@ def table(bronze_dsn, lake_uri, lake, silver):
 def own(function="counts", keys="a", **settings):
     """Name a function of `own_functions`."""
     call = f"tests.integration.own_functions:{function}"
-    return {"function": {"call": call, "keys": keys, "adds": ADDS, **settings}}
+    return {"function": {"call": call, "keys": keys, "returns": RETURNS, **settings}}
 
 
 def asked():
@@ -58,7 +58,7 @@ def test_a_call_gets_as_many_keys_as_the_file_says(table):
 
 def test_a_budget_of_calls_leaves_the_rest_pending(table):
     """Two calls of three keys: six keys are answered, the rows of four wait, and a refresh brings them."""
-    one = table(own(keys_per_call=3, max_calls_per_run=2, track="told"))
+    one = table(own(keys_per_call=3, max_calls_per_run=2, status_prefix="told"))
     one.run()
     assert Counter(row["told_status"] for row in one.gold()) == {"OK": 24, "PENDING": 16}
     assert one.run(mode=Mode.LOOKUPS)["gold"]["updated"] == 16
@@ -68,7 +68,7 @@ def test_a_budget_of_calls_leaves_the_rest_pending(table):
 
 def test_an_answer_that_is_too_old_is_renewed_by_a_refresh(table):
     """A tracked function's answers age like the geocoders'."""
-    one = table(own(track="told", keep_days=1e-9))
+    one = table(own(status_prefix="told", keep_days=1e-9))
     one.run()
     assert one.run(mode=Mode.LOOKUPS)["gold"]["updated"] == 40
     assert set(asked().values()) == {2}
@@ -96,9 +96,9 @@ def test_a_failure_that_may_pass_is_tried_again(table):
 
 
 def test_a_failure_that_does_not_pass_ends_the_task(table):
-    """After `attempts` the task fails, to be retried later."""
+    """After `max_attempts` the task fails, to be retried later."""
     with pytest.raises(Transient, match="busy"):
-        table(own("fails_twice", attempts=2)).run()
+        table(own("fails_twice", max_attempts=2)).run()
 
 
 def test_a_refusal_stops_at_once(table):
@@ -120,7 +120,7 @@ def test_enrichments_run_in_their_order_and_read_what_came_before(table):
 
 def test_keys_that_are_in_several_parts_are_asked_for_once(table):
     """Parts are cut by the first key; the second one's keys, which are in all parts, are paid for once all the same."""
-    one = table(own(track="first"), own_renamed(), parts=Parts(keys=3, most=4).model_dump())
+    one = table(own(status_prefix="first"), own_renamed(), parts=Parts(keys_per_part=3, max_parts=4).model_dump())
     summary = one.run()
     assert len([call for call in own_functions.ASKED if call == [("98052",)]]) == 1
     assert summary["lookups"]["statuses"]["OK"] >= 11
@@ -130,7 +130,7 @@ def test_keys_that_are_in_several_parts_are_asked_for_once(table):
 def own_renamed():
     """Name a second function, by another key, that adds another column."""
     call = "tests.integration.own_functions:other"
-    return {"function": {"call": call, "keys": "postcode", "adds": {"other": "string"}}}
+    return {"function": {"call": call, "keys": "postcode", "returns": {"other": "string"}}}
 
 
 def test_a_key_that_no_enrichment_adds_is_told(table):
@@ -141,7 +141,7 @@ def test_a_key_that_no_enrichment_adds_is_told(table):
 
 def test_a_refresh_of_one_leaves_the_others_as_they_are(table):
     """Only what is due of a row is asked for; what other enrichments added stays."""
-    one = table(PLACE, own(keys_per_call=3, max_calls_per_run=2, track="told"))
+    one = table(PLACE, own(keys_per_call=3, max_calls_per_run=2, status_prefix="told"))
     one.connections = replace(one.connections, environ={})
     one.run()
     before = {row["id"]: (row["latitude"], row["geocoded_at"]) for row in one.gold()}

@@ -97,7 +97,7 @@ def test_a_share_at_the_limit_passes(people):
 
 
 def test_few_bad_rows_never_fail_a_run(people):
-    """Up to `tolerate` bad rows pass, whatever their share."""
+    """Up to `min_bad_rows` bad rows pass, whatever their share."""
     limit(people, max_share=0, min_bad_rows=2)
     people.sql(NAMELESS, ANCIENT)
     assert people.run()["quarantined"] == 2
@@ -116,7 +116,7 @@ def test_equal_rows_in_different_parts_are_one_entry(people):
     """Rows without any key are spread over the parts; the same one is set aside once all the same."""
     people.sql(NAMELESS, NAMELESS, NAMELESS)
     window = run.open_window(people.pipeline, people.connections, None)
-    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(rows=1)})
+    people.pipeline = people.pipeline.model_copy(update={"parts": Parts(rows_per_part=1)})
     parts = run.extract(people.pipeline, people.connections, window)
     assert len(parts) == 3
     done = [run.enrich(people.pipeline, people.connections, window, part) for part in parts]

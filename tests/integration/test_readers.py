@@ -53,7 +53,7 @@ def people(bronze_dsn, lake_uri, lake, silver, google):
     """Lend a table of many rows, in several parts, that has arrived in both sinks."""
     people = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"}, {"geocode": GEOCODE})
     people.pipeline = type(people.pipeline).model_validate(
-        people.pipeline.model_dump(by_alias=True) | {"parts": {"rows": 1000}}
+        people.pipeline.model_dump(by_alias=True) | {"parts": {"rows_per_part": 1000}}
     )
     environ = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": google.geocoding_url}
     people.connections = replace(people.connections, environ=environ)

@@ -23,7 +23,7 @@ child = os.fork()
 if child == 0:
     import pyarrow as pa, pyarrow.compute as pc
     from deltalake import DeltaTable, write_deltalake
-    from include.medallion import environment, quarantine, reckoning, run
+    from include.medallion.steps import row_counts, run
     from include.medallion.geocoders.offline import locate
     write_deltalake(sys.argv[0], pa.table({"n": [1, 2]}))
     write_deltalake(sys.argv[0], pa.table({"n": [4]}), mode="append")

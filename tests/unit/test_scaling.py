@@ -22,6 +22,6 @@ def test_what_xcom_carries_is_what_the_page_says():
 
 def test_no_pipeline_can_have_more_parts_than_airflow_maps():
     """The largest number of parts is Airflow's own limit, as the page says."""
-    most = next(m.le for m in Parts.model_fields["most"].metadata if hasattr(m, "le"))
+    most = next(m.le for m in Parts.model_fields["max_parts"].metadata if hasattr(m, "le"))
     assert most == conf.getint("core", "max_map_length") == 1024
     assert "`max_map_length`, 1,024" in PAGE

@@ -73,7 +73,7 @@ def plan_chunks(
     bronze_rows.lock_table(connection, source)
     found = fetch_rows(connection, "layout", relation=table.relation)[0]
     most = MAX_CHUNKS if found["server"] >= _TID_RANGE_SCAN_VERSION else 1
-    wanted = min(parts.most, ceil(table.rows / parts.rows))
+    wanted = min(parts.max_parts, ceil(table.rows / parts.rows_per_part))
     chunks = min(most, max(1, found["bytes"] // (parts.chunk_mb << 20), wanted))
     blocks = found["bytes"] // found["block_bytes"]
     seen = [found["files"], *((c.name, str(c.read_type)) for c in table.columns)]

@@ -1,4 +1,4 @@
-"""The part of a pipeline file that says what is added to each row, and what asking for it may cost."""
+"""The `enrich` section of a pipeline file: which columns are added to each row, and how calls are limited."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 _one_name = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Name | list[Name])
 Names = Annotated[list[Name], _one_name, Field(min_length=1)]
+FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 GeocoderName = Literal["offline", "google_geocoding", "google_address_validation"]
 AddedType = Literal["string", "long", "double", "boolean"]
 Expire = Literal["null_out", "keep"]
@@ -20,40 +21,58 @@ GEOCODE_COLUMNS = (
 
 
 class Settings(BaseModel):
-    """A mapping in the file: unknown settings are errors."""
+    """A mapping in the file; an unknown setting is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class LookupSettings(Settings):
-    """How a provider is asked: how fast, how often, how patiently, and for how much."""
+    """Rate limit, concurrency, retries, circuit breaker, call budgets and time-to-live of an enrichment's look-ups."""
 
-    calls_per_second: float | None = Field(None, gt=0, description="for the whole deployment; default: no bound")
-    concurrency: int = Field(1, ge=1, le=64, description="calls in flight in one mapped task")
-    attempts: int = Field(5, ge=1, description="tries of one call before the task is retried")
-    max_consecutive_failures: int = Field(
-        20, ge=1, description="failed calls in a row, over all keys, before the task is retried"
+    calls_per_second: float | None = Field(
+        default=None, gt=0, description="rate limit of the whole deployment; default: unlimited"
     )
-    max_calls_per_run: int | None = Field(None, ge=0, description="budget; rows over it arrive as PENDING")
-    max_calls_per_day: int | None = Field(None, ge=0, description="budget of all that ask this provider, by UTC day")
-    price_per_1000: float | None = Field(None, ge=0, description="US dollars for 1000 calls; default: the list price")
-    keep_days: float = Field(30, gt=0, description="life of an answer")
-    expire: Expire = Field("null_out", description="what a refresh does with an old answer that it cannot renew")
+    concurrency: int = Field(default=1, ge=1, le=64, description="calls in flight in one mapped task")
+    max_attempts: int = Field(default=5, ge=1, description="attempts for one call before the task is retried")
+    max_consecutive_failures: int = Field(
+        default=20,
+        ge=1,
+        description="circuit breaker: failed calls in a row, over all keys, before the task is retried",
+    )
+    max_calls_per_run: int | None = Field(
+        default=None, ge=0, description="call budget of one run; rows over it arrive as PENDING"
+    )
+    max_calls_per_day: int | None = Field(
+        default=None, ge=0, description="call budget of a UTC day, shared by all pipelines that use this provider"
+    )
+    price_per_1000: float | None = Field(
+        default=None, ge=0, description="US dollars for 1000 calls; default: the list price"
+    )
+    keep_days: float = Field(default=30, gt=0, description="time-to-live of a result, in days")
+    expire: Expire = Field(
+        default="null_out", description="what a refresh does with an expired result that it cannot renew"
+    )
 
 
 class GeocodeSettings(LookupSettings):
     """Postcodes to coordinates, by a built-in geocoder."""
 
     postcode: Name = Field(description="column that holds the postcode")
-    country: str | None = Field(None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code of every row")
-    country_column: Name | None = Field(None, description="column that holds each row's ISO country code")
-    geocoder: GeocoderName | None = Field(None, description="default: Google's if GOOGLE_API_KEY is set, else offline")
-    calls_per_second: float = Field(40, gt=0, description="for the whole deployment, all mapped tasks together")
-    concurrency: int = Field(8, ge=1, le=64, description="calls in flight in one mapped task")
-    timeout_seconds: float = Field(10, gt=0, description="of one call")
-    keep_days: float = Field(30, gt=0, le=30, description="life of a found location (the provider's terms: 30)")
-    keep_missing_days: float = Field(7, gt=0, description="life of the answer that there is none")
-    prefix: str = Field("", pattern=r"^[a-z0-9_]*$", max_length=40, description="begins the names of the added columns")
+    country: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code of every row")
+    country_column: Name | None = Field(default=None, description="column that holds each row's ISO country code")
+    geocoder: GeocoderName | None = Field(
+        default=None, description="default: Google's if GOOGLE_API_KEY is set, else offline"
+    )
+    calls_per_second: float = Field(default=40, gt=0, description="rate limit of the whole deployment, all mapped tasks")
+    concurrency: int = Field(default=8, ge=1, le=64, description="calls in flight in one mapped task")
+    timeout_seconds: float = Field(default=10, gt=0, description="time limit of one call")
+    keep_days: float = Field(
+        default=30, gt=0, le=30, description="time-to-live of a location, in days (the provider's terms: 30)"
+    )
+    keep_missing_days: float = Field(default=7, gt=0, description="time-to-live of a result without a location, in days")
+    prefix: str = Field(
+        default="", pattern=r"^[a-z0-9_]*$", max_length=40, description="prefix of the added columns' names"
+    )
 
     @model_validator(mode="after")
     def _one_country(self) -> GeocodeSettings:
@@ -63,43 +82,58 @@ class GeocodeSettings(LookupSettings):
 
     @property
     def reads(self) -> list[str]:
-        """Columns that a key is made of."""
+        """Columns that form the key."""
         return [c for c in (self.country_column, self.postcode) if c]
 
     @property
     def columns(self) -> list[str]:
-        """Columns that rows get."""
+        """Columns added to rows."""
         return [self.prefix + name for name in GEOCODE_COLUMNS]
+
+    @property
+    def tracks_age(self) -> bool:
+        """Whether rows hold the status and the time of their look-up."""
+        return True
 
 
 class FunctionSettings(LookupSettings):
     """Columns computed from distinct keys by the user's own Python function."""
 
-    call: str = Field(pattern=r"^[\w.]+:\w+$", description="module:function; gets a pyarrow.Table of distinct keys")
-    keys: Names = Field(description="columns the function needs, also such as an enrichment above adds")
-    adds: dict[Name, AddedType] = Field(min_length=1, description="columns it returns, with their types")
-    keys_per_call: int = Field(1000, ge=1, description="distinct keys that one call of the function gets at most")
-    track: Name | None = Field(None, description="adds <track>_status and <track>_at; the daily refresh needs them")
+    call: FunctionPath = Field(description="module:function; receives a pyarrow.Table of distinct keys")
+    keys: Names = Field(description="columns that form the key, including those that an earlier enrichment adds")
+    returns: dict[Name, AddedType] = Field(min_length=1, description="columns that the function returns, with types")
+    keys_per_call: int = Field(default=1000, ge=1, description="upper limit of distinct keys in one call")
+    status_prefix: Name | None = Field(
+        default=None,
+        description="adds the columns <status_prefix>_status and <status_prefix>_at, which a call budget and the "
+        "daily refresh need",
+    )
 
     @model_validator(mode="after")
-    def _tracked_budget(self) -> FunctionSettings:
-        if self.track is None and not (self.max_calls_per_run is self.max_calls_per_day is None):
-            raise ValueError("set track, the beginning of two more columns' names: with a budget, rows may be PENDING")
+    def _budget_has_a_status(self) -> FunctionSettings:
+        if self.status_prefix is None and not (self.max_calls_per_run is self.max_calls_per_day is None):
+            raise ValueError("set status_prefix: with a call budget, rows may be PENDING and need a status column")
         return self
 
     @property
     def reads(self) -> list[str]:
-        """Columns that a key is made of."""
+        """Columns that form the key."""
         return list(self.keys)
 
     @property
     def columns(self) -> list[str]:
-        """Columns that rows get."""
-        return [*self.adds, *([f"{self.track}_status", f"{self.track}_at"] if self.track else [])]
+        """Columns added to rows."""
+        status = [f"{self.status_prefix}_status", f"{self.status_prefix}_at"] if self.tracks_age else []
+        return [*self.returns, *status]
+
+    @property
+    def tracks_age(self) -> bool:
+        """Whether rows hold the status and the time of their look-up."""
+        return self.status_prefix is not None
 
 
 class EnrichmentSettings(Settings):
-    """One enrichment: exactly one of the two."""
+    """One enrichment: exactly one of geocode and function."""
 
     geocode: GeocodeSettings | None = None
     function: FunctionSettings | None = None
@@ -112,5 +146,8 @@ class EnrichmentSettings(Settings):
 
     @property
     def settings(self) -> GeocodeSettings | FunctionSettings:
-        """The one that is set."""
-        return self.geocode or self.function
+        """The settings of the kind that is set."""
+        if self.geocode is not None:
+            return self.geocode
+        assert self.function is not None
+        return self.function

@@ -1,29 +1,53 @@
-"""Pipeline files: find, read and check them."""
+"""Pipeline files: find, read and validate them."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from include.medallion.config.pipeline import DEFAULT_SCHEDULE, MANUAL, Pipeline
 from include.medallion.errors import SettingError
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
+_RENAMED_LOOKUP_SETTINGS = {"attempts": "max_attempts", "give_up_after": "max_consecutive_failures"}
+RENAMED = {
+    "parts": {
+        "rows": "rows_per_part",
+        "keys": "keys_per_part",
+        "most": "max_parts",
+        "at_once": "max_parallel_parts",
+    },
+    "quarantine": {"tolerate": "min_bad_rows"},
+    "geocode": _RENAMED_LOOKUP_SETTINGS,
+    "function": {**_RENAMED_LOOKUP_SETTINGS, "adds": "returns", "track": "status_prefix"},
+}
+"""Current names of settings by section and former name: a file that uses a former name is told the current one."""
 
 
-def airflow_schedule(wished: str = DEFAULT_SCHEDULE) -> str | None:
-    """Return a file's schedule as Airflow takes it, overridden by the environment; None to run when triggered only."""
-    chosen = os.environ.get("MEDALLION_SCHEDULE") or wished
-    return None if chosen == MANUAL else chosen
+def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
+    """
+    Return the schedule to give to Airflow.
+
+    Args:
+        requested: the pipeline file's schedule; the environment variable MEDALLION_SCHEDULE overrides it.
+
+    Returns:
+        A schedule, or None for a DAG that runs only when triggered.
+    """
+    schedule = os.environ.get("MEDALLION_SCHEDULE") or requested
+    return None if schedule == MANUAL else schedule
 
 
-def json_schema() -> dict:
-    """Return the JSON Schema of a pipeline file."""
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a pipeline file, for editors."""
     schema = Pipeline.model_json_schema(by_alias=True)
     schema["properties"].pop("name")
     schema["required"].remove("name")
@@ -31,47 +55,48 @@ def json_schema() -> dict:
 
 
 def pipelines_folder() -> Path:
-    """Where the pipeline files are: `MEDALLION_PIPELINES`, or `include/pipelines`."""
+    """Return the folder of the pipeline files: `MEDALLION_PIPELINES`, or `include/pipelines`."""
     return Path(os.environ.get("MEDALLION_PIPELINES") or PIPELINES)
 
 
 def pipeline_files() -> list[Path]:
-    """All pipeline files, by name."""
+    """Return all pipeline files, ordered by name."""
     return sorted(p for p in pipelines_folder().glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
 
 
 def valid_pipelines() -> list[Pipeline]:
-    """All pipelines whose file is without mistakes."""
+    """Return all pipelines whose file is valid."""
     found = []
     for file in pipeline_files():
-        with suppress(SettingError):  # a DAG of its own tells what is wrong
+        with suppress(SettingError):  # the DAG of an invalid file reports what is wrong
             found.append(load_file(file))
     return found
 
 
 def pipeline_name(file: Path) -> str:
-    """Return the pipeline name that a file's own name gives."""
+    """Return the name of the pipeline that a file describes."""
     return re.sub(r"\W", "_", file.stem)
 
 
 def load_file(file: Path) -> Pipeline:
     """
-    Read one pipeline file.
+    Read and validate one pipeline file.
 
     Raises:
-        SettingError: the file is no YAML or breaks the model; the message has
-            a line per mistake, with the field and the fix.
+        SettingError: the file is not YAML, or it violates the model; the message has one line per mistake, with
+            file, field and fix.
     """
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
         raise SettingError(f"{file}: cannot be read as YAML: {e}") from None
     if not isinstance(document, dict):
-        raise SettingError(f"{file}: must be a mapping with source, enrich, silver and gold")
+        raise SettingError(f"{file}: must be a mapping with source and at least one of silver, gold and sinks")
     try:
         return Pipeline.model_validate({**document, "name": pipeline_name(file)})
     except ValidationError as e:
-        raise SettingError("\n".join(_describe_error(file, document, error) for error in e.errors())) from None
+        problems = (_describe_error(document, error) for error in _without_consequences(e.errors()))
+        raise SettingError("\n".join(f"{file}: {problem}" for problem in problems)) from None
 
 
 def find_pipeline(name: str) -> Pipeline:
@@ -79,7 +104,7 @@ def find_pipeline(name: str) -> Pipeline:
     Load the pipeline of this name.
 
     Raises:
-        SettingError: no file describes it; the message lists the names there are.
+        SettingError: no file describes it; the message lists the existing names.
     """
     known = {pipeline_name(f): f for f in pipeline_files()}
     if name not in known:
@@ -87,13 +112,29 @@ def find_pipeline(name: str) -> Pipeline:
     return load_file(known[name])
 
 
-def _describe_error(file: Path, document: dict, error: dict) -> str:
-    way = [str(step) for step in error["loc"]]
-    if way[:2] == ["enrich", "0"] and not isinstance(document["enrich"], list):
-        del way[1]  # it was written without a list
-    field = ".".join(way) or "(the whole file)"
+def _without_consequences(errors: list[ErrorDetails]) -> Iterable[ErrorDetails]:
+    """Leave out that a required setting is missing where its former name was used."""
+    replaced = {(*e["loc"][:-1], new) for e in errors if (new := _renamed(e))}
+    return (e for e in errors if e["type"] != "missing" or e["loc"] not in replaced)
+
+
+def _renamed(error: ErrorDetails) -> str | None:
+    """Return the current name of an unknown setting, if it is a former name."""
+    if error["type"] != "extra_forbidden" or len(error["loc"]) == 1:
+        return None
+    section, setting = map(str, error["loc"][-2:])
+    return RENAMED.get(section, {}).get(setting)
+
+
+def _describe_error(document: dict[str, Any], error: ErrorDetails) -> str:
+    path = [str(step) for step in error["loc"]]
+    if path[:2] == ["enrich", "0"] and not isinstance(document["enrich"], list):
+        del path[1]  # the file has one enrichment without a list
+    field = ".".join(path) or "(the whole file)"
+    if new_name := _renamed(error):
+        return f"{field}: was renamed; write {new_name} instead"
     if error["type"] == "extra_forbidden":
-        return f"{file}: {field}: unknown setting; remove it or check its spelling (docs/pipeline.schema.json)"
+        return f"{field}: unknown setting; remove it or check its spelling (docs/pipeline.schema.json)"
     if error["type"] == "missing":
-        return f"{file}: {field}: is required; add it"
-    return f"{file}: {field}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{field}: is required; add it"
+    return f"{field}: {error['msg'].removeprefix('Value error, ')}"

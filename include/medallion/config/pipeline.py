@@ -1,19 +1,18 @@
 """
-The pipeline file: one YAML document describes one table's way to both sinks.
+The model of a pipeline file: one YAML document describes how one table reaches its sinks.
 
-`load` reads and checks a file; every mistake is reported as a `SettingError`
-that names the file, the field and the fix. The JSON Schema for editors is
+`files.load_file` reads and validates a file. The JSON Schema for editors is
 `docs/pipeline.schema.json` (`python -m include.medallion schema`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from include.medallion.config.enrichment import EnrichmentSettings, Name, Names, Settings
+from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
 
 _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
@@ -21,40 +20,47 @@ _one_enrichment = BeforeValidator(
 DEFAULT_SCHEDULE = "* * * * *"
 MANUAL = "manual"
 Deletes = Literal["soft", "hard"]
+SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class Source(Settings):
     """The Bronze table."""
 
-    connection: str = Field("bronze", description="Airflow connection of the source database")
-    schema_: Name = Field("public", alias="schema", description="Postgres schema, as it is spelt in the catalogue")
-    table: Name = Field(description="Postgres table, as it is spelt in the catalogue")
+    connection: str = Field(default="bronze", description="Airflow connection of the source database")
+    schema_: Name = Field(
+        default="public", alias="schema", description="Postgres schema, spelled as in the system catalog"
+    )
+    table: Name = Field(description="Postgres table, spelled as in the system catalog")
     key: Names = Field(description="columns of the primary key (or of a unique index)")
-    exclude: list[Name] = Field([], description="columns that must not leave the source")
-    read: Literal["xmin"] = Field("xmin", description="how changes are found: by transaction id")
+    exclude: list[Name] = Field(default=[], description="columns that must not leave the source")
+    read: Literal["xmin"] = Field(default="xmin", description="how changes are found: by transaction id")
 
 
 class Parts(Settings):
-    """How a window is cut into mapped tasks."""
+    """How a batch is divided into parts, one mapped task each."""
 
-    rows: int = Field(1_000_000, ge=1, description="rows that one part is meant to hold")
-    keys: int = Field(2_000, ge=1, description="keys to ask a metered geocoder or a function for, in one part")
-    most: int = Field(10, ge=1, le=1024, description="parts of one run (Airflow's max_map_length is 1024)")
+    rows_per_part: int = Field(default=1_000_000, ge=1, description="target number of rows in one part")
+    keys_per_part: int = Field(
+        default=2_000, ge=1, description="target number of enrichment keys in one part, if calls are metered"
+    )
+    max_parts: int = Field(
+        default=10, ge=1, le=1024, description="upper limit of parts in one run (Airflow's max_map_length is 1024)"
+    )
     chunk_mb: int = Field(
-        128,
+        default=128,
         ge=1,
-        description="megabytes of the table that are read at a time, less if parts are smaller: a killed extract goes "
-        "on after the last",
+        description="megabytes of the source table read at a time (a chunk), fewer if parts are smaller; a killed "
+        "extract resumes after the last complete chunk",
     )
     max_parallel_parts: int = Field(
-        4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them"
+        default=4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them"
     )
 
 
 class Silver(Settings):
     """The Snowflake table."""
 
-    connection: str = Field("silver", description="Airflow connection of the Snowflake account")
+    connection: str = Field(default="silver", description="Airflow connection of the Snowflake account")
     table: Name = Field(description="table in the connection's database and schema")
 
 
@@ -64,60 +70,82 @@ class Gold(Settings):
     table: Name = Field(pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI")
 
 
-class Quarantine(Settings):
-    """What happens to rows that break the contract."""
+class UserSink(Settings):
+    """A sink that the user wrote."""
 
-    max_share: float = Field(0.2, ge=0, le=1, description="a run with a larger share of bad rows fails")
-    min_bad_rows: int = Field(20, ge=0, description="bad rows that never fail a run, whatever their share")
+    open: FunctionPath = Field(description="module:function that opens the sink")
+    settings: dict[str, Any] = Field(default={}, description="settings of the sink, passed to it as they are")
+
+
+class Quarantine(Settings):
+    """How many invalid rows a run tolerates."""
+
+    max_share: float = Field(default=0.2, ge=0, le=1, description="a run with a larger share of invalid rows fails")
+    min_bad_rows: int = Field(
+        default=20, ge=0, description="a run with at most this many invalid rows never fails because of them"
+    )
 
 
 class Pipeline(Settings):
-    """One Postgres table, its enrichment and its two sinks."""
+    """One Postgres table, its enrichments and its sinks."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file")
     source: Source
     enrich: Annotated[
-        list[EnrichmentSettings], _one_enrichment, Field(min_length=1, description="one, or several in order")
+        list[EnrichmentSettings], _one_enrichment, Field(default=[], description="one enrichment, or a list in order")
     ]
-    silver: Silver
-    gold: Gold
-    parts: Parts = Parts()
-    quarantine: Quarantine = Quarantine()
-    deletes: Deletes = Field("soft", description="of rows that the source lost: set _deleted_at, or remove the row")
-    schedule: str = Field(DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it")
+    silver: Silver | None = None
+    gold: Gold | None = None
+    sinks: dict[SinkName, UserSink] = Field(default={}, description="sinks that you wrote, by name")
+    parts: Parts = Field(default_factory=Parts)
+    quarantine: Quarantine = Field(default_factory=Quarantine)
+    deletes: Deletes = Field(
+        default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
+    )
+    schedule: str = Field(
+        default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_sink(self) -> Pipeline:
+        if self.silver is None and self.gold is None and not self.sinks:
+            raise ValueError("the pipeline has no sink: add silver, gold or sinks")
+        if reserved := self.sinks.keys() & {"silver", "gold"}:
+            raise ValueError(f"sinks: {sorted(reserved)} are built in; give your sinks other names")
+        return self
 
     @model_validator(mode="after")
     def _excludes_nothing_needed(self) -> Pipeline:
         needed = set(self.source.key) | set(self.enrichment_columns)
-        if lost := needed & set(self.source.exclude):
-            raise ValueError(f"source.exclude names columns that the pipeline needs: {sorted(lost)}")
+        if missing := needed & set(self.source.exclude):
+            raise ValueError(f"source.exclude names columns that the pipeline needs: {sorted(missing)}")
         return self
 
     @model_validator(mode="after")
     def _adds_no_column_twice(self) -> Pipeline:
-        if twice := sorted(column for column, count in Counter(self.added_columns).items() if count > 1):
-            raise ValueError(f"two enrichments add {twice}: give a geocode a prefix, or a function other names")
+        if duplicates := sorted(column for column, count in Counter(self.added_columns).items() if count > 1):
+            raise ValueError(f"two enrichments add {duplicates}: give a geocode a prefix, or a function other names")
         return self
 
     @property
     def enrichment_columns(self) -> list[str]:
-        """Source columns that the enrichments read: all but those that an enrichment before adds."""
+        """Source columns that the enrichments read, without those that an earlier enrichment adds."""
         needed: dict[str, None] = {}
         added: set[str] = set()
-        for enrich in self.enrich:
-            needed |= dict.fromkeys(c for c in enrich.settings.reads if c not in added)
-            added.update(enrich.settings.columns)
+        for enrichment in self.enrich:
+            needed |= dict.fromkeys(c for c in enrichment.settings.reads if c not in added)
+            added.update(enrichment.settings.columns)
         return list(needed)
 
     @property
     def added_columns(self) -> list[str]:
         """Columns that the enrichments add, in order."""
-        return [column for enrich in self.enrich for column in enrich.settings.columns]
+        return [column for enrichment in self.enrich for column in enrichment.settings.columns]
 
     @property
     def ages(self) -> bool:
-        """Whether its rows tell which answers are due: then the daily refresh looks at them."""
-        return any(enrich.geocode or enrich.function.track for enrich in self.enrich)
+        """Whether look-ups expire in its rows, so that the daily refresh, which reads Gold, applies to it."""
+        return self.gold is not None and any(enrichment.settings.tracks_age for enrichment in self.enrich)
 
     @property
     def dag_id(self) -> str:

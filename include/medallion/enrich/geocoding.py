@@ -1,4 +1,4 @@
-"""Geocoding as an enrichment: (country, postcode) to coordinates, cached in `locations`."""
+"""Geocoding as an enrichment: (country, postcode) to coordinates, cached in the table `locations`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ _KEPT = pa.schema(
         ("latitude", pa.float64()),  # degrees, WGS 84
         ("longitude", pa.float64()),
         ("geocode_status", pa.string()),
-        ("geocode_precision", pa.string()),  # the provider's word
+        ("geocode_precision", pa.string()),  # as the provider reports it
         ("place_id", pa.string()),
     ]
 )
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
-_METERED_GROUP, _FREE_GROUP = 20, 1 << 17
+_METERED_ANSWERS_PER_FILE, _FREE_ANSWERS_PER_FILE = 20, 1 << 17
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
 def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str]) -> Enrichment:
     """
-    Make the geocoding that a pipeline file describes.
+    Open the geocoding enrichment that a pipeline file describes.
+
+    Args:
+        settings: the file's `geocode` section.
+        environ: environment variables, such as GOOGLE_API_KEY.
 
     Raises:
-        SettingError: the chosen geocoder lacks its key.
+        SettingError: the geocoder needs an API key that is not set.
     """
     geocoder = open_geocoder(settings, environ)
     price = geocoder.list_price if settings.price_per_1000 is None else settings.price_per_1000
@@ -50,10 +54,10 @@ def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str]) -> Enr
         adds={settings.prefix + name: _FIELD_OF.get(name, name) for name in GEOCODE_COLUMNS},
         normalise=_normaliser(settings),
         call=partial(_geocode, geocoder, settings),
-        keys_per_call=1 if geocoder.metered else _FREE_GROUP,
+        keys_per_call=1 if geocoder.metered else _FREE_ANSWERS_PER_FILE,
         limits=settings if geocoder.metered else None,
         price_per_1000=price,
-        group=_METERED_GROUP if geocoder.metered else _FREE_GROUP,
+        answers_per_file=_METERED_ANSWERS_PER_FILE if geocoder.metered else _FREE_ANSWERS_PER_FILE,
         without_key=str(Status.NO_POSTCODE),
         refused=str(Status.INVALID_REQUEST),
         tracked=_tracking(settings),
@@ -79,24 +83,24 @@ def _text(value: object) -> str | None:
 
 
 def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:
-    latitudes, longitudes, statuses, precisions, places = columns = [], [], [], [], []  # in the order of _KEPT
-    for key in keys:
-        location = geocoder.locate(*key)
-        latitudes.append(location.latitude)
-        longitudes.append(location.longitude)
-        statuses.append(location.status)
-        precisions.append(location.precision)
-        places.append(location.place_id)
+    locations = [geocoder.locate(*key) for key in keys]
+    statuses = [location.status for location in locations]
+    columns = (  # in the order of _KEPT
+        [location.latitude for location in locations],
+        [location.longitude for location in locations],
+        statuses,
+        [location.precision for location in locations],
+        [location.place_id for location in locations],
+    )
     arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
     return pa.table([*arrays, _keep_for(statuses, settings)], schema=_KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE)))
 
 
 def _keep_for(statuses: list[Status], settings: GeocodeSettings) -> pa.Array:
-    ended = pa.array(statuses, pa.string()).dictionary_encode()
-    each = [Status(status) for status in ended.dictionary.to_pylist()]
-    return pa.array(
-        [_keep_for_status(one, settings) if one in _WORTH_KEEPING else None for one in each], KEEP_FOR_TYPE
-    ).take(ended.indices)
+    encoded = pa.array(statuses, pa.string()).dictionary_encode()
+    distinct = [Status(status) for status in encoded.dictionary.to_pylist()]
+    times = [_keep_for_status(status, settings) if status in _WORTH_KEEPING else None for status in distinct]
+    return pa.array(times, KEEP_FOR_TYPE).take(encoded.indices)
 
 
 def _keep_for_status(status: Status, settings: GeocodeSettings) -> timedelta:

@@ -1,19 +1,20 @@
 """
-What every Delta table here has in common: how it is opened, made and committed to.
+Delta tables: open, create, encode, and commit with optimistic concurrency.
 
-Statistics are written for chosen columns only: the log holds the smallest and
-largest value of each column that has them, and a log is no place for a
-person's data.
+Statistics are written for chosen columns only. The Delta log holds the smallest
+and largest value of each column with statistics, and personal data must not
+appear in a log.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import stamina
+import tenacity
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
@@ -24,13 +25,24 @@ from include.medallion.lake.parquet.column_chunks import MAX_GROUP_ROWS
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
+log = logging.getLogger(__name__)
 TARGET_FILE_BYTES = 64 << 20
 MAX_ATTEMPTS = 10
+CONFLICT_MESSAGE = "Delta commit conflicts with a concurrent writer's (attempt %s of %s): retrying"
+"""Logged once per retry; the metric `conflicts` counts these records."""
 T = TypeVar("T")
 
 
 def open_table(lake: Lake, name: str) -> DeltaTable | None:
-    """Open a Delta table at its newest version; None if there is none yet."""
+    """
+    Open a Delta table at its newest version.
+
+    Args:
+        name: the table's path below the lake's root.
+
+    Returns:
+        The table, or None if it does not exist yet.
+    """
     try:
         return DeltaTable(lake.table(name), storage_options=dict(lake.options))
     except TableNotFoundError:
@@ -41,13 +53,16 @@ def open_or_create(
     lake: Lake, name: str, schema: pa.Schema, *, statistics: Sequence[str], partition_by: Sequence[str] = ()
 ) -> DeltaTable:
     """
-    Open a Delta table, made with this schema if there is none.
+    Open a Delta table; create it if it does not exist.
 
     Args:
+        name: the table's path below the lake's root.
+        schema: columns of a table that is created.
         statistics: columns whose smallest and largest values the log may hold.
+        partition_by: partition columns of a table that is created.
 
     Raises:
-        CommitFailedError: another writer made it meanwhile.
+        CommitFailedError: another writer created the table at the same time.
     """
     return open_table(lake, name) or DeltaTable.create(
         lake.table(name),
@@ -60,20 +75,24 @@ def open_or_create(
             _STATISTICS: ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
             "delta.targetFileSize": str(TARGET_FILE_BYTES),
         },
-        # by its own retries delta-rs would commit these columns over those of a table that was made meanwhile
+        # with retries, delta-rs would overwrite the columns of a table that was created at the same time
         commit_properties=CommitProperties(max_commit_retries=0),
     )
 
 
 def writer_properties(table: DeltaTable) -> WriterProperties:
-    """Return how delta-rs is to encode a table's files: small, with bounds of no column but those in its log."""
+    """
+    Return how delta-rs encodes a table's files.
+
+    Files are compressed, and have Parquet statistics only for the columns that have them in the table's log.
+    """
     named = _NAMES.findall(table.metadata().configuration.get(_STATISTICS, ""))
     bounds = {quoted or bare: ColumnProperties(statistics_enabled="CHUNK") for quoted, bare in named}
     none = ColumnProperties(statistics_enabled="NONE")
     return WriterProperties(
         compression="ZSTD",
         compression_level=1,
-        max_row_group_size=MAX_GROUP_ROWS,  # of delta-rs's own million whoever looks for a row decodes all
+        max_row_group_size=MAX_GROUP_ROWS,  # delta-rs's default of a million makes point reads slow
         default_column_properties=none,
         column_properties=bounds,
     )
@@ -81,27 +100,35 @@ def writer_properties(table: DeltaTable) -> WriterProperties:
 
 def dataset(lake: Lake, name: str, table: DeltaTable) -> ds.Dataset:
     """
-    Open the rows of a table that is at hand, through Arrow's own filesystem.
+    Open the rows of a table for reading, through Arrow's native filesystem.
 
-    By default deltalake lends one that is written in Python; a thread that still holds it when the process ends may
-    abort the process ("terminate called without an active exception", exit code -6).
+    The default of deltalake is a filesystem in Python. If a thread still holds it when the process exits, the process
+    may abort ("terminate called without an active exception", exit code -6).
     """
     return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(lake.path(name), filesystem(lake)))
 
 
 def retry_on_conflict(attempt: Callable[[], T]) -> T:
     """
-    Run an attempt that opens a table, decides and commits; again from its start when a commit loses a race.
+    Run `attempt`; run it again from the start when its commit conflicts with a concurrent one.
+
+    Args:
+        attempt: opens a table, decides what to write, and commits.
+
+    Returns:
+        What the successful attempt returns.
 
     Raises:
-        CommitFailedError: ten attempts lost; the task's own retries go on from there.
+        CommitFailedError: all of `MAX_ATTEMPTS` attempts conflicted; Airflow then retries the task.
     """
-    for trial in stamina.retry_context(
-        on=CommitFailedError, attempts=MAX_ATTEMPTS, wait_initial=0.1, wait_max=5.0, timeout=None
-    ):
-        with trial:
-            return attempt()
-    raise AssertionError("unreachable: the retries end by a return or a raise")
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(CommitFailedError),
+        stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
+        wait=tenacity.wait_exponential_jitter(initial=0.1, max=5.0),  # seconds
+        before_sleep=lambda state: log.warning(CONFLICT_MESSAGE, state.attempt_number, MAX_ATTEMPTS),
+        reraise=True,
+    )
+    return retrying(attempt)
 
 
 _STATISTICS = "delta.dataSkippingStatsColumns"

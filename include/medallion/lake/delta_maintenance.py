@@ -1,10 +1,10 @@
 """
-One Delta table kept in shape: its files laid out anew, what no version needs deleted, its log kept short.
+Maintain one Delta table: compact or sort its files, vacuum, and checkpoint its log.
 
-Every step is one commit or none, so a kill leaves the table as it was or as it
-shall be; what is in shape already is left alone. A writer that is at work at
-the same time wins: a commit of ours that conflicts with its own is given up,
-and the next maintenance tries again. The log keeps the batches it names, and
+Every step is one commit or none, so a kill leaves the table in its old or its
+new state. A table that needs nothing is not changed. A concurrent writer wins:
+the maintenance commit that conflicts with it is abandoned, and the next
+maintenance tries again. The log keeps the positions of the applied batches, and
 statistics of the same columns only.
 """
 
@@ -24,33 +24,37 @@ from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake, filesystem, read_json
 
 MAX_OVERLAP = 4.0
-"""Files that a key may be in, on average, before a table is sorted anew: a merge reads so many for each."""
+"""Number of files whose range contains a key, on average, above which the table is sorted: a merge reads them all."""
 MAX_SORT_BYTES = 1 << 30
-"""Bytes of data files that one task can sort: it takes half as much again of memory (docs/scaling.md)."""
+"""Bytes of data files that one task sorts; it needs about 1.5 times as much memory (docs/scaling.md)."""
 COMMITS_PER_CHECKPOINT = 20
-"""Commits that a reader may have to read one by one, before a checkpoint sums them up."""
+"""Commits after which a checkpoint is written, so that readers need not read them one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableMaintenance:
-    """What became of a table."""
+    """What maintenance did to one table."""
 
     table: str
     files_before: int
     files: int
-    sorted: bool  # by key; else small files were joined
-    gave_way: bool  # to a writer
-    deleted: int  # files that no kept version needs
+    sorted: bool  # by key; otherwise small files were compacted
+    gave_way: bool  # a concurrent writer won
+    deleted: int  # files that no retained version needs
     checkpoint: bool
 
 
 def maintain(lake: Lake, name: str, keep: timedelta, key: Sequence[str] = ()) -> TableMaintenance | None:
     """
-    Lay a table's files out anew, delete those that no version of the last `keep` needs, and sum its log up.
+    Compact or sort a table's files, vacuum it, and checkpoint its log.
 
     Args:
-        keep: at least as long as any reader or writer is at work on the table.
-        key: columns to sort by, if their bounds are in the log.
+        name: the table's path below the lake's root.
+        keep: retention of old versions; at least as long as any reader or writer uses the table.
+        key: columns to sort by, if the log has their statistics.
+
+    Returns:
+        What was done, or None if there is no such table.
     """
     table = delta.open_table(lake, name)
     if table is None:
@@ -66,15 +70,20 @@ def maintain(lake: Lake, name: str, keep: timedelta, key: Sequence[str] = ()) ->
 
 
 def overlap(table: DeltaTable, key: Sequence[str]) -> float:
-    """Return in how many files a key's value can be, on average over the files; 0 if the log has no bounds of it."""
+    """
+    Return the number of files whose range contains a key, averaged over the files.
+
+    Returns:
+        0 if the log has no statistics of the key's first column.
+    """
     files = pa.table(table.get_add_actions(flatten=True))
     if not key or not files.num_rows or f"min.{key[0]}" not in files.column_names:
         return 0.0
-    least, most = files[f"min.{key[0]}"].to_pylist(), files[f"max.{key[0]}"].to_pylist()
-    if None in least or None in most:
+    minima, maxima = files[f"min.{key[0]}"].to_pylist(), files[f"max.{key[0]}"].to_pylist()
+    if None in minima or None in maxima:
         return 0.0
-    starts, ends = sorted(least), sorted(most)
-    return sum(bisect_right(starts, k) - bisect_left(ends, k) for k in least) / len(least)
+    starts, ends = sorted(minima), sorted(maxima)
+    return sum(bisect_right(starts, k) - bisect_left(ends, k) for k in minima) / len(minima)
 
 
 def _bytes(table: DeltaTable) -> int:
@@ -82,13 +91,13 @@ def _bytes(table: DeltaTable) -> int:
 
 
 def _optimize(table: DeltaTable, key: Sequence[str]) -> bool:
-    """Sort by key, or else join small files; tell whether no writer was in the way."""
-    how = {"target_size": delta.TARGET_FILE_BYTES, "writer_properties": delta.writer_properties(table)}
+    """Sort by key, or compact small files without one; return False if a concurrent writer won."""
+    size, encoding = delta.TARGET_FILE_BYTES, delta.writer_properties(table)
     try:
         if key:
-            table.optimize.z_order(list(key), **how)
+            table.optimize.z_order(list(key), target_size=size, writer_properties=encoding)
         else:
-            table.optimize.compact(**how)
+            table.optimize.compact(target_size=size, writer_properties=encoding)
     except CommitFailedError:
         table.update_incremental()
         return False
@@ -96,23 +105,24 @@ def _optimize(table: DeltaTable, key: Sequence[str]) -> bool:
 
 
 def _vacuum(lake: Lake, name: str, table: DeltaTable, keep: timedelta) -> int:
-    """Delete files, also those that a killed writer left and no commit names; return how many there were."""
+    """Delete unneeded files, including those of killed writers that no commit names; return how many."""
     hours = int(keep.total_seconds() // 3600)
-    doomed = set(table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)) & _present(lake, name)
-    if not doomed:  # else each vacuum would leave two commits of its own
+    listed = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
+    unneeded = set(listed) & _existing_files(lake, name)
+    if not unneeded:  # a vacuum writes two commits even if it deletes nothing
         return 0
     table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
-    return len(doomed)
+    return len(unneeded)
 
 
-def _present(lake: Lake, name: str) -> set[str]:
+def _existing_files(lake: Lake, name: str) -> set[str]:
     root = lake.path(name)
     found = filesystem(lake).get_file_info(fs.FileSelector(root, recursive=True))
     return {info.path[len(root) + 1 :] for info in found if info.type is fs.FileType.File}
 
 
 def _checkpoint(lake: Lake, name: str, table: DeltaTable) -> bool:
-    """Write a checkpoint if the last one is old, then delete log entries that are older than the table keeps them."""
+    """Write a checkpoint if one is due, then delete log entries older than the table's log retention."""
     due = table.version() - _last_checkpoint(lake, name) >= COMMITS_PER_CHECKPOINT
     if due:
         table.create_checkpoint()
@@ -122,7 +132,7 @@ def _checkpoint(lake: Lake, name: str, table: DeltaTable) -> bool:
 
 def _last_checkpoint(lake: Lake, name: str) -> int:
     try:
-        return read_json(lake, f"{name}/_delta_log/_last_checkpoint")["version"]
+        return int(read_json(lake, f"{name}/_delta_log/_last_checkpoint")["version"])
     except FileNotFoundError:
         return 0
 

@@ -1,4 +1,4 @@
-"""A look into a Delta table, for a shell."""
+"""Print the contents of a Delta table, for a shell."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from include.medallion.lake.object_store import Lake
 
 
 def preview(lake: Lake, table: str, rows: int, only: tuple[str, str] | None = None) -> None:
-    """Print a table's place, version, rows, schema and first rows; of those whose column has a value, if told so."""
-    found = open_table(lake, table)
-    if found is None:
+    """
+    Print a Delta table's URI, version, row count, schema and first rows.
+
+    Args:
+        table: the table's path below the lake's root.
+        rows: upper limit of rows to print.
+        only: a column and the value that counted and printed rows must have; None for all rows.
+    """
+    opened = open_table(lake, table)
+    if opened is None:
         print(f"{table}: there is no such table yet")
         return
-    data, matching = dataset(lake, table, found), pc.field(only[0]) == only[1] if only else None
-    print(f"{found.table_uri}  version {found.version()}, {data.count_rows(filter=matching):,} rows\n{data.schema}\n")
-    for row in data.head(rows, filter=matching).to_pylist():
+    data, condition = dataset(lake, table, opened), pc.field(only[0]) == only[1] if only else None
+    print(f"{opened.table_uri}  version {opened.version()}, {data.count_rows(filter=condition):,} rows")
+    print(f"{data.schema}\n")
+    for row in data.head(rows, filter=condition).to_pylist():
         print(json.dumps(row, default=str, ensure_ascii=False))

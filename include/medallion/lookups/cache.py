@@ -1,9 +1,8 @@
 """
-Answers that were paid for: kept in a Delta table, so that none is paid for twice.
+The cache of answers: a Delta table, so that no key is billed twice.
 
-A new answer is first staged as a small file of its own (`keep`), at once and
-outside any batch: whatever becomes of the run, the next one finds it. The
-write of Gold then merges what is staged into the table (`merge`).
+A new answer is first staged as part of a small file (`stage_answers`), immediately and outside any batch, so that the
+next run finds it even if this one fails. Writing Gold then merges the staged answers into the table (`merge`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from include.medallion.model.keys import Key, composite_key, to_table
 
 
 def schema(enrichment: Enrichment) -> pa.Schema:
-    """Return the columns of the cache table: key, answer, who answered, when, and until when it may be used."""
+    """Return the columns of the cache table: key, answer, provider, time of the look-up, and expiry."""
     return pa.schema([*enrichment.key, *enrichment.kept, pa.field("expires_at", TIMESTAMP_UTC)])
 
 
@@ -31,34 +30,55 @@ def find_answers(
     lake: Lake, enrichment: Enrichment, wanted: Sequence[Key], now: datetime
 ) -> Iterator[tuple[list[Key], pa.Table]]:
     """
-    Yield some of the wanted keys, and rows with their answers (`Enrichment.kept`): all that are still good.
+    Yield the unexpired answers to keys, staged or merged.
 
-    They are merged or staged; of two answers to one key the later one counts. Reads the provider's part of the cache
-    batch by batch; memory holds only what is wanted.
+    Reads the provider's partition of the cache batch by batch; memory holds only what is wanted. If a key has several
+    answers, the one yielded last is to be used.
+
+    Args:
+        wanted: distinct keys.
+        now: answers that expired before it are left out.
+
+    Yields:
+        Some of the wanted keys, and one row for each, with the columns of `Enrichment.kept`.
     """
-    spelt = composite_key(to_table(wanted, enrichment.key).columns)
-    for _, staged in _read_staged(lake, enrichment):  # before the table: what leaves here meanwhile is there
-        yield _select_wanted(_unexpired(staged, enrichment, now), enrichment, wanted, spelt)
+    wanted_texts = composite_key(to_table(wanted, enrichment.key).columns)
+    for _, staged in _read_staged(lake, enrichment):  # first, since a concurrent merge moves answers to the table
+        yield _select_wanted(staged.filter(_is_unexpired(enrichment, now)), enrichment, wanted, wanted_texts)
     table = delta.open_table(lake, enrichment.cache)
     for batch in _read_table(lake, table, enrichment, now) if table else ():
-        yield _select_wanted(pa.table(batch), enrichment, wanted, spelt)
+        yield _select_wanted(pa.table(batch), enrichment, wanted, wanted_texts)
 
 
 def stage_answers(lake: Lake, enrichment: Enrichment, keys: Iterable[Key], answers: pa.Table, now: datetime) -> None:
-    """Stage answers that may be used again: those of what a call returned that have a life."""
-    expire = pc.add(pa.scalar(now, TIMESTAMP_UTC), answers[KEEP_FOR])
-    about = pa.repeat(enrichment.provider, answers.num_rows), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), answers.num_rows)
-    columns = *to_table(keys, enrichment.key).columns, *answers.drop_columns([KEEP_FOR]).columns, *about, expire
-    rows = pa.table(columns, schema=schema(enrichment)).filter(expire.is_valid())
+    """
+    Stage answers in one file; those without a time-to-live are left out.
+
+    Args:
+        keys: distinct keys.
+        answers: one row per key, in order, as `enrichment.Call` returns them.
+        now: time of the look-up.
+    """
+    expires_at = pc.add(pa.scalar(now, TIMESTAMP_UTC), answers[KEEP_FOR])
+    provenance = pa.repeat(enrichment.provider, len(answers)), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), len(answers))
+    answer_columns = answers.drop_columns([KEEP_FOR]).columns
+    columns = *to_table(keys, enrichment.key).columns, *answer_columns, *provenance, expires_at
+    rows = pa.table(columns, schema=schema(enrichment)).filter(expires_at.is_valid())
     if rows.num_rows:
-        put_table(lake, _prefix(enrichment), rows)
+        put_table(lake, _staging_folder(enrichment), rows)
 
 
 def merge(lake: Lake, enrichment: Enrichment) -> int:
     """
-    Merge all staged answers into the cache table; return how many keys they answered.
+    Merge all staged answers into the cache table.
 
-    May run at any time and again: the newest answer of a key stays.
+    Idempotent and safe to run at any time: the newest answer of each key and provider is kept.
+
+    Returns:
+        Number of keys with a staged answer.
+
+    Raises:
+        CommitFailedError: every attempt to commit conflicted with another writer.
     """
     staged = dict(_read_staged(lake, enrichment))
     if not staged:
@@ -66,17 +86,26 @@ def merge(lake: Lake, enrichment: Enrichment) -> int:
     newest = _newest(pa.concat_tables(staged.values()), enrichment)
     delta.retry_on_conflict(lambda: _upsert(lake, enrichment, newest))
     delete_files(lake, list(staged))
-    return newest.num_rows
+    return len(newest)
 
 
 def purge(lake: Lake, name: str, now: datetime) -> None:
-    """Delete the answers of a cache that may not be kept any longer: they are not used, whoever needs one asks anew."""
+    """
+    Delete the expired answers of a cache.
+
+    Args:
+        name: the cache table.
+        now: answers that expire at or before it are deleted.
+
+    Raises:
+        CommitFailedError: every attempt to commit conflicted with another writer.
+    """
     delta.retry_on_conflict(lambda: _purge(lake, name, now))
 
 
 def _purge(lake: Lake, name: str, now: datetime) -> None:
-    table, expired = delta.open_table(lake, name), pc.field("expires_at") <= pa.scalar(now, TIMESTAMP_UTC)
-    if table and delta.dataset(lake, name, table).count_rows(filter=expired):
+    table, is_expired = delta.open_table(lake, name), pc.field("expires_at") <= pa.scalar(now, TIMESTAMP_UTC)
+    if table and delta.dataset(lake, name, table).count_rows(filter=is_expired):
         table.delete(f"expires_at <= '{now.isoformat()}'")
 
 
@@ -97,22 +126,16 @@ def _upsert(lake: Lake, enrichment: Enrichment, newest: pa.Table) -> None:
 
 
 def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
-    """Keep one answer per key and provider: two runs may have staged the same."""
+    """Keep one answer per key and provider: two runs may have staged the same key."""
     ordered = answers.sort_by([("looked_up_at", "descending")])
     numbered = ordered.append_column("_row", pa.array(range(ordered.num_rows), pa.int64()))
     first = numbered.group_by([*enrichment.key.names, "provider"], use_threads=False).aggregate([("_row", "min")])
     return ordered.take(first["_row_min"])
 
 
-def _read_table(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterable[pa.RecordBatch]:
-    columns = [*enrichment.key.names, *enrichment.kept.names]
-    return delta.dataset(lake, enrichment.cache, table).to_batches(
-        columns=columns, filter=_is_unexpired(enrichment, now)
-    )
-
-
-def _unexpired(answers: pa.Table, enrichment: Enrichment, now: datetime) -> pa.Table:
-    return answers.filter(_is_unexpired(enrichment, now))
+def _read_table(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterator[pa.RecordBatch]:
+    columns, condition = [*enrichment.key.names, *enrichment.kept.names], _is_unexpired(enrichment, now)
+    yield from delta.dataset(lake, enrichment.cache, table).to_batches(columns=columns, filter=condition)
 
 
 def _is_unexpired(enrichment: Enrichment, now: datetime) -> pc.Expression:
@@ -120,22 +143,22 @@ def _is_unexpired(enrichment: Enrichment, now: datetime) -> pc.Expression:
 
 
 def _select_wanted(
-    answers: pa.Table, enrichment: Enrichment, wanted: Sequence[Key], spelt: pa.Array
+    answers: pa.Table, enrichment: Enrichment, wanted: Sequence[Key], wanted_texts: pa.Array
 ) -> tuple[list[Key], pa.Table]:
     keys = answers.select(enrichment.key.names).cast(enrichment.key)
-    at = pc.index_in(composite_key(keys.columns), value_set=spelt)
-    rows = answers.select(enrichment.kept.names).filter(at.is_valid()).cast(enrichment.kept)
-    return [wanted[number] for number in at.drop_null().to_pylist()], rows
+    numbers = pc.index_in(composite_key(keys.columns), value_set=wanted_texts)
+    rows = answers.select(enrichment.kept.names).filter(numbers.is_valid()).cast(enrichment.kept)
+    return [wanted[number] for number in numbers.drop_null().to_pylist()], rows
 
 
 def _read_staged(lake: Lake, enrichment: Enrichment) -> Iterator[tuple[str, pa.Table]]:
-    """Read the staged files; one that another run merges at this moment is gone, and in the table."""
-    for key in list_files(lake, _prefix(enrichment)):
+    """Read the staged files; skip a file that another run has merged into the table and deleted meanwhile."""
+    for path in list_files(lake, _staging_folder(enrichment)):
         try:
-            yield key, get_table(lake, key)
+            yield path, get_table(lake, path)
         except FileNotFoundError:
             continue
 
 
-def _prefix(enrichment: Enrichment) -> str:
+def _staging_folder(enrichment: Enrichment) -> str:
     return f"_lookups/{enrichment.cache}"

@@ -1,9 +1,8 @@
 """
-The calls that one part may make: counted one by one, and handed out only if the budget has them.
+The call budget of one part: permits for calls, reserved in the usage ledger before they are used.
 
-With a budget, calls are booked in the account before they are made, a slice at
-a time: whatever is killed, never one more than the budget is made. What was
-booked and not made is given back at the end.
+Calls are reserved in blocks of `RESERVATION`, so that a kill never leads to more calls than the budget allows. At the
+end, the caller gives back what was reserved and not used.
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 RESERVATION = 20
-"""Calls booked at a time: what a kill may cost of the budget."""
+"""Calls reserved at a time: a kill wastes at most this many calls of the budget."""
 
 
-def _unlimited(wish: int) -> int:
-    return wish
+def _unlimited(requested: int) -> int:
+    return requested
 
 
 @dataclass
 class CallBudget:
     """
-    Hands out calls; shared by the threads of one look-up.
+    Permits for calls, shared by the threads of one look-up.
 
     Args:
-        book: books so many calls at most, and returns how many were granted.
+        reserve: reserves up to the given number of calls and returns how many were granted.
     """
 
-    book: Callable[[int], int] = _unlimited
+    reserve: Callable[[int], int] = _unlimited
     calls: int = 0  # made
-    left: int = 0  # booked, not made
-    empty: bool = False
+    unused: int = 0  # reserved, not made
+    exhausted: bool = False
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def acquire(self) -> bool:
-        """Take one call out; False if the budget has none."""
+        """Take the permit for one call; return False if the budget is exhausted."""
         with self._lock:
-            if not self.left and not self.empty:
-                self.left = self.book(RESERVATION)
-                self.empty = not self.left
-            if self.empty:
+            if not self.unused and not self.exhausted:
+                self.unused = self.reserve(RESERVATION)
+                self.exhausted = not self.unused
+            if self.exhausted:
                 return False
-            self.left, self.calls = self.left - 1, self.calls + 1
+            self.unused, self.calls = self.unused - 1, self.calls + 1
             return True

@@ -1,10 +1,8 @@
 """
-Ask a provider many questions: in parallel, at a bounded rate, within a budget, with patience.
+Call a provider for many keys: in parallel, rate-limited, within a call budget, with retries and a circuit breaker.
 
-Answers are handed out as they arrive, so that the caller can store each before
-the next is paid for. Whatever ends a look-up early, all answers that had
-arrived are handed out first. The first call goes alone: if the provider refuses
-it, it was the only one.
+Answers are yielded as they arrive, so that the caller can store each before it pays for the next; a failure is raised
+after all answers that had arrived. The first call is made alone: if the provider refuses it, no other is made.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from contextlib import contextmanager
 from itertools import islice
 from threading import Event, Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tenacity
 from pyrate_limiter import GCRA, Limiter, Rate, SingleBucketFactory, StateBucket
@@ -26,173 +24,177 @@ from include.medallion.errors import ProviderRefused, Transient
 from include.medallion.lookups.call_budget import CallBudget
 from include.medallion.lookups.circuit_breaker import CircuitBreaker
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+R = TypeVar("R")  # a request
+A = TypeVar("A")  # its answer
 
-# A provider that asks for a longer pause is left alone: the task fails and is retried, its slot free meanwhile.
 MAX_PAUSE_SECONDS = 60.0
+"""Longest pause between two attempts; if a provider asks for more, the task fails and is retried later."""
 
-# How long a thread that waits for its turn may overlook that there will be none.
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.5  # how often a thread that waits for the rate limit checks whether the look-up has ended
+_SEVERITY = (CancelledError, Transient, ProviderRefused)
+"""Kinds of failures, least severe first; any other is a bug and the most severe."""
 
 
 def make_calls(
-    questions: Iterable[Q], ask: Callable[[Q], A], limits: LookupSettings, purse: CallBudget, share: int = 1
-) -> Iterator[tuple[Q, A]]:
+    requests: Iterable[R], call: Callable[[R], A], limits: LookupSettings, budget: CallBudget, share: int = 1
+) -> Iterator[tuple[R, A]]:
     """
-    Yield each question with its answer, in the order of the answers; questions over the budget are left out.
+    Yield each request with its answer, in the order in which the answers arrive.
 
-    `limits.concurrency` threads make at most `limits.calls_per_second / share`
-    calls a second together; `share` is how many look-ups may run at the same
-    time in the deployment. Questions are read as they are needed, at most twice
-    the concurrency ahead of the answers. No call is made that `purse` does not
-    hand out. Closing the iterator ends the threads; it waits for the calls in
-    flight, whose answers are lost.
+    Requests over the budget are left out. Requests are read as they are needed, at most twice the concurrency ahead of
+    the answers. Closing the iterator ends the threads; it waits for the calls in flight, whose answers are lost.
+
+    Args:
+        requests: what to call the provider with.
+        call: makes one call; it runs in `limits.concurrency` threads.
+        limits: rate limit, concurrency, attempts, and failures that open the circuit breaker.
+        budget: no call is made without its permit.
+        share: number of look-ups that may run at the same time in the deployment; each has its share of the rate.
 
     Raises:
-        ProviderRefused: no call after it was begun but those in flight.
-        Transient: a question failed `limits.attempts` times, `limits.give_up_after`
-            calls in a row failed, or the provider asked for a pause above
-            LONGEST_PAUSE_SECONDS; none was begun after it.
+        ProviderRefused: the provider refused a call; no further call was started.
+        Transient: a request failed `limits.max_attempts` times, the circuit breaker opened, or the provider asked for
+            a pause above `MAX_PAUSE_SECONDS`; no further call was started.
     """
-    halt = Event()
-    once = _rate_limited(CircuitBreaker(limits.max_consecutive_failures).guard(ask), limits, share, halt, purse)
-    patient = _retrying(once, limits.attempts, halt)
-    with _threads(limits.concurrency, halt) as begin:
-        yield from _gather(iter(questions), lambda question: begin(patient, question), 2 * limits.concurrency)
+    stop = Event()
+    guarded = CircuitBreaker(limits.max_consecutive_failures).guard(call)
+    attempt = _first_call_alone(_rate_limited(guarded, limits, share, stop, budget), stop)
+    with_retries = _retrying(attempt, limits.max_attempts, stop)
+    with _threads(limits.concurrency, stop) as submit:
+        yield from _gather(iter(requests), lambda request: submit(with_retries, request), 2 * limits.concurrency)
 
 
-class _StoppedError(Exception):
-    """A question that was not asked, or not again, since another's failure ended the look-up."""
+class _StoppedError(CancelledError):
+    """No call was made, because another request's failure ended the look-up."""
 
 
 class _BudgetExhaustedError(Exception):
-    """A question that there is no money for."""
+    """No call was made, because the call budget is exhausted."""
 
 
-def _gather(questions: Iterator[Q], begin: Callable[[Q], Future[A]], ahead: int) -> Iterator[tuple[Q, A]]:
-    flying = {begin(question): question for question in islice(questions, ahead)}
+def _gather(requests: Iterator[R], submit: Callable[[R], Future[A]], ahead: int) -> Iterator[tuple[R, A]]:
+    in_flight = {submit(request): request for request in islice(requests, ahead)}
     failures: list[BaseException] = []
-    while flying:
-        done, _ = wait(flying, return_when=FIRST_COMPLETED)
+    while in_flight:
+        done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
         for future in done:
-            question = flying.pop(future)
+            request = in_flight.pop(future)
             failure = _failure(future)
             if failure is None:
-                yield question, future.result()
+                yield request, future.result()
             else:
                 failures.append(failure)
         if not failures:
-            flying |= {begin(question): question for question in islice(questions, ahead - len(flying))}
-    if grave := [failure for failure in failures if not isinstance(failure, _BudgetExhaustedError)]:
-        raise _most_severe(grave)
+            in_flight |= {submit(request): request for request in islice(requests, ahead - len(in_flight))}
+    if fatal := [failure for failure in failures if not isinstance(failure, _BudgetExhaustedError)]:
+        raise max(fatal, key=_severity)
 
 
-def _failure(future: Future) -> BaseException | None:
+def _failure(future: Future[Any]) -> BaseException | None:
     return CancelledError() if future.cancelled() else future.exception()
 
 
-def _most_severe(failures: list[BaseException]) -> BaseException:
-    """Choose a bug before a refusal before what may pass; the halted only followed one of them."""
-    ranks = (CancelledError, _StoppedError), Transient, ProviderRefused
-    return max(failures, key=lambda f: next((rank for rank, kind in enumerate(ranks) if isinstance(f, kind)), 3))
+def _severity(failure: BaseException) -> int:
+    return next((rank for rank, kind in enumerate(_SEVERITY) if isinstance(failure, kind)), len(_SEVERITY))
 
 
 @contextmanager
-def _threads(count: int, halt: Event) -> Iterator[Callable[[Callable[[Q], A], Q], Future[A]]]:
-    """Run calls in threads, none of which outlives the block; the first failure sets `halt`, in its own thread."""
+def _threads(count: int, stop: Event) -> Iterator[Callable[[Callable[[R], A], R], Future[A]]]:
+    """Run calls in threads that end with the block; the first failure sets `stop`."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="look-up")
 
-    def note(future: Future) -> None:
+    def stop_on_failure(future: Future[Any]) -> None:
         failure = _failure(future)
         if failure is not None and not isinstance(failure, _BudgetExhaustedError):
-            halt.set()
+            stop.set()
 
-    def begin(ask: Callable[[Q], A], question: Q) -> Future[A]:
-        future = pool.submit(ask, question)
-        future.add_done_callback(note)
+    def submit(call: Callable[[R], A], request: R) -> Future[A]:
+        future = pool.submit(call, request)
+        future.add_done_callback(stop_on_failure)
         return future
 
     try:
-        yield begin
+        yield submit
     finally:
-        halt.set()
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
 def _rate_limited(
-    ask: Callable[[Q], A], limits: LookupSettings, share: int, halt: Event, purse: CallBudget
-) -> Callable[[Q], A]:
-    """Let one call through at a time, evenly spaced, and count it; none once `halt` is set or the purse is empty."""
+    call: Callable[[R], A], limits: LookupSettings, share: int, stop: Event, budget: CallBudget
+) -> Callable[[R], A]:
+    """Space calls evenly and take a permit for each; make none once `stop` is set or the budget is exhausted."""
     take_turn = _rate_limiter(limits.calls_per_second / share) if limits.calls_per_second else lambda: True
 
-    def call(question: Q) -> A:
-        while not halt.is_set() and not take_turn():
+    def limited(request: R) -> A:
+        while not stop.is_set() and not take_turn():
             pass
-        if halt.is_set():
+        if stop.is_set():
             raise _StoppedError
-        if not purse.acquire():
+        if not budget.acquire():
             raise _BudgetExhaustedError
-        return ask(question)
+        return call(request)
 
-    return _first_call_alone(call, halt)
+    return limited
 
 
-def _first_call_alone(ask: Callable[[Q], A], halt: Event) -> Callable[[Q], A]:
-    """Let the first call go alone; the others follow if it was not refused."""
-    scouting, cleared = Lock(), Event()
+def _first_call_alone(call: Callable[[R], A], stop: Event) -> Callable[[R], A]:
+    """Make the first call alone; the others follow unless it was refused."""
+    first_call, allowed = Lock(), Event()
 
-    def scout(question: Q) -> A:
+    def probe(request: R) -> A:
         try:
-            answer = ask(question)
+            answer = call(request)
         except (Transient, _BudgetExhaustedError):
-            cleared.set()
+            allowed.set()
             raise
         except BaseException:
-            halt.set()
+            stop.set()
             raise
-        cleared.set()
+        allowed.set()
         return answer
 
-    def call(question: Q) -> A:
-        if not cleared.is_set():
-            with scouting:
-                if not cleared.is_set():
-                    return scout(question)
-        return ask(question)
+    def guarded(request: R) -> A:
+        if not allowed.is_set():
+            with first_call:
+                if not allowed.is_set():
+                    return probe(request)
+        return call(request)
 
-    return call
+    return guarded
 
 
 def _rate_limiter(calls_per_second: float) -> Callable[[], bool]:
-    # Whole calls in whole milliseconds; a burst of one, since the provider's second is not ours.
+    # a whole number of calls in a whole number of milliseconds; no bursts, since the provider's second is not ours
     calls = max(1, math.floor(calls_per_second))
     rate = Rate(calls, math.ceil(1000 * calls / calls_per_second), burst=1)
-    # This algorithm keeps nothing to sweep up: no thread for it.
+    # GCRA stores nothing that a background thread would have to delete
     limiter = Limiter(SingleBucketFactory(StateBucket([rate], GCRA()), schedule_leak=False), buffer_ms=0)
-    return lambda: limiter.try_acquire(timeout=_POLL_SECONDS)
+    return lambda: bool(limiter.try_acquire(timeout=_POLL_SECONDS))
 
 
-def _retrying(ask: Callable[[Q], A], attempts: int, halt: Event) -> Callable[[Q], A]:
-    """Repeat a call that failed in a way that may pass, after a random pause that grows, or the one asked for."""
+def _retrying(call: Callable[[R], A], max_attempts: int, stop: Event) -> Callable[[R], A]:
+    """Retry transient failures with exponential backoff and jitter, or after the pause that the provider asked for."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_retryable),
-        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_when_event_set(halt),
+        stop=tenacity.stop_after_attempt(max_attempts) | tenacity.stop_when_event_set(stop),
         wait=_retry_delay,
-        sleep=tenacity.sleep_using_event(halt),
+        sleep=tenacity.sleep_using_event(stop),
         reraise=True,
     )
-    return lambda question: retrying(ask, question)
+    return lambda request: retrying(call, request)
 
 
 def _is_retryable(failure: BaseException) -> bool:
     return isinstance(failure, Transient) and (failure.retry_after or 0) <= MAX_PAUSE_SECONDS
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=20)
+_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=20)  # seconds
 
 
 def _retry_delay(state: tenacity.RetryCallState) -> float:
-    asked = state.outcome.exception().retry_after
-    # Some more than was asked, or all threads of all tasks come back in the same instant.
-    return _backoff(state) if asked is None else asked + random.uniform(0, 1)  # noqa: S311 (no secret)
+    failure = state.outcome.exception() if state.outcome else None
+    if isinstance(failure, Transient) and failure.retry_after is not None:
+        # a random addition, or all threads of all tasks would call in the same instant
+        return failure.retry_after + random.uniform(0, 1)  # noqa: S311 (no secret)
+    return _backoff(state)

@@ -1,4 +1,4 @@
-"""A circuit breaker: after some failed calls in a row, over all questions, nobody asks any more."""
+"""A circuit breaker: after a number of consecutive failures, over all keys, the provider is not called any more."""
 
 from __future__ import annotations
 
@@ -8,48 +8,55 @@ from typing import TypeVar
 
 from include.medallion.errors import Transient
 
-Q = TypeVar("Q")
-A = TypeVar("A")
-COOL_DOWN_SECONDS = 61.0  # above what a look-up sleeps through: the task ends, and its retry waits as long
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
+COOL_DOWN_SECONDS = 61.0
+"""Pause before the next call: longer than `calls.MAX_PAUSE_SECONDS`, so that the task ends and is retried later."""
 
 
 class CircuitBreaker:
-    """Counts the calls that failed since one succeeded; shared by threads."""
+    """Counts consecutive failures; shared by threads."""
 
-    def __init__(self, give_up_after: int) -> None:
-        """Open after so many failures in a row."""
-        self.max_consecutive_failures = give_up_after
-        self._failed, self._lock = 0, Lock()
-
-    def guard(self, ask: Callable[[Q], A]) -> Callable[[Q], A]:
+    def __init__(self, max_consecutive_failures: int) -> None:
         """
-        Return `ask` under the circuit's watch.
+        Begin with a closed circuit.
+
+        Args:
+            max_consecutive_failures: the circuit opens at this number of failures without a success between them.
+        """
+        self.max_consecutive_failures = max_consecutive_failures
+        self._failures, self._lock = 0, Lock()
+
+    def guard(self, call: Callable[[RequestT], AnswerT]) -> Callable[[RequestT], AnswerT]:
+        """
+        Return `call`, counting its failures.
 
         Raises:
-            Transient: with a longer pause than `ask` itself asks for, once the circuit is open.
+            Transient: by the returned function, as `call` raises it; once the circuit is open, with a `retry_after` of
+                at least `COOL_DOWN_SECONDS`.
         """
 
-        def guarded(question: Q) -> A:
+        def guarded(request: RequestT) -> AnswerT:
             try:
-                answer = ask(question)
+                answer = call(request)
             except Transient as failure:
-                if self._count() >= self.max_consecutive_failures:
-                    raise self._opened(failure) from failure
+                if self._count_failure() >= self.max_consecutive_failures:
+                    raise self._open_circuit(failure) from failure
                 raise
             with self._lock:
-                self._failed = 0
+                self._failures = 0
             return answer
 
         return guarded
 
-    def _count(self) -> int:
+    def _count_failure(self) -> int:
         with self._lock:
-            self._failed += 1
-            return self._failed
+            self._failures += 1
+            return self._failures
 
-    def _opened(self, failure: Transient) -> Transient:
+    def _open_circuit(self, failure: Transient) -> Transient:
         return Transient(
-            f"{self.max_consecutive_failures} calls in a row failed (give_up_after), the last one: {failure}. "
-            "What was answered is kept; the task's retry asks for the rest",
+            f"{self.max_consecutive_failures:,} calls in a row failed (max_consecutive_failures), the last one with: "
+            f"{failure}. Results so far are kept; the task's retry looks up the missing keys",
             retry_after=max(COOL_DOWN_SECONDS, failure.retry_after or 0),
         )

@@ -1,4 +1,9 @@
-"""What look-ups know of an enrichment."""
+"""
+The `Enrichment` dataclass: everything that look-ups need to know about one enrichment of a pipeline.
+
+Package `enrich` makes instances of it from a pipeline file (`enrich.registry`). It is defined here, in the lower layer,
+so that `lookups` does not import `enrich`.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +21,15 @@ PROVIDER, LOOKED_UP_AT = "provider", "looked_up_at"
 
 
 PROVENANCE = pa.schema([(PROVIDER, pa.string()), (LOOKED_UP_AT, TIMESTAMP_UTC)])
-"""What is kept of every answer besides the answer: who gave it, and when."""
+"""Columns stored with every answer: the provider, and when it answered."""
 
 
 PENDING = "PENDING"
-"""Status of a key that was not asked for: over the budget."""
+"""Status of a key that was not looked up because the call budget was exhausted."""
 
 
 KEEP_FOR = "keep"
-"""Column of what a call returns: how long an answer may be used again; null: not at all."""
+"""Column of what a call returns: the answer's time-to-live; null: it must not be reused."""
 
 
 KEEP_FOR_TYPE = pa.duration("us")
@@ -32,58 +37,58 @@ KEEP_FOR_TYPE = pa.duration("us")
 
 Call = Callable[[list[Key]], pa.Table]
 """
-One call to a provider: some keys in, a row for each out, in their order.
+One call to a provider: takes distinct keys, returns one row per key, in order.
 
-Its columns are those of `Enrichment.answers`, and `KEEP` of type `LIFE`.
+The columns are those of `Enrichment.answers`, and `KEEP_FOR` of type `KEEP_FOR_TYPE`.
 
-Raises Transient when a later call may succeed, ProviderRefused when none can until a person acts.
+Raises Transient if a later call may succeed, and ProviderRefused if none can until a person acts.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """Columns of a row by which the daily refresh finds what is due, and how long an answer of a status is good."""
+    """Names of the columns by which the daily refresh finds rows to look up again, and when answers expire."""
 
     status: str
     at: str
-    keep: Callable[[str], timedelta]
-    provider: str | None = None  # a row answered for nothing does not age
-    free: frozenset[str] = frozenset()
+    keep: Callable[[str], timedelta]  # time-to-live of an answer, by its status
+    provider: str | None = None  # column with the provider's name, if some providers' answers never expire
+    free: frozenset[str] = frozenset()  # those providers
 
 
 @dataclass(frozen=True, slots=True)
 class Enrichment:
-    """How the keys of one pipeline are answered."""
+    """How the keys of one pipeline are looked up, cached and joined."""
 
-    cache: str  # Delta table that keeps the answers
-    provider: str  # who answers; answers of another provider are not used
-    reads: tuple[str, ...]  # columns that a key is made of
+    cache: str  # Delta table that stores the answers
+    provider: str  # who answers; cached answers of other providers are not used
+    reads: tuple[str, ...]  # columns that form the key
     key: pa.Schema
-    answers: pa.Schema  # what is kept of an answer
-    status: str  # the field of `answers` that tells how a look-up ended
-    adds: Mapping[str, str]  # columns that rows get: name in the row to field of an answer
+    answers: pa.Schema  # fields of an answer
+    status: str  # the field of `answers` that holds the result of the look-up
+    adds: Mapping[str, str]  # columns added to rows: column name to field of an answer
     normalise: Normalise
     call: Call
     keys_per_call: int
-    limits: LookupSettings | None  # None: calls cost nothing and are neither paced nor counted
+    limits: LookupSettings | None  # None: calls are not metered, so they are neither limited nor counted
     price_per_1000: float  # US dollars for 1000 calls
-    group: int  # answers stored at a time: what a crash may cost
-    without_key: str  # the status of rows that have none
-    refused: str  # the status of answers whose rows break the contract
+    answers_per_file: int  # answers staged together: a crash loses at most this many
+    without_key: str  # status of rows without a key
+    refused: str  # status of answers that send their rows to the quarantine
     tracked: Tracking | None
-    expires: bool  # an answer that is too old and cannot be renewed is nulled out
+    expires: bool  # whether an expired answer that cannot be renewed is set to NULL
 
     @property
     def kept(self) -> pa.Schema:
-        """What is known of an answer: the answer, who gave it, and when."""
+        """Fields of an answer, with provider and time."""
         return pa.schema([*self.answers, *PROVENANCE])
 
     @property
     def fields(self) -> pa.Schema:
-        """The columns that rows get."""
+        """Columns added to rows, as Arrow fields."""
         return pa.schema([(name, self.kept.field(field).type) for name, field in self.adds.items()])
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that rows get, described for all layers."""
+        """Columns added to rows, described for all layers."""
         return tuple(typed_column(field.name, field.type) for field in self.fields)

@@ -1,10 +1,10 @@
 """
-Claims on keys: who is about to pay for an answer says so first, and nobody else asks meanwhile.
+Leases on enrichment keys: the holder of a lease is the only task that calls the provider for that key.
 
-    lookup_claims(cache, key, owner, until)
+    lookup_leases(cache, key, owner, until)
 
-Parts of a run that share keys, and pipelines that share a cache, meet here. A
-claim ends when its owner is done, or at `until` if the owner was killed.
+Parts of a run that share keys, and pipelines that share a cache, are coordinated here. A lease ends when its owner
+releases it, or at `until` if the owner was killed.
 """
 
 from __future__ import annotations
@@ -22,30 +22,49 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.keys import Key
 
-TABLE = "lookup_claims"
+TABLE = "lookup_leases"
 SCHEMA = pa.schema([("cache", pa.string()), ("key", pa.string()), ("owner", pa.string()), ("until", TIMESTAMP_UTC)])
 LEASE_DURATION = timedelta(minutes=5)
 
 
 def acquire(lake: Lake, cache: str, keys: Collection[Key], owner: str, now: datetime) -> list[Key]:
-    """Claim keys, or renew the claim on them; return those that nobody else has claimed."""
-    names = {_hash_key(key): key for key in keys}
+    """
+    Acquire leases on keys; renew those that the owner holds already.
 
-    def decide(claims: pa.Table) -> tuple[pa.Table, list[Key]]:
-        alive = claims.filter(pc.field("until") > pa.scalar(now, TIMESTAMP_UTC))
-        mine = pc.and_(pc.equal(alive["cache"], cache), pc.equal(alive["owner"], owner))
-        others = alive.filter(pc.and_(pc.equal(alive["cache"], cache), pc.not_equal(alive["owner"], owner)))
-        taken = sorted(names.keys() - set(others["key"].to_pylist()))
-        rows = [{"cache": cache, "key": name, "owner": owner, "until": now + LEASE_DURATION} for name in taken]
-        return pa.concat_tables([alive.filter(pc.invert(mine)), pa.Table.from_pylist(rows, SCHEMA)]), taken
+    Args:
+        cache: the cache table that the results go to; leases of different caches are independent.
+        keys: distinct enrichment keys.
+        owner: name of the task; a retry must use the same name to take over its leases.
+        now: begin of the lease, which ends `LEASE_DURATION` later.
 
-    taken = set(shared_table.update(lake, TABLE, SCHEMA, decide))
-    return [key for name, key in names.items() if name in taken]
+    Returns:
+        The keys that the owner holds now. Another owner holds the others.
+
+    Raises:
+        CommitFailedError: every attempt to update the table conflicted with another task.
+    """
+    by_hash = {_hash_key(key): key for key in keys}
+
+    def decide(leases: pa.Table) -> tuple[pa.Table, list[str]]:
+        valid = leases.filter(pc.field("until") > pa.scalar(now, TIMESTAMP_UTC))
+        own = pc.and_(pc.equal(valid["cache"], cache), pc.equal(valid["owner"], owner))
+        others = valid.filter(pc.and_(pc.equal(valid["cache"], cache), pc.not_equal(valid["owner"], owner)))
+        acquired = sorted(by_hash.keys() - set(others["key"].to_pylist()))
+        rows = [{"cache": cache, "key": key, "owner": owner, "until": now + LEASE_DURATION} for key in acquired]
+        return pa.concat_tables([valid.filter(pc.invert(own)), pa.Table.from_pylist(rows, SCHEMA)]), acquired
+
+    acquired = set(shared_table.update(lake, TABLE, SCHEMA, decide))
+    return [key for key_hash, key in by_hash.items() if key_hash in acquired]
 
 
 def release(lake: Lake, owner: str) -> None:
-    """End all claims of an owner."""
-    shared_table.update(lake, TABLE, SCHEMA, lambda claims: (claims.filter(pc.field("owner") != owner), None))
+    """
+    Release all leases of an owner.
+
+    Raises:
+        CommitFailedError: every attempt to update the table conflicted with another task.
+    """
+    shared_table.update(lake, TABLE, SCHEMA, lambda leases: (leases.filter(pc.field("owner") != owner), None))
 
 
 def _hash_key(key: Key) -> str:

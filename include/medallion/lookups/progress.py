@@ -1,4 +1,4 @@
-"""Long look-ups say how far they are, every few seconds: done, left, rate, estimated end."""
+"""Progress of a long look-up, logged every few seconds: keys done and left, rate, time remaining."""
 
 from __future__ import annotations
 
@@ -15,33 +15,47 @@ REPORT_SECONDS = 5.0
 
 @dataclass
 class Progress:
-    """How far a look-up is."""
+    """Number of keys that a look-up has answered so far."""
 
-    what: str
-    count: int
+    title: str
+    keys: int  # in total
     done: int = 0
 
     def line(self, seconds: float, calls: int) -> str:
-        """Return one line; the rate is that since the beginning."""
-        rate, left = self.done / seconds, self.count - self.done
-        end = f"about {left / rate:,.0f} s to go" if rate else "no answer yet"
+        """
+        Return the progress in one line.
+
+        Args:
+            seconds: elapsed time, over which the rate is averaged.
+            calls: calls made so far.
+        """
+        rate, left = self.done / seconds, self.keys - self.done
+        remaining = f"about {left / rate:,.0f} s to go" if rate else "no answer yet"
         return (
-            f"{self.what}: {self.done:,} of {self.count:,} done, {left:,} left, {calls:,} calls, {rate:,.1f}/s, {end}"
+            f"{self.title}: {self.done:,} of {self.keys:,} keys done, {left:,} left, {calls:,} calls, {rate:,.1f}/s, "
+            + remaining
         )
 
 
 @contextmanager
 def report_progress(
-    progress: Progress, calls: Callable[[], int], tell: Callable[[str], None] = log.info
+    progress: Progress, calls: Callable[[], int], report: Callable[[str], None] = log.info
 ) -> Iterator[None]:
-    """Tell how far it is every few seconds while the block runs, also while nothing comes."""
-    ended, begun = Event(), time.monotonic()
+    """
+    Report the progress every `REPORT_SECONDS` while the block runs, even if nothing happens in it.
 
-    def report() -> None:
+    Args:
+        progress: updated by the block.
+        calls: returns the number of calls made so far.
+        report: receives each line; called from a background thread.
+    """
+    ended, started = Event(), time.monotonic()
+
+    def run() -> None:
         while not ended.wait(REPORT_SECONDS):
-            tell(progress.line(time.monotonic() - begun, calls()))
+            report(progress.line(time.monotonic() - started, calls()))
 
-    thread = Thread(target=report, name="progress", daemon=True)
+    thread = Thread(target=run, name="progress", daemon=True)
     thread.start()
     try:
         yield

@@ -1,9 +1,9 @@
 """
-Answers to the distinct keys of one part, each paid for at most once in the deployment.
+Resolve the distinct keys of one part: each key is billed at most once in the deployment.
 
-Cache first; then a claim on what is missing; then calls, within rate and
-budget, each group of answers staged before the next is waited for; at last the
-answers that others had claimed, once they have staged them.
+First the cache is read. Then leases on the missing keys are acquired. The provider is called for the leased keys, within
+rate limit and call budget, and answers are staged as they arrive. Finally, the answers to
+keys that other tasks had leased are read, once those tasks have staged them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from include.medallion.config.enrichment import LookupSettings
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import cache, leases, usage_ledger
 from include.medallion.lookups.call_budget import CallBudget
@@ -31,68 +32,75 @@ from include.medallion.model.keys import Key
 
 log = logging.getLogger(__name__)
 LEASE_POLL_SECONDS = 1.0
-KeyedAnswers = tuple[list[Key], pa.Table]  # keys, and a row for each
 LEASE_RENEWAL_SECONDS = leases.LEASE_DURATION.total_seconds() / 3
+KeyedAnswers = tuple[list[Key], pa.Table]  # keys, and one row for each
 
 
 @dataclass(frozen=True, slots=True)
 class LookupContext:
-    """Who asks: on whose account, under which name it claims keys, with what share of the rate."""
+    """Who looks keys up: billing key, owner of the leases, share of the rate limit."""
 
-    payer: BillingKey
+    billing_key: BillingKey
     part: int
     share: int = 1  # look-ups that may run at the same time in the deployment
 
     @property
-    def name(self) -> str:
-        """The same for every try of one part, so that a retry owns what the killed try claimed."""
-        return f"{self.payer.pipeline}/{self.payer.batch_id}/{self.part}"
+    def lease_owner(self) -> str:
+        """The same for every attempt at one part, so that a retry takes over the leases of the killed attempt."""
+        return f"{self.billing_key.pipeline}/{self.billing_key.batch_id}/{self.part}"
 
 
 def resolve_keys(
-    lake: Lake, enrichment: Enrichment, asker: LookupContext, wanted: Mapping[Key, int], now: datetime
+    lake: Lake, enrichment: Enrichment, context: LookupContext, wanted: Mapping[Key, int], now: datetime
 ) -> LookupResults:
     """
-    Answer keys; those over the budget are left out.
+    Resolve keys from the cache and by calls; keys over the call budget stay without an answer.
+
+    Args:
+        wanted: the number of each key, from 0 in the order of the mapping.
+        now: answers that expired before it are not used.
 
     Raises:
-        ProviderRefused, Transient: as `lookups.look_up`. What was paid for until
-            then is staged: the next try pays for the rest.
+        ProviderRefused, Transient: as `calls.make_calls`. Answers that arrived before are staged: the next attempt
+            calls only for the missing keys.
     """
-    found = LookupResults(enrichment, wanted)
-    _read_cache(lake, found, list(wanted), now)
-    missing = found.missing()
-    if missing and enrichment.limits is None:
-        for answered in _stage_groups(lake, enrichment, now, _call_free(enrichment, missing)):
-            found.add(*answered)
-    elif missing:
-        _call_metered(lake, asker, missing, found)
-    return found
+    results = LookupResults(enrichment, wanted)
+    _read_cache(lake, results, list(wanted), now)
+    missing = results.missing()
+    if not missing:
+        return results
+    if enrichment.limits is None:
+        for answered in _stage_answers(lake, enrichment, now, _call_unmetered(enrichment, missing)):
+            results.add(*answered)
+    else:
+        _call_metered(lake, context, enrichment.limits, missing, results)
+    return results
 
 
-def _read_cache(lake: Lake, found: LookupResults, keys: list[Key], now: datetime) -> None:
-    """Look into the cache for keys without an answer."""
-    before = len(found)
-    for answered in cache.find_answers(lake, found.enrichment, keys, now):
-        found.add(*answered)
-    found.cached += len(found) - before
+def _read_cache(lake: Lake, results: LookupResults, keys: list[Key], now: datetime) -> None:
+    before = len(results)
+    for answered in cache.find_answers(lake, results.enrichment, keys, now):
+        results.add(*answered)
+    results.cached += len(results) - before
 
 
-def _call_free(enrichment: Enrichment, keys: list[Key]) -> Iterator[KeyedAnswers]:
-    return ((chunk, enrichment.call(chunk)) for chunk in _slices(keys, enrichment.keys_per_call))
+def _call_unmetered(enrichment: Enrichment, keys: list[Key]) -> Iterator[KeyedAnswers]:
+    return ((some, enrichment.call(some)) for some in _key_slices(keys, enrichment.keys_per_call))
 
 
-def _call_metered(lake: Lake, asker: LookupContext, missing: list[Key], found: LookupResults) -> None:
-    """Ask for what nobody else has claimed; wait for the answers of the others, or for the end of their claims."""
-    enrichment = found.enrichment
-    with _call_budget(lake, asker, found) as purse, _leases_released(lake, asker):
+def _call_metered(
+    lake: Lake, context: LookupContext, limits: LookupSettings, missing: list[Key], results: LookupResults
+) -> None:
+    """Call for the keys that can be leased; wait until the others are answered or their leases end."""
+    enrichment, owner = results.enrichment, context.lease_owner
+    with _call_budget(lake, context, limits, results) as budget, _leases_released(lake, owner):
         while True:
-            mine = leases.acquire(lake, enrichment.cache, missing, asker.name, datetime.now(UTC))
-            _read_cache(lake, found, missing, datetime.now(UTC))  # what others answered until that claim
-            for answered in _call_and_stage(lake, enrichment, asker, [key for key in mine if key not in found], purse):
-                found.add(*answered)
-            done = {*mine}
-            missing = [key for key in missing if key not in done and key not in found]
+            leased = set(leases.acquire(lake, enrichment.cache, missing, owner, datetime.now(UTC)))
+            _read_cache(lake, results, missing, datetime.now(UTC))  # answers staged before these leases began
+            keys = [key for key in missing if key in leased and key not in results]
+            for answered in _call_and_stage(lake, enrichment, context, limits, keys, budget):
+                results.add(*answered)
+            missing = [key for key in missing if key not in leased and key not in results]
             if not missing:
                 return
             log.info("another task is looking up %s keys: waiting for its answers", f"{len(missing):,}")
@@ -100,82 +108,86 @@ def _call_metered(lake: Lake, asker: LookupContext, missing: list[Key], found: L
 
 
 @contextmanager
-def _call_budget(lake: Lake, asker: LookupContext, found: LookupResults) -> Iterator[CallBudget]:
-    """Lend the part's purse; what it spent is in the account at the end, however that comes."""
-    limits, now = found.enrichment.limits, datetime.now(UTC)
-    bounded = limits.max_calls_per_run is not None or limits.max_calls_per_day is not None
-    purse = CallBudget(partial(_reserve, lake, asker.payer, limits)) if bounded else CallBudget()
+def _call_budget(
+    lake: Lake, context: LookupContext, limits: LookupSettings, results: LookupResults
+) -> Iterator[CallBudget]:
+    """Provide the part's call budget; settle the usage ledger at the end, even after a failure."""
+    bounded, now = not (limits.max_calls_per_run is limits.max_calls_per_day is None), datetime.now(UTC)
+    budget = CallBudget(partial(_reserve, lake, context.billing_key, limits)) if bounded else CallBudget()
     try:
-        yield purse
+        yield budget
     finally:
-        found.calls += purse.calls
-        usage_ledger.settle(lake, asker.payer, -purse.left if bounded else purse.calls, now)
+        results.calls += budget.calls
+        usage_ledger.settle(lake, context.billing_key, -budget.unused if bounded else budget.calls, now)
 
 
-def _reserve(lake: Lake, payer: BillingKey, limits: object, wish: int) -> int:
-    return usage_ledger.reserve(lake, payer, limits, wish, datetime.now(UTC))
+def _reserve(lake: Lake, billing_key: BillingKey, limits: LookupSettings, requested: int) -> int:
+    return usage_ledger.reserve(lake, billing_key, limits, requested, datetime.now(UTC))
 
 
 @contextmanager
-def _leases_released(lake: Lake, asker: LookupContext) -> Iterator[None]:
+def _leases_released(lake: Lake, owner: str) -> Iterator[None]:
     try:
         yield
     finally:
-        leases.release(lake, asker.name)
+        leases.release(lake, owner)
 
 
 def _call_and_stage(
-    lake: Lake, enrichment: Enrichment, asker: LookupContext, keys: list[Key], purse: CallBudget
+    lake: Lake,
+    enrichment: Enrichment,
+    context: LookupContext,
+    limits: LookupSettings,
+    keys: list[Key],
+    budget: CallBudget,
 ) -> Iterator[KeyedAnswers]:
-    """Yield new answers, each after it is safe in staging."""
+    """Yield new answers, each once it is staged."""
     if not keys:
         return
-    chunks = _slices(keys, enrichment.keys_per_call)
-    asked = make_calls(chunks, enrichment.call, enrichment.limits, purse, asker.share)
-    progress = Progress(f"part {asker.part}, look-ups by {enrichment.provider}", len(keys))
-    with report_progress(progress, lambda: purse.calls):
-        renewing = _renew_leases(lake, enrichment, asker, keys, asked)
-        for some, answers in _stage_groups(lake, enrichment, datetime.now(UTC), renewing):
-            progress.done += len(some)
-            yield some, answers
+    answers = make_calls(_key_slices(keys, enrichment.keys_per_call), enrichment.call, limits, budget, context.share)
+    progress = Progress(f"part {context.part}, look-ups by {enrichment.provider}", len(keys))
+    with report_progress(progress, lambda: budget.calls):
+        renewing = _renew_leases(lake, enrichment, context.lease_owner, keys, answers)
+        for answered in _stage_answers(lake, enrichment, datetime.now(UTC), renewing):
+            progress.done += len(answered[0])
+            yield answered
 
 
 def _renew_leases(
-    lake: Lake, enrichment: Enrichment, asker: LookupContext, keys: Collection[Key], answered: Iterator[KeyedAnswers]
+    lake: Lake, enrichment: Enrichment, owner: str, keys: Collection[Key], answers: Iterator[KeyedAnswers]
 ) -> Iterator[KeyedAnswers]:
-    """Pass answers on; renew the claim on the keys now and then, long before it ends."""
+    """Pass answers through; renew the leases on the keys well before they end."""
     renewed = time.monotonic()
-    for one in answered:
-        yield one
+    for answered in answers:
+        yield answered
         if time.monotonic() - renewed > LEASE_RENEWAL_SECONDS:
-            leases.acquire(lake, enrichment.cache, keys, asker.name, datetime.now(UTC))
+            leases.acquire(lake, enrichment.cache, keys, owner, datetime.now(UTC))
             renewed = time.monotonic()
 
 
-def _stage_groups(
-    lake: Lake, enrichment: Enrichment, now: datetime, answered: Iterator[KeyedAnswers]
+def _stage_answers(
+    lake: Lake, enrichment: Enrichment, now: datetime, answers: Iterator[KeyedAnswers]
 ) -> Iterator[KeyedAnswers]:
-    """Stage answers group by group, also those that came before a failure; yield each, signed, once it is safe."""
-    group: list[KeyedAnswers] = []
+    """Stage answers, some in each file, including those that arrived before a failure; yield them once staged."""
+    unstaged: list[KeyedAnswers] = []
     try:
-        for one in answered:
-            group.append(one)
-            if sum(len(keys) for keys, _ in group) >= enrichment.group:
-                full, group = group, []
-                yield _stage_group(lake, enrichment, full, now)
+        for answered in answers:
+            unstaged.append(answered)
+            if sum(len(keys) for keys, _ in unstaged) >= enrichment.answers_per_file:
+                full, unstaged = unstaged, []
+                yield _stage_file(lake, enrichment, full, now)
     finally:
-        rest = _stage_group(lake, enrichment, group, now) if group else None
+        rest = _stage_file(lake, enrichment, unstaged, now) if unstaged else None
     if rest:
         yield rest
 
 
-def _stage_group(lake: Lake, enrichment: Enrichment, group: list[KeyedAnswers], now: datetime) -> KeyedAnswers:
-    keys, answers = [key for some, _ in group for key in some], pa.concat_tables(answers for _, answers in group)
+def _stage_file(lake: Lake, enrichment: Enrichment, answered: list[KeyedAnswers], now: datetime) -> KeyedAnswers:
+    keys, answers = [key for some, _ in answered for key in some], pa.concat_tables(rows for _, rows in answered)
     cache.stage_answers(lake, enrichment, keys, answers, now)
-    provider = pa.repeat(enrichment.provider, len(keys))
-    signed = [*answers.drop_columns([KEEP_FOR]).columns, provider, pa.repeat(pa.scalar(now, TIMESTAMP_UTC), len(keys))]
-    return keys, pa.table(signed, schema=enrichment.kept)
+    provenance = pa.repeat(enrichment.provider, len(keys)), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), len(keys))
+    return keys, pa.table([*answers.drop_columns([KEEP_FOR]).columns, *provenance], schema=enrichment.kept)
 
 
-def _slices(keys: list[Key], size: int) -> Iterator[list[Key]]:
+def _key_slices(keys: list[Key], size: int) -> Iterator[list[Key]]:
     return (keys[start : start + size] for start in range(0, len(keys), size))

@@ -1,4 +1,4 @@
-"""What was found for the keys of one part: answers as columns, in the order in which they came."""
+"""Answers to the keys of one part: columnar, in the order in which they arrived."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from include.medallion.lookups.enrichment import PENDING, Enrichment
@@ -16,7 +17,7 @@ _NO_ROW = -1
 
 class LookupResults:
     """
-    Answers to numbered keys, and what they cost; its length is the number of keys that are answered.
+    Answers to numbered keys, and the number of calls and cache hits; `len()` is the number of answered keys.
 
     Args:
         wanted: the number of each key, from 0 in the order of the mapping.
@@ -25,13 +26,19 @@ class LookupResults:
     def __init__(self, enrichment: Enrichment, wanted: Mapping[Key, int]) -> None:
         self.enrichment, self.wanted = enrichment, wanted
         self.cached = 0  # keys answered by the cache
-        self.calls = 0  # calls made, retries among them
+        self.calls = 0  # calls made, including retries
         self._tables = [enrichment.kept.empty_table()]
         self._rows = 0
         self._row_of = np.full(len(wanted), _NO_ROW, np.int64)
 
     def add(self, keys: Iterable[Key], answers: pa.Table) -> None:
-        """Take the answers to some keys (rows of `Enrichment.kept`, in their order), in place of earlier ones."""
+        """
+        Add answers; they replace earlier ones to the same keys.
+
+        Args:
+            keys: some of `wanted`.
+            answers: one row per key, in order, with the columns of `Enrichment.kept`.
+        """
         numbers = np.fromiter((self.wanted[key] for key in keys), np.int64, answers.num_rows)
         self._row_of[numbers] = np.arange(self._rows, self._rows + answers.num_rows)
         self._rows += answers.num_rows
@@ -41,25 +48,25 @@ class LookupResults:
         return int(np.count_nonzero(self.answered))
 
     def __contains__(self, key: Key) -> bool:
-        return self._row_of[self.wanted[key]] != _NO_ROW
+        return bool(self._row_of[self.wanted[key]] != _NO_ROW)
 
     @property
-    def answered(self) -> np.ndarray:
-        """Of each key, whether there is an answer; the others are over the budget."""
-        return self._row_of != _NO_ROW
+    def answered(self) -> npt.NDArray[np.bool_]:
+        """Whether each key has an answer, by number; the others are over the call budget."""
+        return np.not_equal(self._row_of, _NO_ROW)
 
     def missing(self) -> list[Key]:
-        """Return the keys without an answer, in their order."""
-        return [key for key, there in zip(self.wanted, self.answered.tolist(), strict=True) if not there]
+        """Return the keys without an answer, in order."""
+        return [key for key, found in zip(self.wanted, self.answered.tolist(), strict=True) if not found]
 
     def table(self) -> pa.Table:
-        """Return the answer to each key by its number (`Enrichment.kept`), and behind them what no key gets."""
+        """Return the answer to each key, by number, and a last row for rows without a key (`Enrichment.kept`)."""
         statuses = [{self.enrichment.status: status} for status in (PENDING, self.enrichment.without_key)]
         others = pa.Table.from_pylist(statuses, self.enrichment.kept)
         rows = np.append(np.where(self.answered, self._row_of, self._rows), self._rows + 1)
         return pa.concat_tables([*self._tables, others]).combine_chunks().take(pa.array(rows))
 
     def statuses(self) -> Counter[str]:
-        """Count the keys by how their look-up ended."""
-        ended = self.table()[self.enrichment.status].slice(0, len(self.wanted))
-        return Counter({count["values"]: count["counts"] for count in ended.value_counts().to_pylist()})
+        """Count the keys by status."""
+        of_keys = self.table()[self.enrichment.status].slice(0, len(self.wanted))
+        return Counter({count["values"]: count["counts"] for count in of_keys.value_counts().to_pylist()})

@@ -1,15 +1,15 @@
 """
-The account of paid calls: how many a provider got, by UTC day, pipeline and batch.
+The usage ledger: number of metered calls by provider, UTC day, pipeline and batch.
 
-    lookup_calls(provider, day, pipeline, batch_id, calls)
+    lookup_usage(provider, day, pipeline, batch_id, calls)
 
-It is what budgets are kept by, over all tasks, retries and pipelines of a lake.
+Call budgets are checked against it, over all tasks, retries and pipelines of a lake.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ from include.medallion.config.enrichment import LookupSettings
 from include.medallion.lake import shared_table
 from include.medallion.lake.object_store import Lake
 
-TABLE = "lookup_calls"
+TABLE = "lookup_usage"
 SCHEMA = pa.schema(
     [
         ("provider", pa.string()),
@@ -34,65 +34,78 @@ _ENTRY = ["provider", "day", "pipeline", "batch_id"]
 
 @dataclass(frozen=True, slots=True)
 class BillingKey:
-    """On whose account a call goes."""
+    """What calls are counted under, besides the day."""
 
     provider: str
     pipeline: str
     batch_id: int
 
 
-def reserve(lake: Lake, payer: BillingKey, limits: LookupSettings, wish: int, now: datetime) -> int:
+def reserve(lake: Lake, billing_key: BillingKey, limits: LookupSettings, requested: int, now: datetime) -> int:
     """
-    Book up to `wish` calls; return how many the budgets of run and day still have.
+    Reserve calls before they are made.
 
-    What is granted counts as made, until `settle` says how many were.
+    Reserved calls count as made until `settle` corrects the number.
+
+    Args:
+        limits: the budgets, `max_calls_per_run` and `max_calls_per_day`; at least one of them is set.
+        requested: upper limit of calls to reserve.
+        now: chooses the UTC day.
+
+    Returns:
+        Number of calls reserved; 0 if a budget is exhausted.
+
+    Raises:
+        CommitFailedError: every attempt to update the table conflicted with another task.
     """
 
-    def decide(account: pa.Table) -> tuple[pa.Table, int]:
-        granted = max(0, min(wish, _remaining(account, payer, limits, now)))
-        return _with_entry(account, payer, granted, now), granted
+    def decide(ledger: pa.Table) -> tuple[pa.Table, int]:
+        granted = max(0, min(requested, _remaining(ledger, billing_key, limits, now)))
+        return _add_entry(ledger, billing_key, granted, now), granted
 
     return shared_table.update(lake, TABLE, SCHEMA, decide)
 
 
-def settle(lake: Lake, payer: BillingKey, calls: int, now: datetime) -> None:
-    """Add calls that were made without being booked; negative: booked, but not made."""
+def settle(lake: Lake, billing_key: BillingKey, calls: int, now: datetime) -> None:
+    """
+    Correct the number of calls once it is known.
+
+    Args:
+        calls: calls made without a reservation; negative for reserved calls that were not made.
+        now: chooses the UTC day.
+
+    Raises:
+        CommitFailedError: every attempt to update the table conflicted with another task.
+    """
     if calls:
-        shared_table.update(lake, TABLE, SCHEMA, lambda account: (_with_entry(account, payer, calls, now), None))
+        shared_table.update(lake, TABLE, SCHEMA, lambda ledger: (_add_entry(ledger, billing_key, calls, now), None))
 
 
-def _remaining(account: pa.Table, payer: BillingKey, limits: LookupSettings, now: datetime) -> int:
-    mine = account.filter(pc.field("provider") == payer.provider)
-    today = mine.filter(pc.field("day") == pa.scalar(_day(now), pa.date32()))
-    run = mine.filter((pc.field("pipeline") == payer.pipeline) & (pc.field("batch_id") == payer.batch_id))
-    budgets = ((limits.max_calls_per_day, today), (limits.max_calls_per_run, run))
-    return min(most - _sum(spent) for most, spent in budgets if most is not None)
-
-
-def _with_entry(account: pa.Table, payer: BillingKey, calls: int, now: datetime) -> pa.Table:
-    oldest = pa.scalar(_day(now - RETENTION), pa.date32())
-    entry = pa.Table.from_pylist(
-        [
-            {
-                "provider": payer.provider,
-                "day": _day(now),
-                "pipeline": payer.pipeline,
-                "batch_id": payer.batch_id,
-                "calls": calls,
-            }
-        ],
-        SCHEMA,
+def _remaining(ledger: pa.Table, billing_key: BillingKey, limits: LookupSettings, now: datetime) -> int:
+    of_provider = ledger.filter(pc.field("provider") == billing_key.provider)
+    of_day = of_provider.filter(pc.field("day") == pa.scalar(_utc_day(now), pa.date32()))
+    of_run = of_provider.filter(
+        (pc.field("pipeline") == billing_key.pipeline) & (pc.field("batch_id") == billing_key.batch_id)
     )
+    budgets = ((limits.max_calls_per_day, of_day), (limits.max_calls_per_run, of_run))
+    return min(limit - _count_calls(entries) for limit, entries in budgets if limit is not None)
+
+
+def _add_entry(ledger: pa.Table, billing_key: BillingKey, calls: int, now: datetime) -> pa.Table:
+    """Return the ledger with the calls added, without entries older than `RETENTION`."""
     if not calls:
-        return account
-    every = pa.concat_tables([account.filter(pc.field("day") >= oldest), entry])
-    sums = every.group_by(_ENTRY, use_threads=False).aggregate([("calls", "sum")])
+        return ledger
+    entry = (billing_key.provider, _utc_day(now), billing_key.pipeline, billing_key.batch_id, calls)
+    added = pa.Table.from_pylist([dict(zip(SCHEMA.names, entry, strict=True))], SCHEMA)
+    oldest = pa.scalar(_utc_day(now - RETENTION), pa.date32())
+    entries = pa.concat_tables([ledger.filter(pc.field("day") >= oldest), added])
+    sums = entries.group_by(_ENTRY, use_threads=False).aggregate([("calls", "sum")])
     return sums.rename_columns([*_ENTRY, "calls"]).cast(SCHEMA)
 
 
-def _sum(entries: pa.Table) -> int:
+def _count_calls(entries: pa.Table) -> int:
     return pc.sum(entries["calls"]).as_py() or 0
 
 
-def _day(now: datetime) -> object:
+def _utc_day(now: datetime) -> date:
     return now.astimezone(UTC).date()
