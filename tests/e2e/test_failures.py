@@ -66,13 +66,13 @@ def test_a_mended_run_has_paid_for_each_key_once(mended):
 def test_an_unreadable_key_sets_its_rows_aside(mended, deployment):
     """A row whose key the provider cannot read is in the quarantine, whole, and the rest of its batch arrives."""
     (row,) = deployment.quarantine("people")
-    assert (row["reason"], mended.run.summary["quarantined"]) == ("KEY_REFUSED", 1)
+    assert (row["reason"], mended.run.summary.quarantined) == ("KEY_REFUSED", 1)
     assert people.EMAIL in row["row"]
 
 
 def test_a_mended_run_moves_the_watermark(mended):
     """The watermark is where the mended run's window ends."""
-    assert mended.watermark["silver"]["upto"] == mended.run.summary["window"]["upto"]
+    assert mended.watermark["silver"]["upto"] == mended.run.summary.upto
 
 
 def test_a_refused_key_fails_at_once(refused):

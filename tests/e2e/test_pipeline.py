@@ -54,7 +54,7 @@ def test_an_unknown_postcode_has_no_coordinates(first, deployment):
 def test_asset_events_carry_the_counts(first):
     """Both sinks' assets are updated once, with the run's counts as extras."""
     assert first.events == dict.fromkeys(("silver_employees", "gold_employees"), first.summary)
-    assert (first.summary["read"], first.summary["quarantined"]) == (307, 0)
+    assert (first.summary.read, first.summary.quarantined) == (307, 0)
 
 
 def test_nothing_new_is_green_and_writes_nothing(first, deployment):
@@ -84,16 +84,16 @@ def test_a_trial_leaves_the_watermark(first, deployment):
     deployment.sql("INSERT INTO employees (id) VALUES (4001), (4002), (4003)")
     before = deployment.watermark("employees")
     trial = deployment.run("employees", max_rows=1)
-    assert trial.summary["read"] == 1
+    assert trial.summary.read == 1
     assert deployment.watermark("employees") == before
-    assert deployment.run("employees").summary["read"] == 3
+    assert deployment.run("employees").summary.read == 3
     assert deployment.bronze("employees").keys() == deployment.silver("employees").keys()
 
 
 def test_a_trial_may_be_the_first_run(first, deployment):
     """`max_rows` on a pipeline that never ran brings its rows to both sinks, is green and leaves no watermark."""
     trial = deployment.run("trial", max_rows=2)
-    assert (trial.state, trial.summary["read"]) == ("success", 2)
+    assert (trial.state, trial.summary.read) == ("success", 2)
     assert deployment.watermark("trial") is None
     assert len(deployment.silver("trial")) == 2
     assert deployment.gold("trial") == deployment.silver("trial")
@@ -105,7 +105,7 @@ def test_a_full_refresh_replaces_both_sinks(first, deployment):
     assert 1007 in deployment.gold("employees")
     refresh = deployment.run("employees", full_refresh=True)
     source = deployment.bronze("employees")
-    assert refresh.summary["read"] == len(source)
+    assert refresh.summary.read == len(source)
     assert deployment.gold("employees").keys() == source.keys()
     assert deployment.silver("employees") == deployment.gold("employees")
 
@@ -150,4 +150,4 @@ def test_each_postcode_is_asked_once(abroad, deployment):
     """290 rows in 32 postcodes cost 32 calls."""
     calls = [call for call in deployment.google.calls if call.api == "validation"]
     assert (len(calls), len({(c.country, c.postcode) for c in calls})) == (32, 32)
-    assert abroad.summary["lookups"]["calls"] == 32
+    assert abroad.summary.lookups.calls == 32

@@ -102,11 +102,11 @@ def test_eight_parts_answer_every_key_and_invent_nothing(stormy, quiet):
 
 def test_every_call_is_counted_and_none_made_twice(stormy):
     """The summary has all calls that arrived; a key was asked again only after a call for it had failed."""
-    lookups = stormy.run.summary["lookups"]
+    lookups = stormy.run.summary.lookups
     retries = len(stormy.calls) - KEYS
-    assert (lookups["keys"], lookups["calls"], lookups["cached"]) == (KEYS, len(stormy.calls), 0)
+    assert (lookups.keys, lookups.calls, lookups.cached) == (KEYS, len(stormy.calls), 0)
     assert lookups["calls_saved"]["by_duplicates"] == ROWS - KEYS
-    assert lookups["cost_usd"] == pytest.approx(len(stormy.calls) * 17 / 1000)
+    assert lookups.cost_usd == pytest.approx(len(stormy.calls) * 17 / 1000)
     assert 0.1 < retries / len(stormy.calls) < 0.35
 
 
@@ -146,8 +146,8 @@ def test_a_refused_key_stops_all_parts_within_one_call_each(denied, stormy, quie
 def test_the_daily_refresh_finds_what_the_budget_left(renewed, quiet):
     """Two rows have their place after the first run, four after the refresh; both sinks are equal."""
     first, second = renewed
-    assert Counter(first.summary["lookups"]["statuses"]) == {"OK": 2, "PENDING": 3}
-    assert (second.state, second.summary["mode"], second.summary["lookups"]["calls"]) == ("success", "lookups", 2)
+    assert Counter(first.summary.lookups.statuses) == {"OK": 2, "PENDING": 3}
+    assert (second.state, second.summary.mode, second.summary.lookups.calls) == ("success", "lookups", 2)
     gold = quiet.gold("budget")
     assert Counter(row["geocode_status"] for row in gold.values()) == {"OK": 4, "PENDING": 1}
     assert quiet.silver("budget") == gold
@@ -158,8 +158,8 @@ def test_a_replay_of_the_quarantine_reads_its_rows_again(quiet):
     before = len(quiet.google.calls)
     run = quiet.run("people", replay_quarantine=True)
     (entry,) = [row for row in quiet.quarantine("people") if row["closed_at"] is None]
-    assert (run.state, run.summary["mode"], run.summary["quarantined"]) == ("success", "quarantine", 1)
-    assert entry["_batch_id"] == run.summary["batch_id"]
+    assert (run.state, run.summary.mode, run.summary.quarantined) == ("success", "quarantine", 1)
+    assert entry["_batch_id"] == run.summary.batch_id
     assert len(quiet.google.calls) == before
 
 

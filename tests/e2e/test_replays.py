@@ -38,7 +38,7 @@ def test_an_old_run_again_brings_what_is_new(runs, deployment):
     replays.put(deployment, 3, 1, 9)
     again = runs[0].again()
     after = replays.stand(deployment)
-    assert (again.state, again.summary["read"]) == ("success", 2)
+    assert (again.state, again.summary.read) == ("success", 2)
     assert after.watermark["silver"]["upto"] > before.watermark["silver"]["upto"]
     assert {i for i in after.gold if after.gold[i] != before.gold.get(i)} == {1, 9}
 
@@ -52,7 +52,7 @@ def test_an_old_watermark_doubles_nothing(runs, deployment):
     replays.put(deployment, 4, 2)
     again = deployment.run(replays.NAME)
     after = replays.stand(deployment)
-    assert (again.state, again.summary["window"]["after"]) == ("success", window["after"])
+    assert (again.state, again.summary.after) == ("success", window["after"])
     assert after.watermark["silver"]["upto"] > before.watermark["silver"]["upto"]
     assert {i: row["n"] for i, row in after.gold.items()} == {i: row["n"] for i, row in before.gold.items()} | {2: 4}
 
@@ -63,7 +63,7 @@ def test_a_lost_watermark_reads_only_what_is_new(runs, deployment):
     assert deployment.watermark(replays.NAME) is None
     replays.put(deployment, 5, 3)
     again = deployment.run(replays.NAME)
-    assert (again.state, again.summary["read"]) == ("success", 1)
+    assert (again.state, again.summary.read) == ("success", 1)
     assert replays.stand(deployment).gold[3]["n"] == 5
 
 
@@ -74,5 +74,5 @@ def test_two_runs_at_once_are_one_after_the_other(runs, deployment):
     first, second = first.ended(), second.ended()
     assert (first.state, second.state) == ("success", "success")
     assert first.times[1] <= second.times[0]
-    assert (first.summary["read"], second.summary) == (2, None)
+    assert (first.summary.read, second.summary) == (2, None)
     assert replays.stand(deployment).gold[10]["n"] == 6

@@ -38,9 +38,9 @@ def lose_metadata(deployment) -> None:
 
 def test_a_lost_airflow_database_loses_and_doubles_nothing(reborn, deployment):
     """The first run of an empty Airflow reads the two new rows; all is equal by value, each key was paid for once."""
-    assert (reborn.state, reborn.summary["read"]) == ("success", 2)
+    assert (reborn.state, reborn.summary.read) == ("success", 2)
     after = replays.stand(deployment)
-    assert {i for i, row in after.gold.items() if row["_batch_id"] == reborn.summary["batch_id"]} == {5, 11}
+    assert {i for i, row in after.gold.items() if row["_batch_id"] == reborn.summary.batch_id} == {5, 11}
 
 
 def test_an_airflow_without_a_past_finds_nothing_more(reborn, deployment):

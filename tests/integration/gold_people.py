@@ -11,11 +11,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.apply import apply_batch
+from include.medallion.gold.sink import GoldSink
 from include.medallion.lake.object_store import create_parquet, filesystem
 from include.medallion.model.window import Mode, Window
+from include.medallion.staging.batch import Batch
 from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import Part
+from include.medallion.staging.parts import EnrichedPart, StagedFile
 from tests.integration.s3_proxy import meeting
 
 SOURCE = "system.1.2.3"
@@ -40,18 +42,20 @@ class People:
             }
         )
 
-    def stage(self, window, *parts, schema=SCHEMA):
-        """Write enriched parts; what a row leaves out is NULL."""
-        for number, rows in enumerate(parts):
-            with create_parquet(self.lake, part_file(window, ENRICHED, number), schema) as out:
-                out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
-        return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
+    def stage(self, window, *parts, schema=SCHEMA, lake=None):
+        """Write enriched parts; what a row leaves out is NULL. Return them as a batch."""
+        enriched = [self._part(window, number, rows, schema) for number, rows in enumerate(parts)]
+        return Batch(lake or self.lake, self.pipeline, window, tuple(enriched))
+
+    def _part(self, window, number, rows, schema):
+        path = part_file(window, ENRICHED, number)
+        with create_parquet(self.lake, path, schema) as out:
+            out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
+        return EnrichedPart(number, (), len(rows), (StagedFile(path, 0, out.file),), ())
 
     def write(self, window, *parts, schema=SCHEMA, lake=None):
         """Stage parts and write them to Gold."""
-        return gold_sink.apply_batch(
-            lake or self.lake, self.pipeline, window, self.stage(window, *parts, schema=schema)
-        )
+        return apply_batch(self.stage(window, *parts, schema=schema, lake=lake))
 
     def table(self, version=None):
         """Open Gold's table."""
@@ -64,7 +68,7 @@ class People:
 
     def held(self):
         """Ask Gold what it holds of SOURCE."""
-        return gold_sink.read_position(self.lake, self.pipeline, SOURCE)
+        return GoldSink(self.lake, self.pipeline).position(SOURCE)
 
     def log(self):
         """Return all that stands in the Delta log: commits as they are, checkpoints as text."""
@@ -104,14 +108,13 @@ def write_all(lake, name, first):
     mine, applied = People(lake, name=name), 0
     for n in range(1, BATCHES + 1):
         rows = [person(first + ROWS * n + i, f"{name} {n}", 100 * n - 50) for i in range(ROWS)]
-        parts = mine.stage(batch(n, name=name), rows)
-        applied += not tried(mine, batch(n, name=name), parts).replayed
+        applied += not tried(mine.stage(batch(n, name=name), rows)).replayed
     return applied
 
 
-def tried(mine, window, parts):
+def tried(staged):
     """Write as a task does: with five tries."""
     for _ in range(4):
         with suppress(CommitFailedError):
-            return gold_sink.apply_batch(mine.lake, mine.pipeline, window, parts)
-    return gold_sink.apply_batch(mine.lake, mine.pipeline, window, parts)
+            return apply_batch(staged)
+    return apply_batch(staged)

@@ -9,7 +9,13 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import open_lake
 from include.medallion.model.columns import snowflake_name
-from include.medallion.steps import run
+from include.medallion.steps.apply import apply_batch
+from include.medallion.steps.commit import commit
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
+from include.medallion.steps.run import run
+from include.medallion.steps.run_options import RunOptions
 
 
 class OneTable:
@@ -44,11 +50,27 @@ class OneTable:
 
     def run(self, **options):
         """Bring one batch to both sinks; return its summary."""
-        return run.run(self.pipeline, self.connections, **options)
+        return run(self.pipeline, self.connections, RunOptions(**options))
 
-    def begin(self):
-        """Open a window as a first run does; no sink is asked."""
-        return run.open_window(self.pipeline, self.connections, None)
+    def begin(self, **options):
+        """Open a window."""
+        return open_window(self.pipeline, self.connections, RunOptions(**options))
+
+    def extract(self, window):
+        """Stage a window's rows; return the parts."""
+        return extract(self.pipeline, self.connections, window)
+
+    def enrich(self, window, part=0, parallel=1):
+        """Enrich one part of a staged batch."""
+        return enrich(self.pipeline, self.connections, window, part, parallel)
+
+    def apply(self, window, sink):
+        """Apply a staged and enriched batch to one sink."""
+        return apply_batch(self.pipeline, self.connections, window, sink)
+
+    def commit(self, window):
+        """Check a batch's row counts; return the summary."""
+        return commit(self.pipeline, self.connections.lake, window)
 
     def gold(self):
         """Return Gold's rows in the order of the first key column."""

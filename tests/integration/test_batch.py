@@ -69,7 +69,7 @@ def trial(bronze_dsn, lake_uri, lake, silver):
 def test_rows_already_there_arrive_in_both_sinks_with_equal_values(trial):
     """The first run brings every row to both sinks, the same in each."""
     summary = trial.run()
-    assert summary["silver"]["inserted"] == summary["gold"]["inserted"] == 3
+    assert summary.sinks["silver"].inserted == summary.sinks["gold"].inserted == 3
     assert trial.silver() == trial.gold()
     assert [r["geocode_status"] for r in trial.gold()] == ["OK", "NO_POSTCODE", "ZERO_RESULTS"]
 
@@ -96,7 +96,7 @@ def test_only_what_changed_arrives(trial):
     trial.sql(INSERT, "Dee", "10001", 0)
     trial.sql("UPDATE employees SET first_name = 'Bobby' WHERE first_name = 'Bob'")
     summary = trial.run()
-    assert (summary["read"], summary["gold"]["inserted"], summary["gold"]["updated"]) == (2, 1, 1)
+    assert (summary.read, summary.sinks["gold"].inserted, summary.sinks["gold"].updated) == (2, 1, 1)
     assert [r["first_name"] for r in trial.gold()] == ["Ann", "Bobby", "Cid", "Dee"]
     assert trial.silver() == trial.gold()
 
@@ -118,13 +118,13 @@ def test_a_full_refresh_replaces_both_sinks(trial):
     summary = trial.run(mode=Mode.REFRESH)
     assert [r["first_name"] for r in trial.gold()] == ["Bob", "Cid"]
     assert trial.silver() == trial.gold()
-    assert summary["lookups"]["calls"] == 0
+    assert summary.lookups.calls == 0
 
 
 def test_a_trial_leaves_the_watermark(trial):
     """A trial loads so many rows; the next run reads all the same."""
-    assert trial.run(mode=Mode.TRIAL, max_rows=1)["read"] == 1
-    assert trial.run()["read"] == 3
+    assert trial.run(mode=Mode.TRIAL, max_rows=1).read == 1
+    assert trial.run().read == 3
     assert trial.silver() == trial.gold()
 
 
@@ -133,7 +133,7 @@ def test_an_older_batch_leaves_what_a_newer_one_wrote_of_the_same_version(trial)
     window = run.open_window(trial.pipeline, trial.connections, None, Mode.TRIAL, 3)
     parts = run.extract(trial.pipeline, trial.connections, window)
     answered = [run.enrich(trial.pipeline, trial.connections, window, p) for p in parts]
-    newer = trial.run()["batch_id"]
+    newer = trial.run().batch_id
     for stage in (run.load_silver, run.write_gold):
         applied = stage(trial.pipeline, trial.connections, window, answered)
         assert (applied.inserted, applied.updated, applied.superseded) == (0, 0, 3)

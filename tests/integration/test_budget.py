@@ -36,8 +36,8 @@ def test_retries_are_calls_of_the_budget_too(people, google):
     google.fail("UNKNOWN_ERROR", share=0.5)
     insert(people, *FIVE)
     summary = people.run()
-    assert summary["lookups"]["calls"] == len(google.calls) <= 4
-    assert summary["lookups"]["statuses"]["PENDING"] >= 1
+    assert summary.lookups.calls == len(google.calls) <= 4
+    assert summary.lookups.statuses["PENDING"] >= 1
 
 
 def test_a_budget_of_the_run_holds_over_tries_of_a_part(people, google):
@@ -58,7 +58,7 @@ def test_a_budget_of_the_day_holds_over_runs_and_pipelines(people, google):
     people.run()
     insert(people, *FIVE[2:])
     people.pipeline = second(people)
-    assert people.run()["lookups"]["calls"] == 1
+    assert people.run().lookups.calls == 1
     assert len(google.calls) == 3
 
 
@@ -153,7 +153,7 @@ def test_the_summary_tells_what_was_saved_and_what_it_cost(people, google):
     insert(people, *FIVE)
     people.run()
     insert(people, *FIVE, *FIVE, "02139")
-    assert people.run()["lookups"] == {
+    assert people.run().lookups == {
         "keys": 6,
         "cached": 5,
         "calls": 1,

@@ -29,7 +29,7 @@ def test_each_distinct_postcode_is_paid_for_once(people, google):
     people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys_per_part=1, max_parts=4)})
     insert(people, *FIVE, *FIVE, "98052-1234", " 10001 ")
     summary = people.run()
-    assert (summary["lookups"]["keys"], summary["lookups"]["calls"]) == (5, 5)
+    assert (summary.lookups.keys, summary.lookups.calls) == (5, 5)
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
 
@@ -48,8 +48,8 @@ def test_later_runs_and_a_full_refresh_pay_for_new_postcodes_only(people, google
     insert(people, *FIVE[:3])
     people.run()
     insert(people, *FIVE)
-    assert people.run()["lookups"]["calls"] == 2
-    assert people.run(mode=Mode.REFRESH)["lookups"] == {
+    assert people.run().lookups.calls == 2
+    assert people.run(mode=Mode.REFRESH).lookups == {
         "keys": 5, "cached": 5, "calls": 0, "cost_usd": 0,
         "calls_saved": {"by_duplicates": 3, "by_cache": 5}, "statuses": {"OK": 5},
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_another_pipeline_of_the_lake_pays_nothing_again(people, google):
     people.run()
     changes = {"name": "two", "silver": Silver(table="TWO"), "gold": Gold(table="two")}
     people.pipeline = people.pipeline.model_copy(update=changes)
-    assert people.run()["lookups"]["cached"] == 5
+    assert people.run().lookups.cached == 5
     assert len(google.calls) == 5
 
 
@@ -77,7 +77,7 @@ def test_a_refusal_half_way_keeps_what_was_paid_and_writes_nothing(people, googl
     assert run.silver_position(people.pipeline, people.connections) is None
     assert [people.open(table) for table in ("one", "quarantine")] == [None, None]
     google.control({"reset": True})
-    assert people.run()["lookups"]["statuses"] == {"OK": 5}
+    assert people.run().lookups.statuses == {"OK": 5}
     assert paid(google) == {**dict.fromkeys(FIVE, 1), "60601": 2}
 
 
@@ -96,7 +96,7 @@ def test_an_expired_answer_is_looked_up_again(people, google):
     set_geocode(people, keep_days=1e-9)
     insert(people, "98052")
     people.run()
-    assert people.run(mode=Mode.REFRESH)["lookups"]["calls"] == 1
+    assert people.run(mode=Mode.REFRESH).lookups.calls == 1
     assert paid(google) == {"98052": 2}
 
 
@@ -109,7 +109,7 @@ def test_an_answer_of_another_provider_is_not_used(people, google):
     people.connections = metered
     people.run(mode=Mode.REFRESH)
     people.connections = free
-    assert people.run(mode=Mode.REFRESH)["lookups"]["cached"] == 1
+    assert people.run(mode=Mode.REFRESH).lookups.cached == 1
     assert paid(google) == {"98052": 1}
 
 
@@ -118,7 +118,7 @@ def test_a_budget_is_never_exceeded_and_the_rest_waits(people, google):
     set_geocode(people, max_calls_per_run=2)
     people.pipeline = people.pipeline.model_copy(update={"parts": Parts(keys_per_part=2, max_parts=3)})
     insert(people, *FIVE)
-    assert people.run()["lookups"]["statuses"]["PENDING"] >= 3
+    assert people.run().lookups.statuses["PENDING"] >= 3
     assert 1 <= len(google.calls) <= 2
     assert all(s in {("OK", True, True), ("PENDING", False, False)} for s in statuses(people).values())
     for _ in range(4):
@@ -141,9 +141,9 @@ def test_rows_of_a_key_that_google_cannot_read_are_set_aside_and_paid_for_once(p
     """Every row of the key is in quarantine as KEY_REFUSED; a refresh does not ask again."""
     google.fail("INVALID_REQUEST", postcode="60601")
     insert(people, "60601", "98052", "60601")
-    assert people.run()["quarantined"] == 2
+    assert people.run().quarantined == 2
     assert {row["reason"] for row in people.quarantine()} == {"KEY_REFUSED"}
-    assert people.run(mode=Mode.REFRESH)["quarantined"] == 2
+    assert people.run(mode=Mode.REFRESH).quarantined == 2
     assert statuses(people) == {"98052": ("OK", True, True)}
     assert paid(google) == {"60601": 1, "98052": 1}
 
@@ -153,7 +153,7 @@ def test_a_result_in_another_country_is_no_result(people, google):
     google.fail("wrong_country", postcode="60601")
     insert(people, "60601", "98052")
     people.run()
-    assert people.run(mode=Mode.REFRESH)["lookups"]["calls"] == 0
+    assert people.run(mode=Mode.REFRESH).lookups.calls == 0
     assert statuses(people) == {"60601": ("WRONG_COUNTRY", False, False), "98052": ("OK", True, True)}
 
 
@@ -210,7 +210,7 @@ def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):
     set_geocode(people, concurrency=16, max_attempts=10)
     known = [f"{n:05}" for n in range(98001, 98120) if offline.locate("US", f"{n:05}").latitude]
     insert(people, *known)
-    found = people.run()["lookups"]["statuses"]
+    found = people.run().lookups.statuses
     statuses(people)
     assert {"OK", "ZERO_RESULTS", "WRONG_COUNTRY"} == set(found)
     for row in people.gold():

@@ -106,7 +106,9 @@ def staged_ids(people, window, parts):
     )
 
 
-@pytest.mark.parametrize(("parts", "chunks"), [(Parts(rows_per_part=10_000), 3), (Parts(rows_per_part=10_000, max_parts=2), 2), (Parts(), 1)])
+@pytest.mark.parametrize(
+    ("parts", "chunks"), [(Parts(rows_per_part=10_000), 3), (Parts(rows_per_part=10_000, max_parts=2), 2), (Parts(), 1)]
+)
 def test_a_table_has_a_chunk_for_each_part(people, parts, chunks):
     """A part can then be a run of chunks, and its files become Gold's; a table of one part is one chunk."""
     people.sql("ANALYZE people")
@@ -234,5 +236,5 @@ def test_a_part_whose_files_another_try_wrote_over_is_refused(people):
 def test_chunks_of_a_first_load_are_files_of_gold(people):
     """A batch of several chunks arrives whole in both sinks."""
     summary = people.run()
-    assert summary["gold"]["inserted"] == summary["silver"]["inserted"] == ROWS
+    assert summary.sinks["gold"].inserted == summary.sinks["silver"].inserted == ROWS
     assert [row["id"] for row in people.gold()] == sorted((n for n in range(1, ROWS + 1)), key=str)

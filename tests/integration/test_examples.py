@@ -114,7 +114,7 @@ def test_rates_over_http(prices, rates):
     ]  # fmt: skip
     assert prices.silver() == prices.gold()
     assert [row["key"] for row in prices.quarantine()] == ['["3"]']
-    assert (len(rates.asked), summary["lookups"]["calls"], summary["lookups"]["cost_usd"]) == (3, 3, 0.0045)
+    assert (len(rates.asked), summary.lookups.calls, summary.lookups.cost_usd) == (3, 3, 0.0045)
 
 
 def test_rates_that_are_fresh_are_not_asked_for_again(prices, rates):

@@ -31,7 +31,7 @@ def test_a_function_gets_each_key_once_in_the_types_of_the_source(pipeline):
     """An integer key arrives as an integer, once; its answer is on every row that has it; no key, no answer."""
     one = pipeline("describe", "a")
     summary = one.run()
-    assert {name: summary["lookups"][name] for name in COUNTS} == {"keys": 1, "cached": 0, "calls": 1}
+    assert {name: summary.lookups[name] for name in COUNTS} == {"keys": 1, "cached": 0, "calls": 1}
     for sink in (one.gold(), one.silver()):
         assert [(row["told"], row["length"]) for row in sink] == [("int32: (7,)", 11)] * 3 + [(None, None)]
 
@@ -39,7 +39,7 @@ def test_a_function_gets_each_key_once_in_the_types_of_the_source(pipeline):
 def test_a_key_of_several_columns_may_be_partly_null(pipeline):
     """A NULL in some of the columns is part of the key; NULL in all of them is no key."""
     one = pipeline("describe", ["a", "b"])
-    assert one.run()["lookups"]["keys"] == 2
+    assert one.run().lookups.keys == 2
     dated, undated = "int32,date32[day]: (7, datetime.date(2021, 1, 1))", "int32,date32[day]: (7, None)"
     for sink in (one.gold(), one.silver()):
         assert [row["told"] for row in sink] == [dated, undated, dated, None]
@@ -50,17 +50,17 @@ def test_a_date_that_no_calendar_has_does_not_stop_the_others(pipeline):
     one = pipeline("describe", ["b"])
     one.sql("INSERT INTO one VALUES (5, 7, 'infinity')")
     summary = one.run()
-    assert (summary["quarantined"], summary["gold"]["inserted"], summary["lookups"]["keys"]) == (1, 4, 1)
+    assert (summary.quarantined, summary.sinks["gold"].inserted, summary.lookups.keys) == (1, 4, 1)
 
 
 @pytest.mark.parametrize("keys", ["a", ["a", "b"]])
 def test_kept_answers_are_used_again(pipeline, keys):
     """The second run does not call the function for keys that it answered before, with NULLs in them or not."""
     one = pipeline("describe", keys)
-    first = one.run()["lookups"]["keys"]
+    first = one.run().lookups.keys
     one.sql("UPDATE one SET id = id + 10")
-    lookups = one.run()["lookups"]
-    assert (lookups["keys"], lookups["cached"], lookups["calls"]) == (first, first, 0)
+    lookups = one.run().lookups
+    assert (lookups.keys, lookups.cached, lookups.calls) == (first, first, 0)
     by_id = {row["id"]: row["told"] for row in one.gold()}
     assert [by_id[n + 10] for n in (1, 2, 3, 4)] == [by_id[n] for n in (1, 2, 3, 4)]
 
@@ -70,7 +70,7 @@ def test_a_new_key_alone_is_asked_for(pipeline):
     one = pipeline("describe", "a")
     one.run()
     one.sql("INSERT INTO one VALUES (5, 8), (6, 7)")
-    lookups = one.run()["lookups"]
+    lookups = one.run().lookups
     assert {name: lookups[name] for name in COUNTS} == {"keys": 2, "cached": 1, "calls": 1}
 
 

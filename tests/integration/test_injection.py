@@ -40,7 +40,7 @@ def test_names_that_are_attacks_are_only_names(bronze_dsn, lake_uri, lake, silve
     )
     with one.account.connect() as connection:
         connection.cursor().execute("CREATE TABLE VICTIM (ID INT)")
-    assert one.run()["silver"]["inserted"] == 2
+    assert one.run().sinks["silver"].inserted == 2
     one.sql(sql.SQL("DELETE FROM {} WHERE {} = 2").format(table, key))
     assert reconcile.reconcile(one.pipeline, one.connections).lost == 0
     maintenance.maintain(one.pipeline, one.connections, KEEP, datetime.now(UTC))

@@ -65,7 +65,7 @@ def test_the_bronze_role_can_run_everything(limited, lake_uri, lake, silver):
     from include.medallion.ops import reconcile  # noqa: PLC0415
 
     people = OneTable(limited, lake_uri, lake, silver, {"table": "people", "key": "id"})
-    assert people.run()["read"] == 9
+    assert people.run().read == 9
     assert reconcile.reconcile(people.pipeline, people.connections).lost == 0
 
 

@@ -91,7 +91,7 @@ def test_a_lost_hint_applies_nothing_again(runs):
     runs.hint = None
     assert runs.run() is None
     runs.insert(3)
-    assert runs.run()["read"] == 1
+    assert runs.run().read == 1
     assert runs.asked == 3
     runs.check(1, 2, 3)
 
@@ -101,7 +101,7 @@ def test_a_hint_older_than_the_sinks_doubles_nothing(runs):
     runs.hint = corrected(None)
     runs.insert(3)
     summary = runs.run()
-    assert (summary["read"], summary["silver"]["inserted"], summary["silver"]["updated"]) == (3, 1, 2)
+    assert (summary.read, summary.sinks["silver"].inserted, summary.sinks["silver"].updated) == (3, 1, 2)
     runs.check(1, 2, 3)
 
 
@@ -116,7 +116,7 @@ def test_silver_restored_to_an_older_state_is_found_and_healed(runs):
         runs.run()
     assert [row["id"] for row in runs.one.gold()] == [1, 2]
     summary = runs.run()
-    assert (summary["read"], summary["silver"]["inserted"], summary["gold"]["inserted"]) == (2, 2, 1)
+    assert (summary.read, summary.sinks["silver"].inserted, summary.sinks["gold"].inserted) == (2, 2, 1)
     runs.check(1, 2, 3)
 
 
@@ -126,7 +126,7 @@ def test_an_emptied_silver_is_healed(runs):
     runs.insert(3)
     with pytest.raises(SinkBehind):
         runs.run()
-    assert runs.run()["silver"]["inserted"] == 3
+    assert runs.run().sinks["silver"].inserted == 3
     runs.check(1, 2, 3)
 
 
@@ -136,7 +136,7 @@ def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
     runs.insert(3)
     with pytest.raises(SinkBehind):
         runs.run()
-    assert runs.run()["silver"]["inserted"] == 3
+    assert runs.run().sinks["silver"].inserted == 3
     runs.check(1, 2, 3)
 
 
@@ -145,7 +145,7 @@ def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
     runs.silver("DROP TABLE ONE")
     assert not run.load_silver(runs.one.pipeline, runs.one.connections, *runs.first).replayed
     runs.hint = None
-    assert runs.run()["silver"]["inserted"] == 1
+    assert runs.run().sinks["silver"].inserted == 1
     runs.check(1, 2)
 
 
@@ -153,7 +153,7 @@ def test_another_silver_table_is_filled_from_the_start(runs):
     """A pipeline file that names another table brings all rows there, though the ledger knows the pipeline."""
     runs.one.pipeline = runs.one.pipeline.model_copy(update={"silver": Silver(table="OTHER")})
     runs.hint = None
-    assert runs.run()["silver"]["inserted"] == 2
+    assert runs.run().sinks["silver"].inserted == 2
     runs.check(1, 2)
     assert runs.run() is None
 
@@ -162,7 +162,7 @@ def test_a_deleted_gold_is_healed_though_nothing_is_new(runs):
     """Gold's log is read at every run: the window starts from zero, Silver doubles nothing."""
     runs.delete_gold()
     summary = runs.run()
-    assert (summary["window"]["after"], summary["gold"]["inserted"], summary["silver"]["inserted"]) == (0, 2, 0)
+    assert (summary.after, summary.sinks["gold"].inserted, summary.sinks["silver"].inserted) == (0, 2, 0)
     runs.check(1, 2)
     assert runs.run() is None
 
@@ -173,6 +173,6 @@ def test_both_sinks_lost_are_healed(runs, hint_lost):
     runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
     runs.delete_gold()
     runs.hint = None if hint_lost else runs.hint
-    assert runs.run()["read"] == 2
+    assert runs.run().read == 2
     runs.check(1, 2)
     assert runs.run() is None

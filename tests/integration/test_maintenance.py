@@ -92,7 +92,7 @@ def test_no_row_changes_and_the_sinks_still_know_their_batch(people):
     assert (people.gold(), people.silver()) == (gold, silver)
     assert people.run() is None
     people.sql(INSERT.format(31, 32))
-    assert (people.run()["read"], len(people.gold())) == (2, 32)
+    assert (people.run().read, len(people.gold())) == (2, 32)
 
 
 def test_small_files_are_joined_once(people):

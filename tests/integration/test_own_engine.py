@@ -51,9 +51,9 @@ def asked():
 
 def test_a_call_gets_as_many_keys_as_the_file_says(table):
     """Ten keys, four a call: three calls, each key in one of them."""
-    lookups = table(own(keys_per_call=4)).run()["lookups"]
+    lookups = table(own(keys_per_call=4)).run().lookups
     assert sorted(len(call) for call in own_functions.ASKED) == [2, 4, 4]
-    assert (lookups["calls"], max(asked().values())) == (3, 1)
+    assert (lookups.calls, max(asked().values())) == (3, 1)
 
 
 def test_a_budget_of_calls_leaves_the_rest_pending(table):
@@ -61,7 +61,7 @@ def test_a_budget_of_calls_leaves_the_rest_pending(table):
     one = table(own(keys_per_call=3, max_calls_per_run=2, status_prefix="told"))
     one.run()
     assert Counter(row["told_status"] for row in one.gold()) == {"OK": 24, "PENDING": 16}
-    assert one.run(mode=Mode.LOOKUPS)["gold"]["updated"] == 16
+    assert one.run(mode=Mode.LOOKUPS).sinks["gold"].updated == 16
     assert {(row["told_status"], row["told"]) for row in one.silver()} == {("OK", f"({n},)") for n in range(10)}
     assert (one.silver(), max(asked().values())) == (one.gold(), 1)
 
@@ -70,7 +70,7 @@ def test_an_answer_that_is_too_old_is_renewed_by_a_refresh(table):
     """A tracked function's answers age like the geocoders'."""
     one = table(own(status_prefix="told", keep_days=1e-9))
     one.run()
-    assert one.run(mode=Mode.LOOKUPS)["gold"]["updated"] == 40
+    assert one.run(mode=Mode.LOOKUPS).sinks["gold"].updated == 40
     assert set(asked().values()) == {2}
 
 
@@ -84,15 +84,15 @@ def test_without_a_track_there_is_nothing_to_refresh(table):
 def test_rows_of_a_refused_key_are_set_aside(table):
     """`_refused` puts the four rows of that key into quarantine, and no other."""
     one = table(own("refuses_sevens"), quarantine={"max_share": 1})
-    assert one.run()["quarantined"] == 4
+    assert one.run().quarantined == 4
     assert {row["reason"] for row in one.quarantine()} == {"KEY_REFUSED"}
     assert 7 not in {row["a"] for row in one.gold()}
 
 
 def test_a_failure_that_may_pass_is_tried_again(table):
     """The function says so with Transient; the third try answers."""
-    lookups = table(own("fails_twice")).run()["lookups"]
-    assert (lookups["calls"], lookups["statuses"]) == (3, {"OK": 10})
+    lookups = table(own("fails_twice")).run().lookups
+    assert (lookups.calls, lookups.statuses) == (3, {"OK": 10})
 
 
 def test_a_failure_that_does_not_pass_ends_the_task(table):
@@ -123,7 +123,7 @@ def test_keys_that_are_in_several_parts_are_asked_for_once(table):
     one = table(own(status_prefix="first"), own_renamed(), parts=Parts(keys_per_part=3, max_parts=4).model_dump())
     summary = one.run()
     assert len([call for call in own_functions.ASKED if call == [("98052",)]]) == 1
-    assert summary["lookups"]["statuses"]["OK"] >= 11
+    assert summary.lookups.statuses["OK"] >= 11
     assert {row["other"] for row in one.gold()} == {"('98052',)"}
 
 

@@ -50,7 +50,7 @@ def positions(people):
 def test_a_row_without_a_key_is_set_aside_and_the_others_arrive(people):
     """Both sinks get the good rows; the bad one is in the table, whole, with reason and batch."""
     people.sql(GOOD, NAMELESS)
-    batch = people.run()["batch_id"]
+    batch = people.run().batch_id
     assert [row["name"] for row in people.gold()] == ["Ann", "Bob"]
     assert people.silver() == people.gold()
     (found,) = people.quarantine()
@@ -63,7 +63,7 @@ def test_the_books_balance_with_bad_rows(people):
     """Read is applied and quarantined, for each sink, in the run's summary."""
     people.sql(GOOD, NAMELESS, ANCIENT)
     summary = people.run()
-    assert (summary["read"], summary["quarantined"]) == (4, 2)
+    assert (summary.read, summary.quarantined) == (4, 2)
     for sink in ("silver", "gold"):
         assert (summary[sink]["read"], summary[sink]["inserted"], summary[sink]["quarantined"]) == (2, 2, 2)
 
@@ -93,14 +93,14 @@ def test_a_share_at_the_limit_passes(people):
     """`max_share` itself is allowed."""
     limit(people, max_share=0.5, min_bad_rows=0)
     people.sql(GOOD, NAMELESS, ANCIENT)
-    assert people.run()["quarantined"] == 2
+    assert people.run().quarantined == 2
 
 
 def test_few_bad_rows_never_fail_a_run(people):
     """Up to `min_bad_rows` bad rows pass, whatever their share."""
     limit(people, max_share=0, min_bad_rows=2)
     people.sql(NAMELESS, ANCIENT)
-    assert people.run()["quarantined"] == 2
+    assert people.run().quarantined == 2
 
 
 def test_every_bad_row_counts_also_if_rows_are_equal(people):
@@ -141,7 +141,7 @@ def test_the_newest_finding_replaces_an_older_one(people):
     people.sql(ANCIENT)
     people.run()
     people.sql("UPDATE people SET name = 'Deedee'")
-    batch = people.run()["batch_id"]
+    batch = people.run().batch_id
     (found,) = people.quarantine()
     assert (json.loads(found["row"])["name"], found["_batch_id"]) == ("Deedee", batch)
 
@@ -150,7 +150,7 @@ def test_a_full_refresh_finds_the_same_rows_once(people):
     """Reading everything again sets no row aside twice."""
     people.sql(GOOD, NAMELESS, ANCIENT)
     people.run()
-    assert people.run(mode=Mode.REFRESH)["quarantined"] == 2
+    assert people.run(mode=Mode.REFRESH).quarantined == 2
     assert len(people.quarantine()) == 2
 
 
@@ -158,8 +158,8 @@ def test_a_batch_of_bad_rows_alone_moves_on(people):
     """When every row is set aside both sinks hold the batch, and the next run reads nothing."""
     people.sql(NAMELESS, ANCIENT)
     summary = people.run()
-    assert (summary["read"], summary["quarantined"]) == (2, 2)
-    assert [p.batch_id for p in positions(people)] == [summary["batch_id"]] * 2
+    assert (summary.read, summary.quarantined) == (2, 2)
+    assert [p.batch_id for p in positions(people)] == [summary.batch_id] * 2
     assert people.run() is None
 
 
@@ -168,6 +168,6 @@ def test_a_mended_row_arrives(people):
     people.sql(ANCIENT)
     people.run()
     people.sql("UPDATE people SET born = '1944-03-15'")
-    assert people.run()["quarantined"] == 0
+    assert people.run().quarantined == 0
     assert [row["name"] for row in people.gold()] == ["Dee"]
     assert people.silver() == people.gold()

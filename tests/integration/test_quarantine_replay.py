@@ -60,9 +60,9 @@ def test_a_row_that_is_still_bad_is_found_by_its_key_and_stays(amounts, type_, v
     """Whatever the key's type, the row is read again, and its entry is of the newest batch."""
     one = amounts(type_, value)
     summary = replay(one)
-    assert (summary["read"], summary["quarantined"]) == (1, 1)
+    assert (summary.read, summary.quarantined) == (1, 1)
     (entry,) = one.quarantine()
-    assert (entry["_batch_id"], entry["closed_at"]) == (summary["batch_id"], None)
+    assert (entry["_batch_id"], entry["closed_at"]) == (summary.batch_id, None)
 
 
 def test_a_row_that_is_good_now_arrives_and_its_entry_is_closed(people, google):
@@ -156,7 +156,7 @@ def test_a_replay_moves_no_watermark(amounts):
     one = amounts("integer", "7")
     one.sql("INSERT INTO t VALUES (8, 1, '98052')")
     replay(one)
-    assert one.run()["read"] == 1
+    assert one.run().read == 1
 
 
 def test_an_empty_quarantine_reads_nothing(bronze_dsn, lake_uri, lake, silver):

@@ -101,4 +101,4 @@ def test_readers_of_a_full_refresh_see_whole_tables_only(people, google):
     lake = people.connections.lake
     seen = [table(DeltaTable(lake.table("one"), version=v, storage_options=dict(lake.options))) for v in versions]
     assert seen == [old, new]
-    assert (summary["read"], summary["lookups"]["calls"], len(google.calls)) == (ROWS - 500, 0, paid)
+    assert (summary.read, summary.lookups.calls, len(google.calls)) == (ROWS - 500, 0, paid)

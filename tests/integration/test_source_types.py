@@ -310,7 +310,7 @@ def test_a_key_of_any_type_finds_its_row_again(pipeline, kind):
     one.run()
     one.sql("UPDATE one SET v = 'c' WHERE v = 'b'")
     summary = one.run()
-    assert summary["gold"]["updated"] == summary["silver"]["updated"] == 1
+    assert summary.sinks["gold"].updated == summary.sinks["silver"].updated == 1
     assert sorted(row["v"] for row in one.gold()) == sorted(row["v"] for row in one.silver()) == ["a", "c"]
 
 
@@ -346,12 +346,12 @@ def test_a_partitioned_table_is_read_whole(pipeline):
         "CREATE TABLE one_2021 PARTITION OF one FOR VALUES IN (2021)",
         "INSERT INTO one VALUES (1, 2020), (2, 2021)",
     )
-    assert one.run()["read"] == 2
+    assert one.run().read == 2
     one.sql(
         "CREATE TABLE one_2022 PARTITION OF one FOR VALUES IN (2022)",
         "INSERT INTO one VALUES (3, 2022)",
     )
-    assert one.run()["read"] == 1
+    assert one.run().read == 1
     assert [row["id"] for row in one.silver()] == [1, 2, 3]
 
 

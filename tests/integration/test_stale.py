@@ -54,7 +54,7 @@ def waiting(people, google):
 def test_rows_over_the_budget_get_their_answers_in_both_sinks(waiting, google):
     """All that waited have coordinates after a refresh without a budget; each key cost one call."""
     summary = refresh(waiting)
-    assert (summary["read"], summary["silver"]["updated"], summary["gold"]["updated"]) == (5, 5, 5)
+    assert (summary.read, summary.sinks["silver"].updated, summary.sinks["gold"].updated) == (5, 5, 5)
     assert statuses(waiting) == {**dict.fromkeys(FIVE, ("OK", True, True)), None: ("NO_POSTCODE", False, False)}
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
@@ -84,7 +84,7 @@ def test_a_refresh_moves_no_watermark(waiting):
     refresh(waiting)
     assert positions(waiting) == before
     insert(waiting, "98052")
-    assert waiting.run()["read"] == 1
+    assert waiting.run().read == 1
 
 
 def test_only_what_enrichments_add_changes(people, google):
@@ -192,7 +192,7 @@ def test_a_refresh_that_died_between_the_sinks_is_made_good_by_the_next(waiting,
     window, answered = steps(waiting)
     run.load_silver(waiting.pipeline, waiting.connections, window, answered)
     assert waiting.silver() != waiting.gold()
-    assert refresh(waiting)["lookups"]["calls"] == 0
+    assert refresh(waiting).lookups.calls == 0
     assert set(statuses(waiting).values()) == {("OK", True, True), ("NO_POSTCODE", False, False)}
     assert paid(google) == dict.fromkeys(FIVE, 1)
 

@@ -20,8 +20,8 @@ APPLIED = Applied(read=9, inserted=4, updated=3, superseded=2, version=5).to_jso
 def test_books_that_balance_are_summed_up():
     """Counts of all parts and sinks come together in one summary."""
     summary = check_row_counts(WINDOW, PARTS, ENRICHED, APPLIED, APPLIED)
-    assert (summary["read"], summary["quarantined"], summary["lag_transactions"]) == (10, 1, 7)
-    assert summary["lookups"] == {
+    assert (summary.read, summary.quarantined, summary.lag_transactions) == (10, 1, 7)
+    assert summary.lookups == {
         "keys": 5,
         "cached": 3,
         "calls": 2,

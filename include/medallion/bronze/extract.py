@@ -143,4 +143,5 @@ class _Stager:
         return reached
 
     def _close(self, chunk: int, part: int, out: Writer) -> StagedFile:
-        return StagedFile(part_file(self.window, RAW, part, chunk), chunk, out.close())
+        out.close()
+        return StagedFile(part_file(self.window, RAW, part, chunk), chunk, out.file)

@@ -65,7 +65,7 @@ def stage_source_keys(
             arrays = [*to_sink_types(good, columns), _due_versions(good, key, quarantined)]
             for n, rows in partition_by_key(pa.RecordBatch.from_arrays(arrays, schema=schema), key, len(parts)):
                 writers[n].write_batch(rows)
-        files = [StagedFile(part_file(window, KEYS, n), 0, out.close()) for n, out in enumerate(writers)]
+    files = [StagedFile(part_file(window, KEYS, n), 0, out.file) for n, out in enumerate(writers)]
     return SourceKeys(window, tuple(Part(n, len(parts), (file,)) for n, file in enumerate(files)), unloadable)
 
 

@@ -156,7 +156,8 @@ class Pipeline(Settings):
     def sink_steps(self) -> dict[str, str]:
         """Name of the step that applies a batch to each sink, by the sink's name, in the order of a run."""
         steps = {"silver": "load_silver"} if self.silver else {}
-        return steps | ({"gold": "write_gold"} if self.gold else {})
+        steps |= {"gold": "write_gold"} if self.gold else {}
+        return steps | {name: f"write_{name}" for name in self.sinks}
 
     @property
     def targets(self) -> set[tuple[str, str]]:

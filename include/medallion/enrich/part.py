@@ -136,7 +136,7 @@ def _write_chunk(lake: Lake, plan: RowPlan, part: Part, raw: StagedFile, start: 
     with create_parquet(lake, good, plan.schema) as out, create_parquet(lake, bad, QUARANTINE_SCHEMA) as quarantined:
         for rows in prefetch(transform(plan, start, read_row_groups(lake, raw.path, raw.info), out)):
             rows.write(out, quarantined)
-        return StagedFile(good, raw.chunk, out.close()), StagedFile(bad, raw.chunk, quarantined.close())
+    return StagedFile(good, raw.chunk, out.file), StagedFile(bad, raw.chunk, quarantined.file)
 
 
 def _source_columns(columns: tuple[Column, ...], tables: list[LookupTable]) -> tuple[Column, ...]:

@@ -21,7 +21,7 @@ from include.medallion.gold.files import GoldBatch, add_action, can_add_files, n
 from include.medallion.gold.rows import chunk_numbers, read_chunk
 from include.medallion.lake.delta import TARGET_FILE_BYTES
 from include.medallion.lake.object_store import filesystem, verify
-from include.medallion.lake.parquet import prefetch
+from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.staging.parts import StagedFile
 
 PARALLEL_COPIES, PARALLEL_FILES = 4, 2  # at a time

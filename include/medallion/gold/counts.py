@@ -34,9 +34,8 @@ def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:
     names = [*batch.key, VERSION]
     unwanted = _is_not_updated if batch.window.mode is Mode.LOOKUPS else _is_superseded
     held, found = data.to_table([*names, BATCH_ID, DELETED_AT]), 0
-    schema = pa.schema([field for field in batch.schema if field.name in names])
     for file in batch.files:
-        mine = read_staged_table(batch.lake, file, names, schema)
+        mine = read_staged_table(batch.lake, file, names)
         both = mine.join(held, batch.key, join_type="left outer", right_suffix=".held")
         found += pc.sum(unwanted(both, batch.window)).as_py() or 0
     return found

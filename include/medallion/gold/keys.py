@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from include.medallion.errors import ContractBroken
 from include.medallion.gold.files import GoldBatch, stat_columns
-from include.medallion.lake.object_store import open_parquet
+from include.medallion.lake.object_store import read_footer
 from include.medallion.lake.parquet import column_bounds
 from include.medallion.model.columns import quote_identifier
 from include.medallion.staging.files import read_staged_table
@@ -88,8 +88,7 @@ def _keys_of_share(keys: pa.Table, number: int, passes: int) -> pa.Table:
 def _range(batch: GoldBatch, column: str) -> Range | None:
     found = []
     for file in (file for file in batch.files if file.info.rows):
-        with open_parquet(batch.lake, file.path) as opened:
-            bounds = column_bounds(opened.metadata, column)
+        bounds = column_bounds(read_footer(batch.lake, file.path, file.info), column)
         if bounds is None:
             return None
         found.append(bounds)
@@ -97,6 +96,4 @@ def _range(batch: GoldBatch, column: str) -> Range | None:
 
 
 def _keys(batch: GoldBatch, file: StagedFile) -> pa.Table:
-    names = [name for name in batch.schema.names if name in batch.key]  # in the order of the file
-    schema = pa.schema([batch.schema.field(name) for name in names])
-    return read_staged_table(batch.lake, file, names, schema).select(batch.key)
+    return read_staged_table(batch.lake, file, batch.key).select(batch.key)

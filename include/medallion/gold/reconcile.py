@@ -84,7 +84,7 @@ def _partitioned_keys(
         types = {name: staged.field(name).type for name in key}
         schema = pa.schema([*types.items(), (_TABLE_VERSION, pa.int64()), (_IS_LIVE, pa.bool_())])
         _spill_keys(delta.dataset(lake, pipeline.gold.table, table), key, schema, files)
-        yield ((_read_source_keys(lake, part, staged), pq.read_table(files[part.number])) for part in keys.parts)
+        yield ((_read_source_keys(lake, part), pq.read_table(files[part.number])) for part in keys.parts)
 
 
 def _spill_keys(data: ds.Dataset, key: list[str], schema: pa.Schema, files: list[Path]) -> None:
@@ -98,8 +98,8 @@ def _spill_keys(data: ds.Dataset, key: list[str], schema: pa.Schema, files: list
                 writers[part].write_batch(piece)
 
 
-def _read_source_keys(lake: Lake, part: Part, schema: pa.Schema) -> pa.Table:
-    rows = read_staged_table(lake, part.files[0], None, schema)
+def _read_source_keys(lake: Lake, part: Part) -> pa.Table:
+    rows = read_staged_table(lake, part.files[0])
     return rows.append_column(_IN_SOURCE, pa.repeat(pa.scalar(value=True), rows.num_rows))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.medallion.gold.files import GoldBatch
 from include.medallion.lake.object_store import Lake
-from include.medallion.lake.parquet import prefetch
+from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.parts import StagedFile

@@ -10,6 +10,7 @@ statistics of the same columns only.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from deltalake.exceptions import CommitFailedError
 from pyarrow import fs
 
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, filesystem, read_json
+from include.medallion.lake.object_store import Lake, filesystem, read_bytes
 
 MAX_OVERLAP = 4.0
 """Number of files whose range contains a key, on average, above which the table is sorted: a merge reads them all."""
@@ -132,7 +133,7 @@ def _checkpoint(lake: Lake, name: str, table: DeltaTable) -> bool:
 
 def _last_checkpoint(lake: Lake, name: str) -> int:
     try:
-        return int(read_json(lake, f"{name}/_delta_log/_last_checkpoint")["version"])
+        return int(json.loads(read_bytes(lake, f"{name}/_delta_log/_last_checkpoint"))["version"])
     except FileNotFoundError:
         return 0
 

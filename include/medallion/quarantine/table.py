@@ -19,7 +19,7 @@ from include.medallion.errors import QuarantineOverflow
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION
-from include.medallion.model.validation import QUARANTINE_SCHEMA, Reason
+from include.medallion.model.validation import Reason
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import StagedFile
@@ -105,7 +105,7 @@ def _upsert(lake: Lake, rows: pa.Table) -> None:
 
 
 def _entries(batch: Batch, file: StagedFile) -> pa.Table:
-    window, rows = batch.window, read_staged_table(batch.lake, file, None, QUARANTINE_SCHEMA)
+    window, rows = batch.window, read_staged_table(batch.lake, file)
     incomplete = pc.equal(rows["reason"], str(Reason.NULL_KEY))
     identity = pc.if_else(incomplete, rows["row"], rows["key"])
     entries = pa.array([sha256(text.encode()).hexdigest() for text in identity.to_pylist()], pa.string())

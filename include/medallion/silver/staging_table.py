@@ -24,7 +24,8 @@ from pyarrow import fs
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake
-from include.medallion.lake.parquet import Writer, prefetch
+from include.medallion.lake.parquet import Writer
+from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import VERSION, Column, quote_identifier, snowflake_name, typed_column
 from include.medallion.model.window import Window
 from include.medallion.staging.files import read_staged_rows

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import pyarrow as pa
 
-from include.medallion.lake.object_store import Lake, read_rows
+from include.medallion.lake.object_store import Lake, read_rows, read_table
 from include.medallion.staging.parts import StagedFile
 
 
@@ -26,11 +26,6 @@ def read_staged_rows(
         yield from read_rows(lake, file.path, file.info, columns)
 
 
-def read_staged_table(lake: Lake, file: StagedFile, columns: Collection[str] | None, schema: pa.Schema) -> pa.Table:
-    """
-    Read one staged file whole.
-
-    Args:
-        schema: of the columns that are read, in the file's order; also that of an empty result.
-    """
-    return pa.Table.from_batches(read_rows(lake, file.path, file.info, columns), schema)
+def read_staged_table(lake: Lake, file: StagedFile, columns: Collection[str] | None = None) -> pa.Table:
+    """Read one staged file into memory; arguments and errors as `read_staged_rows`."""
+    return read_table(lake, file.path, file.info, columns)
