@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ROWS ?= 10000
 PIPELINE ?= employees
+FORMAT ?= text
 TESTERS ?= 2
 PINS ?= constraints.txt
 OSV_URL ?= https://api.osv.dev/v1/query
@@ -10,7 +11,7 @@ UV = uv==0.13.9
 SANDBOX = .venv/bin/python -m include.sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down run status env query test chaos check lint bench constraints cluster-test audit
+.PHONY: help demo up servers down run status env query test chaos check lint bench constraints cluster-test audit
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +22,9 @@ demo: .venv/sandbox ## start everything, run the employees pipeline, show what c
 up: .venv/sandbox ## start everything and leave it running; prints the URL and the login (ROWS=10000)
 	@$(SANDBOX) up --rows $(ROWS)
 
+servers: .venv/sandbox ## start Postgres, S3 and the Snowflake stand-in without Airflow; prints how to join them (ROWS=10000)
+	@$(SANDBOX) servers --rows $(ROWS)
+
 down: .venv/sandbox ## stop everything; the data stays in .sandbox
 	@$(SANDBOX) down
 
@@ -30,11 +34,11 @@ run: .venv/sandbox ## trigger one run, wait, show what came out (PIPELINE=employ
 status: .venv/sandbox ## what runs
 	@$(SANDBOX) status
 
-env: .venv/sandbox ## the settings with which any program joins the sandbox
+env: .venv/sandbox ## the settings with which any program joins the sandbox, quoted for a shell
 	@$(SANDBOX) env
 
-query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT ...")
-	@$(SANDBOX) query "$$LAYER" "$$SQL"
+query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQL="SELECT ..." PIPELINE=employees FORMAT=text|json)
+	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" "$$LAYER" "$$SQL"
 
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
 	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
