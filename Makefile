@@ -6,12 +6,17 @@ PIPELINE ?= employees
 FORMAT ?= text
 TESTERS ?= 2
 PINS ?= constraints.txt
+UPGRADE ?= --upgrade
 OSV_URL ?= https://api.osv.dev/v1/query
 UV = uv==0.13.9
 SANDBOX = .venv/bin/python -m include.sandbox
+# uv does not read pip's settings: pass it the package index that they name, if they name one
+RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
+	$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up servers down run status env query test chaos check lint bench constraints cluster-test audit
+.PHONY: help demo up servers down run status env query test chaos check lint bench constraints pip-constraints \
+	cluster-test audit
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,7 +68,7 @@ lint: .venv/dev
 # `requests` that the database gave no answer
 audit: .venv/uv ## look all pinned versions up in the database of known vulnerabilities; says so if it cannot be reached
 	@report=$$(mktemp) errors=$$(mktemp); trap 'rm -f $$report $$errors' EXIT; \
-	.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --progress-spinner off --strict --no-deps --disable-pip \
+	$(RUN_UV) tool run --from pip-audit==2.10.1 pip-audit --progress-spinner off --strict --no-deps --disable-pip \
 		-s osv --osv-url $(OSV_URL) -r $(PINS) >$$report 2>$$errors && { echo "no known vulnerability in $(PINS)"; exit 0; }; \
 	cat $$report; if [ ! -s $$report ] && grep -q '^requests\.exceptions\.' $$errors; \
 	then printf '\n*** NOT audited: %s gave no answer: %s ***\n\n' $(OSV_URL) "$$(tail -n 1 $$errors)"; \
@@ -72,9 +77,12 @@ audit: .venv/uv ## look all pinned versions up in the database of known vulnerab
 bench: .venv/dev ## measure against other ways of doing the same work (ARGS="--rows 1M")
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. .venv/bin/python $$file $(ARGS) || exit 1; done
 
-constraints: .venv/uv ## resolve every version anew into constraints.txt
-	.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-		--no-emit-find-links requirements-dev.txt -o constraints.txt
+constraints: .venv/uv ## resolve every version anew, with hashes, into constraints.txt (UPGRADE= keeps the versions there are)
+	@$(RUN_UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links requirements-dev.txt -o constraints.txt
+
+pip-constraints: ## print the versions of constraints.txt without hashes: pip cannot compare those of constraints
+	@sed -E '/^ +--hash=/d; s/ *\\$$//' constraints.txt
 
 .venv/uv: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -89,9 +97,11 @@ constraints: .venv/uv ## resolve every version anew into constraints.txt
 .venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
 	@$(call install,requirements-dev.txt)
 
-# uv does not read pip's settings: hand it the package index that they name, if they do
+# uv compares every download with its hash in constraints.txt. All modules are compiled here, once: otherwise each process
+# compiles them again where PYTHONDONTWRITEBYTECODE is set, and starts a second later. (uv's --compile-bytecode skips
+# packages that are installed already; a file that cannot be compiled is a template of some package.)
 define install
 echo "installing $(1)"; \
-index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
-$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && touch $@
+$(RUN_UV) pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && \
+{ .venv/bin/python -m compileall -qq -j 0 .venv/lib || true; } && touch $@
 endef
