@@ -15,7 +15,7 @@ RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip
 	$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up servers down run status env query test chaos check lint bench constraints pip-constraints \
+.PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
 	cluster-test audit
 
 help: ## this list
@@ -48,6 +48,11 @@ query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQ
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
 	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
 
+coverage: .venv/dev ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)
+	@.venv/bin/coverage erase
+	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos' -n $(TESTERS) $(ARGS) || status=$$?; \
+	.venv/bin/coverage combine -q; .venv/bin/coverage html -q; .venv/bin/coverage report; exit $$status
+
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
 	.venv/bin/python -m tests.chaos $(ARGS)
 
@@ -57,12 +62,16 @@ cluster-test: .venv/dev ## run what docker-compose.yaml describes without contai
 .env: ## the settings of `docker compose up`, with fresh secrets
 	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
 
-check: lint audit ## lint, the format, and known security faults of our code and of the libraries
+check: lint audit ## linters, spelling, dead code, types, and known vulnerabilities of the libraries
 
+# from fast to slow; `.venv/bin/lint-imports` belongs before bandit as soon as pyproject.toml has contracts for it
 lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
+	.venv/bin/vulture
 	.venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
+	.venv/bin/mypy
 
 # pip-audit ends with 1 either way: a table on its standard output says that it found something, an exception of
 # `requests` that the database gave no answer
