@@ -104,7 +104,7 @@ pip-constraints: ## print the versions of constraints.txt without hashes: pip ca
 	@$(call install,requirements-sandbox.txt)
 
 .venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
-	@$(call install,requirements-dev.txt)
+	@$(call install,requirements-dev.txt) && touch .venv/sandbox
 
 # uv compares every download with its hash in constraints.txt. All modules are compiled here, once: otherwise each process
 # compiles them again where PYTHONDONTWRITEBYTECODE is set, and starts a second later. (uv's --compile-bytecode skips

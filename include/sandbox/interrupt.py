@@ -34,6 +34,7 @@ def all_or_none(state: Path, say: Say) -> Iterator[set[str]]:
             yield before
         except BaseException:
             stack.down(state, say, keep=before)
+            say("stopped")
             raise
 
 
@@ -44,7 +45,7 @@ def _one_interrupt() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        print("\ninterrupted: waiting for what is starting, to stop it", file=sys.stderr, flush=True)
+        print("\ninterrupted: stopping what was started", file=sys.stderr, flush=True)
         raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
