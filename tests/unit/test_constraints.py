@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = ["requirements.txt", "requirements-sandbox.txt", "requirements-cluster.txt", "requirements-dev.txt"]
+FILES = [file.name for file in sorted(ROOT.glob("requirements*.txt"))]
 PINS = re.split(r"\n(?! )", (ROOT / "constraints.txt").read_text().strip())
 
 
