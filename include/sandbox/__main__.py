@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -13,27 +12,40 @@ from typing import Annotated
 import typer
 
 from include.medallion.config import files as pipeline_files
-from include.medallion.config import pipeline as pipeline_model
 from include.medallion.errors import MedallionError
-from include.sandbox import client, settings, stack, summary
+from include.sandbox import interrupt, one_run, settings, stack, summary
 from include.sandbox import query as queries
 from include.sandbox.errors import SandboxError
 
 NOT_UP = 2
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
-Rows = Annotated[int, typer.Option(help="sample employees that Bronze shall hold at least")]
+Rows = Annotated[int, typer.Option(help="minimum number of sample employees in Bronze")]
 Pipe = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a file in include/pipelines")]
+Layer = Annotated[str, typer.Argument(help=", ".join(queries.LAYERS))]
+Form = Annotated[str, typer.Option("--format", help=", ".join(queries.FORMATS))]
 begun = time.monotonic()
 
 
 @app.command()
 def up(rows: Rows = 10_000) -> None:
     """Start everything and leave it running."""
-    with stack.alone(stack.STATE):
+    with stack.alone(stack.STATE), interrupt.all_or_none(stack.STATE, _say):
         chosen = stack.up(stack.STATE, _say, rows)
     print(f"\nAirflow  {chosen['AIRFLOW_URL']}  user {chosen['AIRFLOW_USER']}, password {chosen['AIRFLOW_PASSWORD']}")
-    print("make run PIPELINE=employees    one run of a pipeline\nmake down                      stop everything")
-    _further()
+    print("make run PIPELINE=employees    one run of a pipeline\nmake down                      stop everything\n")
+    print(*summary.hints(pipeline_files.find_pipeline(summary.SAMPLE)), sep="\n")
+
+
+@app.command()
+def servers(rows: Rows = 10_000) -> None:
+    """Start Postgres, S3 and the Snowflake stand-in, without Airflow."""
+    with stack.alone(stack.STATE), interrupt.all_or_none(stack.STATE, _say):
+        stack.serve(stack.STATE, _say, rows)
+    print("""
+set -a; . .sandbox/env; set +a                          join the servers from a shell, then:
+.venv/bin/python -m include.medallion run employees     one run of a pipeline, without Airflow
+make query LAYER=bronze SQL="SELECT * FROM employees LIMIT 5" FORMAT=json
+make down                                               stop the servers; the data stays""")
 
 
 @app.command()
@@ -45,33 +57,28 @@ def down() -> None:
 @app.command()
 def demo(rows: Rows = 10_000) -> None:
     """Start everything, run the employees pipeline once, show what came out, and stop what was started."""
-    with stack.alone(stack.STATE):
-        was_up = all(stack.running(stack.STATE).values())
-        try:
-            settings.join(stack.up(stack.STATE, _say, rows))
-            ended_well = _run("employees")
-        finally:
-            if not was_up:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C would leave servers behind
-                stack.down(stack.STATE, _say)
-    raise typer.Exit(0 if ended_well else 1)
+    with stack.alone(stack.STATE), interrupt.all_or_none(stack.STATE, _say) as before:
+        settings.join(stack.up(stack.STATE, _say, rows))
+        succeeded = one_run.run(stack.STATE, summary.SAMPLE, _say)
+        stack.down(stack.STATE, _say, keep=before)
+    raise typer.Exit(0 if succeeded else 1)
 
 
 @app.command()
 def run(pipeline: Pipe) -> None:
     """Trigger one run, wait for it and show what came out."""
     try:
-        stack.servers(stack.STATE)
+        stack.require_airflow(stack.STATE)
     except SandboxError as e:
         print(e, file=sys.stderr)
         raise typer.Exit(NOT_UP) from None
     settings.join(settings.read(stack.STATE))
-    raise typer.Exit(0 if _run(pipeline) else 1)
+    raise typer.Exit(0 if one_run.run(stack.STATE, pipeline, _say) else 1)
 
 
 @app.command()
 def status() -> None:
-    """Tell what runs; exit 0 if all of it does."""
+    """Print what runs; exit 0 if everything does."""
     alive = stack.running(stack.STATE)
     for name, runs in alive.items():
         print(f"{name:<24} {'runs' if runs else 'does not run'}")
@@ -80,58 +87,22 @@ def status() -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def env(command: Annotated[list[str] | None, typer.Argument(help="a program to run with the settings")] = None) -> None:
-    """Print the settings with which a program joins the sandbox, or run one with them."""
+    """Print the settings with which a program joins the sandbox, quoted for a shell, or run a program with them."""
     chosen = settings.read(stack.STATE)
     if command:
         os.execvpe(command[0], command, settings.process_environment(chosen))
-    print("\n".join(f"{key}={value}" for key, value in chosen.items()))
+    print(settings.lines(chosen), end="")
 
 
 @app.command()
-def query(layer: Annotated[str, typer.Argument(help="bronze, silver or gold")], statement: str) -> None:
-    """Look into a layer by SQL."""
-    servers = stack.servers(stack.STATE)
+def query(layer: Layer, statement: str, pipeline: str = "employees", form: Form = "text") -> None:
+    """Query a layer of a pipeline by SQL, through the pipeline's own connections."""
+    stack.servers(stack.STATE)
     settings.join(settings.read(stack.STATE))
-    print(*queries.ask(layer, servers, os.environ["AWS_URI"], statement), sep="\n")
-
-
-def _run(name: str) -> bool:
-    """Run a pipeline once and print the outcome; tell whether it ended well."""
-    pipeline = pipeline_files.find_pipeline(name)
-    api = client.login(os.environ)
-    _say(f"running {pipeline.dag_id}")
-    client.await_dag(api, pipeline.dag_id, stack.ROOT)
-    run_id = client.trigger(api, pipeline.dag_id, {})
-    state = client.watch(api, pipeline.dag_id, run_id, print, seconds=3600)
-    page = f"{api.url}/dags/{pipeline.dag_id}/runs/{run_id}"
-    if state != "success":
-        print(f"\n{pipeline.dag_id}: {state}  {page}\n", *client.failures(api, pipeline.dag_id, run_id), sep="\n")
-        return False
-    print(f"\n{pipeline.dag_id}: {state}  {page}\n")
-    _tell(api, pipeline, run_id)
-    return True
-
-
-def _tell(api: client.Api, pipeline: pipeline_model.Pipeline, run_id: str) -> None:
-    told = client.summary(api, pipeline.dag_id, run_id)
-    print(*(summary.work(told) if told else ["  nothing new: no row changed since the last run"]), "", sep="\n")
-    servers = stack.servers(stack.STATE)
-    if elsewhere := settings.elsewhere(servers, os.environ):
-        print(f"  {', '.join(elsewhere)} point to your own servers: look there for what arrived")
-    else:
-        print(*summary.layers(servers, pipeline, os.environ["AWS_URI"], stack.truth(stack.STATE)), sep="\n")
-    print("", *summary.timings(client.tasks(api, pipeline.dag_id, run_id)), sep="\n")
-    _further()
-
-
-def _further() -> None:
-    print("""
-look further, once `make up` has left the sandbox running:
-  make query LAYER=bronze SQL="UPDATE employees SET postcode = '98052' WHERE id < 4"
-  make run      brings the three rows, and nothing else
-  make query LAYER=silver SQL="SELECT geocode_status, count(*) FROM employees_enriched GROUP BY 1"
-  make query LAYER=gold SQL="SELECT * FROM locations LIMIT 5"
-  make env      every setting, to join from your own programs""")
+    chosen, lines = pipeline_files.find_pipeline(pipeline), queries.formatter(form)
+    print(f"asking {queries.server(layer, chosen, os.environ)}", file=sys.stderr)
+    for line in lines(queries.ask(layer, chosen, os.environ, statement)):
+        print(line)
 
 
 def _say(line: str) -> None:
@@ -140,9 +111,8 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Turn what went wrong into one clear message and exit code 1; let other ways to end us be like Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    """Print a failure as one clear message and exit with 1; treat SIGTERM and SIGHUP as Ctrl-C."""
+    interrupt.turn_signals_into_interrupts()
     try:
         yield
     except (SandboxError, MedallionError) as e:

@@ -21,6 +21,9 @@ from include.sandbox.processes import Daemon
 from include.sandbox.settings import process_environment
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Airflow's log servers listen on all interfaces, which no setting changes. They are for logs on other machines;
+# here the api-server reads all logs from the disk
+OPTIONS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
 ROOT = Path(__file__).parents[2]
 USER = "admin"
 DATABASE = "airflow"
@@ -48,6 +51,7 @@ def settings(state: Path, metadata: Postgres) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.uri(DATABASE).replace("postgresql:", "postgresql+psycopg2:"),
+        # nothing listens there; the default ports may be those of another Airflow
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["logs"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["triggers"]),
         **_keys(state),
@@ -119,7 +123,7 @@ def _healthy(url: str, component: str) -> None:
 
 
 def _command(part: str) -> list[str]:
-    return [sys.executable, "-m", "airflow", part]
+    return [sys.executable, "-m", "airflow", part, *OPTIONS.get(part, ())]
 
 
 def _cluster(metadata: Postgres) -> str:

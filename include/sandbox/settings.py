@@ -1,19 +1,23 @@
 """
 The settings with which any program joins the sandbox: the file `.sandbox/env`.
 
-One `KEY=value` a line, without quotes, spaces or line breaks in the values.
-What the caller's environment already holds wins where it points somewhere
-else on purpose: `SENTRY_DSN`, `GOOGLE_API_KEY`, `MEDALLION_*`,
-`AIRFLOW_CONN_BRONZE`, `AIRFLOW_CONN_SILVER`, and all `AWS_*` if `AWS_URI` is
-one of them. Other `AIRFLOW*`, `AWS_*` and `PG*` variables are not let in.
+One `KEY=value` per line, quoted for a shell: `set -a; . .sandbox/env; set +a`
+exports them, whatever characters the values contain. The caller's environment
+takes precedence where it points somewhere else on purpose: `SENTRY_DSN`,
+`GOOGLE_API_KEY`, `MEDALLION_*`, every `AIRFLOW_CONN_*`, and all `AWS_*` if
+`AWS_URI` is one of them. Other `AIRFLOW*`, `AWS_*` and `PG*` variables are
+ignored.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.sandbox import private
 from include.sandbox.errors import SandboxError
@@ -21,8 +25,14 @@ from include.sandbox.postgres import Postgres
 from include.sandbox.s3 import Lake
 from include.sandbox.snowflake import Snowflake
 
+if TYPE_CHECKING:
+    from include.medallion.config.pipeline import Pipeline
+
 MISLEADING = ("AIRFLOW", "AWS_", "PG")
-PASSED_ON = ("SENTRY_DSN", "GOOGLE_API_KEY", "AIRFLOW_CONN_BRONZE", "AIRFLOW_CONN_SILVER")
+PASSED_ON = ("SENTRY_DSN", "GOOGLE_API_KEY")
+PASSED_ON_PREFIXES = ("MEDALLION_", "AIRFLOW_CONN_")
+HEADER = "# Settings of the sandbox. To export them in a shell: set -a; . .sandbox/env; set +a\n"
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -50,17 +60,35 @@ def of(servers: Servers, airflow: Mapping[str, str], caller: Mapping[str, str] =
     }
 
 
-def elsewhere(servers: Servers, chosen: Mapping[str, str]) -> list[str]:
-    """Return the names of the settings that point to the caller's own servers."""
+def elsewhere(servers: Servers, chosen: Mapping[str, str], pipeline: Pipeline) -> dict[str, str]:
+    """
+    Return the layers of a pipeline that are not the sandbox's own servers.
+
+    Returns:
+        The setting that points elsewhere, by layer: `bronze`, `silver`, `gold`.
+    """
     ours = of(servers, {}, caller={})
-    return [name for name in ("AIRFLOW_CONN_BRONZE", "AIRFLOW_CONN_SILVER", "AWS_URI") if chosen[name] != ours[name]]
+    used = {"bronze": _variable(pipeline.source.connection), "gold": "AWS_URI"}
+    if pipeline.silver:
+        used["silver"] = _variable(pipeline.silver.connection)
+    return {layer: name for layer, name in used.items() if name not in ours or chosen.get(name) != ours[name]}
+
+
+def lines(settings: Mapping[str, str]) -> str:
+    """Return the settings as a shell reads them, one assignment per line."""
+    return "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(settings.items()))
 
 
 def write(state: Path, settings: Mapping[str, str]) -> None:
-    """Keep the settings in `env`, readable by the owner only."""
-    if broken := [key for key, value in settings.items() if set(value) & set("\n\r")]:
-        raise SandboxError(f"line breaks in {broken}: a settings file cannot hold them")
-    private.write(state / "env", "".join(f"{key}={value}\n" for key, value in sorted(settings.items())))
+    """
+    Keep the settings in `env`, readable by the owner only.
+
+    Raises:
+        SandboxError: a shell cannot set a variable of such a name.
+    """
+    if unusable := [key for key in settings if not _SHELL_NAME.fullmatch(key)]:
+        raise SandboxError(f"a shell cannot set {', '.join(unusable)}: rename the variable or unset it")
+    private.write(state / "env", HEADER + lines(settings))
 
 
 def read(state: Path) -> dict[str, str]:
@@ -73,7 +101,10 @@ def read(state: Path) -> dict[str, str]:
     file = state / "env"
     if not file.exists():
         raise SandboxError(f"there is no {file}: run `make up` first")
-    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+    text = file.read_bytes().decode()  # read_text would turn \r into \n
+    # a file without the header was written before values were quoted
+    assignments = shlex.split(text, comments=True) if text.startswith(HEADER) else text.splitlines()
+    return dict(assignment.split("=", 1) for assignment in assignments)
 
 
 def process_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -96,5 +127,10 @@ def _direct(caller: Mapping[str, str]) -> dict[str, str]:
 
 
 def _chosen(caller: Mapping[str, str]) -> dict[str, str]:
-    elsewhere = ("MEDALLION_", "AWS_") if caller.get("AWS_URI") else ("MEDALLION_",)
-    return {k: v for k, v in caller.items() if v and (k in PASSED_ON or k.startswith(elsewhere))}
+    prefixes = (*PASSED_ON_PREFIXES, "AWS_") if caller.get("AWS_URI") else PASSED_ON_PREFIXES
+    return {k: v for k, v in caller.items() if v and (k in PASSED_ON or k.startswith(prefixes))}
+
+
+def _variable(connection: str) -> str:
+    """Return the variable that defines an Airflow connection."""
+    return f"AIRFLOW_CONN_{connection.upper()}"

@@ -54,7 +54,7 @@ class Snowflake:
                 "schema": self.schema,
                 "extra": extra,
             },
-            separators=(",", ":"),  # no spaces: a shell would split there
+            separators=(",", ":"),
         )
 
     def connect(self, schema: str | None = None) -> SnowflakeConnection:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from include.sandbox.query import aligned
 from include.sandbox.settings import Servers
 
 EARTH_KM = 6371.0
+SAMPLE = "employees"
 SHOWN = ("latitude", "longitude", "geocode_status")
 
 
@@ -59,16 +61,41 @@ def distances(found: pa.Table, truth: Path, key: str) -> pa.Array:
     return km.take(pc.sort_indices(km))
 
 
-def layers(servers: Servers, pipeline: Pipeline, root: str, truth: Path) -> Iterator[str]:
-    """Yield the lines about what is now in all layers."""
+def layers(
+    servers: Servers, pipeline: Pipeline, root: str, truth: Path, elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """
+    Yield the lines about what is now in all layers.
+
+    Args:
+        servers: of the sandbox.
+        pipeline: whose tables are counted.
+        root: URI of the lake.
+        truth: folder of the sample's true coordinates.
+        elsewhere: layers on the user's own servers, which are named instead of read.
+    """
+    source = f"{pipeline.source.schema_}.{pipeline.source.table}"
+    shown = [("bronze", source, lambda: [f"  Bronze   {bronze_rows(servers, pipeline):>10,} rows  {source}"])]
+    if pipeline.silver:
+        name = pipeline.silver.table
+        shown.append(("silver", name, lambda: [f"  Silver   {silver_rows(servers, pipeline):>10,} rows  {name}"]))
+    if pipeline.gold:
+        sample = truth if "bronze" not in elsewhere and pipeline.source.table == SAMPLE else None
+        shown.append(("gold", pipeline.gold.table, lambda: _gold_lines(pipeline, root, sample)))
+    for layer, table, lines in shown:
+        if setting := elsewhere.get(layer):
+            yield f"  {layer.title():<8} {table} is on your own server ({setting}): not counted"
+        else:
+            yield from lines()
+
+
+def _gold_lines(pipeline: Pipeline, root: str, truth: Path | None) -> Iterator[str]:
     uri, key = f"{root}/{pipeline.gold.table}", pipeline.source.key
     table, version = gold(uri, [*key, *pipeline.enrichment_columns, *SHOWN])
-    yield f"  Bronze   {bronze_rows(servers, pipeline):>10,} rows  {pipeline.source.schema_}.{pipeline.source.table}"
-    yield f"  Silver   {silver_rows(servers, pipeline):>10,} rows  {pipeline.silver.table}"
     yield f"  Gold     {table.num_rows:>10,} rows  {uri}, Delta version {version}"
     if "geocode_status" in table.column_names:
         yield f"  statuses  {_counts(_tally(table['geocode_status']))}"
-    if "latitude" in table.column_names and pipeline.source.table == "employees" and truth.exists():
+    if truth and truth.exists() and "latitude" in table.column_names:
         yield from _accuracy(distances(table, truth, key[0]))
     yield ""
     rows = table.sort_by([(name, "ascending") for name in key]).slice(0, 5).to_pylist()
@@ -97,6 +124,20 @@ def work(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"  look-ups  {_lookups(told.get('lookups', {}))}"
     if lag := told.get("lag_transactions"):
         yield f"  {lag} transactions are held back by one that is still open: the next run reads them"
+
+
+def hints(pipeline: Pipeline, elsewhere: Collection[str] = ()) -> Iterator[str]:
+    """Yield what to try next with a pipeline; its tables in `elsewhere` are the user's own."""
+    query = "  make query" if pipeline.name == SAMPLE else f"  make query PIPELINE={pipeline.name}"
+    yield "look further, once `make up` has left the sandbox running:"
+    if pipeline.name == SAMPLE and "bronze" not in elsewhere:
+        yield f"{query} LAYER=bronze SQL=\"UPDATE employees SET postcode = '98052' WHERE id < 4\""
+        yield "  make run      brings the three rows, and nothing else"
+    if pipeline.silver:
+        yield f'{query} LAYER=silver SQL="SELECT * FROM {pipeline.silver.table} LIMIT 5"'
+    if pipeline.gold:
+        yield f'{query} LAYER=gold SQL="SELECT * FROM {pipeline.gold.table} LIMIT 5" FORMAT=json'
+    yield "  make env      every setting, to join from your own programs"
 
 
 def _lookups(lookups: Mapping[str, Any]) -> str:

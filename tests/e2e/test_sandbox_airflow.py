@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
+import psutil
 import pytest
 
-from include.sandbox import client, stack
+from include.sandbox import client, processes, stack
+from include.sandbox.processes import Daemon
 
 pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
 DAG = """
@@ -68,6 +71,16 @@ def test_broken_file_is_reported(run):
 def test_all_processes_run(deployment):
     """Four servers and four components of Airflow make the sandbox."""
     assert list(stack.running(deployment.state).values()) == [True] * 8
+
+
+def test_nothing_listens_beyond_this_machine(deployment):
+    """Every listening socket of every process of the sandbox is on loopback."""
+    daemons = [processes.running(Daemon(deployment.state, name)) for name in stack.running(deployment.state)]
+    family = {process.pid for daemon in daemons for process in (daemon, *daemon.children(recursive=True))}
+    sockets = [socket for socket in psutil.net_connections("inet") if socket.pid in family]
+    addresses = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert addresses
+    assert [address for address in addresses if not ipaddress.ip_address(address).is_loopback] == []
 
 
 def test_rows_are_there(deployment):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.sandbox import settings
 from include.sandbox.errors import SandboxError
@@ -36,9 +40,38 @@ def test_file_is_private(tmp_path, servers):
     assert (tmp_path / "env").stat().st_mode & 0o077 == 0
 
 
-def test_values_need_no_quotes(servers):
-    """`env $(cat .sandbox/env) program` works: no value holds a space or a quote that a shell would split at."""
-    assert not [value for value in settings.of(servers, {}, caller={}).values() if set(value) & set(" \t\n'")]
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True),
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    )
+)
+def test_any_value_is_read_as_it_was_written(tmp_path_factory, chosen):
+    """Quotes, spaces, line breaks and wildcards in values survive the file."""
+    state = tmp_path_factory.mktemp("state")
+    settings.write(state, chosen)
+    assert settings.read(state) == chosen
+
+
+def test_a_shell_reads_the_file(tmp_path):
+    """`set -a; . .sandbox/env` exports values with wildcards, spaces, quotes and line breaks unchanged."""
+    values = {"A": "* * * * *", "B": 'it\'s "$HOME"', "C": "/a folder/b", "D": "two\nlines", "E": "", "F": "`id`"}
+    settings.write(tmp_path, values)
+    script = f"set -a; . '{tmp_path}/env'; set +a; env -0"
+    shown = subprocess.run(["sh", "-c", script], env={}, capture_output=True, text=True, check=True).stdout
+    assert values.items() <= dict(line.split("=", 1) for line in shown.split("\0") if line).items()
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    """Values that were written without quotes keep the quotes that are part of them."""
+    (tmp_path / "env").write_text('A={"b": "c d"}\nE=\n')
+    assert settings.read(tmp_path) == {"A": '{"b": "c d"}', "E": ""}
+
+
+def test_a_name_that_no_shell_can_set_is_refused(tmp_path):
+    """The message names the variable."""
+    with pytest.raises(SandboxError, match="AIRFLOW_CONN_MY-DB"):
+        settings.write(tmp_path, {"AIRFLOW_CONN_MY-DB": "postgres://"})
 
 
 def test_silver_connection_is_json(servers):
@@ -46,7 +79,9 @@ def test_silver_connection_is_json(servers):
     assert json.loads(settings.of(servers, {}, caller={})["AIRFLOW_CONN_SILVER"])["extra"]["port"] == 3
 
 
-@pytest.mark.parametrize("name", ["SENTRY_DSN", "GOOGLE_API_KEY", "MEDALLION_SCHEDULE", "AIRFLOW_CONN_SILVER"])
+@pytest.mark.parametrize(
+    "name", ["SENTRY_DSN", "GOOGLE_API_KEY", "MEDALLION_SCHEDULE", "AIRFLOW_CONN_SILVER", "AIRFLOW_CONN_NORTHWIND"]
+)
 def test_callers_choice_wins(servers, name):
     """A setting that points elsewhere on purpose is kept."""
     assert settings.of(servers, {}, caller={name: "mine"})[name] == "mine"
@@ -69,10 +104,27 @@ def test_foreign_airflow_stays_outside(monkeypatch):
     assert "AIRFLOW__CORE__EXECUTOR" not in settings.process_environment({})
 
 
-def test_line_breaks_are_refused(tmp_path):
-    """A value that would break the file's form is an error that names its key."""
-    with pytest.raises(SandboxError, match="SENTRY_DSN"):
-        settings.write(tmp_path, {"SENTRY_DSN": "a\nb"})
+def pipeline(source: str = "bronze", silver: str = "silver") -> SimpleNamespace:
+    """Describe a pipeline by its connections."""
+    return SimpleNamespace(source=SimpleNamespace(connection=source), silver=SimpleNamespace(connection=silver))
+
+
+def test_the_sandboxs_own_servers_are_not_elsewhere(servers):
+    """A pipeline with the default connections uses the sandbox only."""
+    assert settings.elsewhere(servers, settings.of(servers, {}, caller={}), pipeline()) == {}
+
+
+def test_a_connection_of_the_caller_is_elsewhere(servers):
+    """A pipeline that reads the caller's Postgres still writes to the sandbox's sinks."""
+    chosen = settings.of(servers, {}, caller={"AIRFLOW_CONN_NORTHWIND": "postgres://mine"})
+    assert settings.elsewhere(servers, chosen, pipeline("northwind")) == {"bronze": "AIRFLOW_CONN_NORTHWIND"}
+
+
+def test_a_connection_that_only_airflow_knows_is_elsewhere(servers):
+    """`airflow connections add` leaves no variable, and is no server of the sandbox."""
+    chosen = settings.of(servers, {}, caller={"AWS_URI": "s3://mine/lake"})
+    layers = settings.elsewhere(servers, chosen, pipeline("northwind", "mine"))
+    assert layers == {"bronze": "AIRFLOW_CONN_NORTHWIND", "silver": "AIRFLOW_CONN_MINE", "gold": "AWS_URI"}
 
 
 def test_missing_file_says_what_to_do(tmp_path):
