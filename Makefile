@@ -67,12 +67,13 @@ offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the Un
 
 check: lint audit ## linters, spelling, dead code, types, and known vulnerabilities of the libraries
 
-# from fast to slow; `.venv/bin/lint-imports` belongs before bandit as soon as pyproject.toml has contracts for it
+# from fast to slow
 lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/codespell
 	.venv/bin/vulture
+	.venv/bin/lint-imports
 	.venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
 	.venv/bin/mypy
 

@@ -1,7 +1,21 @@
 """
-The core: Postgres rows to Snowflake and Delta, as plain Python.
+The core: rows of Postgres to Snowflake and Delta, as plain Python that never imports Airflow.
 
-Data and connections go in, data comes out; nothing here imports Airflow. In
-the order the data flows: `bronze` -> `parts` -> `enrichment` (`geocoders`,
-`locations`) -> `silver` -> `gold` -> `reckoning` -> `watermark`.
+The packages, from the entry points down to what knows nothing of the rest; none imports one above it:
+
+    ops          reconcile and maintenance across sinks
+    steps        the steps of a run: open_window, extract, enrich, load_silver, write_gold, commit
+    bronze       the source                         (these five do not import each other)
+    enrich       columns computed from keys
+    quarantine   rows that no sink can hold
+    silver       the Snowflake sink
+    gold         the Delta sink
+    lookups      paid look-ups: cache, leases, rate limit, call budget, circuit breaker
+    geocoders    providers of coordinates
+    staging      batches in object storage, manifests, the Sink protocol
+    config       pipeline files and connections
+    lake         object storage, Parquet, Delta
+    redaction    texts without secrets and personal data
+    model        windows, columns, keys, validation: pure functions and data
+    errors       every failure that the core raises on purpose
 """

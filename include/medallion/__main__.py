@@ -164,9 +164,7 @@ def gold(name: Name, rows: Rows = 5) -> None:
     from include.medallion.lake.preview import preview
 
     with _opened(name) as (pipeline, connections):
-        if pipeline.gold is None:
-            raise SettingError(f"pipeline {name} has no gold")
-        preview(connections.lake, pipeline.gold.table, rows)
+        preview(connections.lake, pipeline.gold_table, rows)
 
 
 @app.command()

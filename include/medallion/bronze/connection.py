@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql
@@ -46,13 +47,14 @@ def begin_snapshot(connection: adbc_driver_manager.AdbcConnection) -> None:
     fetch_rows(connection, "styles")
 
 
-def fetch_rows(connection: adbc_driver_manager.AdbcConnection, name: str, **values: object) -> list[dict]:
+def fetch_rows(connection: adbc_driver_manager.AdbcConnection, name: str, **values: object) -> list[dict[str, Any]]:
     """Run a statement of sql/ with literals filled in; for a few rows."""
     sql = (_SQL / f"{name}.sql").read_text().format(**values)
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_sql_query(sql)
         handle, _ = statement.execute_query()
-        return pa.RecordBatchReader._import_from_c(handle.address).read_all().to_pylist()  # noqa: SLF001
+        rows: list[dict[str, Any]] = pa.RecordBatchReader._import_from_c(handle.address).read_all().to_pylist()  # noqa: SLF001
+    return rows
 
 
 def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:

@@ -91,13 +91,18 @@ def _buffer_head(chunks: ChunkRows) -> Iterator[tuple[int, pa.RecordBatch | None
 
 def _choose_part_count(head: list[pa.RecordBatch], expected: float, key: PartitionKey | None, sizes: Parts) -> int:
     """Choose the number of parts: from the rows if the head is all of them, else from the planner's estimate."""
-    known = KeyIndex()
-    for batch in head if key and key.metered else ():
-        encode_keys(batch, key.columns, key.normalise, known)
     seen = sum(b.num_rows for b in head)
     rows = seen if sum(b.nbytes for b in head) <= BATCH_BYTES else max(expected, seen)
-    wanted = max(ceil(rows / sizes.rows_per_part), ceil(len(known) / sizes.keys_per_part))
+    keys = _count_keys(head, key) if key and key.metered else 0
+    wanted = max(ceil(rows / sizes.rows_per_part), ceil(keys / sizes.keys_per_part))
     return max(1, min(sizes.max_parts, wanted))
+
+
+def _count_keys(head: list[pa.RecordBatch], key: PartitionKey) -> int:
+    known = KeyIndex()
+    for batch in head:
+        encode_keys(batch, key.columns, key.normalise, known)
+    return len(known)
 
 
 class _Stager:
@@ -127,10 +132,10 @@ class _Stager:
 
     def _partition(self, batch: pa.RecordBatch, chunk: int, reached: Checkpoint) -> list[tuple[int, pa.RecordBatch]]:
         """Assign a batch's rows to parts: by key, or by chunk, which keeps neighbours together."""
-        parts, chunks = reached.part_count, reached.layout.chunks
-        if parts == 1 or self.key is None or (not self.key.metered and chunks >= parts):
+        parts, chunks, key = reached.part_count, reached.layout.chunks, self.key
+        if parts == 1 or key is None or (not key.metered and chunks >= parts):
             return [(chunk * parts // chunks, batch)]
-        numbers = encode_keys(batch, self.key.columns, self.key.normalise, self.known)
+        numbers = encode_keys(batch, key.columns, key.normalise, self.known)
         return partition_rows(batch, numbers, self.known, parts)
 
     def _close_chunk(self, reached: Checkpoint, chunk: int) -> Checkpoint:

@@ -47,7 +47,7 @@ def _insert_position(connection: adbc_driver_manager.AdbcConnection) -> int:
     """Return how far the log reaches; 0 from a server that does not say."""
     execute(connection, "SAVEPOINT asking")
     try:
-        return fetch_rows(connection, "logged")[0]["position"]
+        return int(fetch_rows(connection, "logged")[0]["position"])
     except adbc_driver_manager.Error as e:
         if e.sqlstate != _FEATURE_NOT_SUPPORTED:
             raise

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
+from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
@@ -151,6 +152,30 @@ class Pipeline(Settings):
     def dag_id(self) -> str:
         """`medallion_<pipeline>`."""
         return f"medallion_{self.name}"
+
+    @property
+    def silver_table(self) -> str:
+        """
+        Name of the Snowflake table.
+
+        Raises:
+            SettingError: the pipeline has no `silver`.
+        """
+        if self.silver is None:
+            raise SettingError(f"pipeline {self.name} has no silver: add it to the pipeline file")
+        return self.silver.table
+
+    @property
+    def gold_table(self) -> str:
+        """
+        Name of the Delta table.
+
+        Raises:
+            SettingError: the pipeline has no `gold`.
+        """
+        if self.gold is None:
+            raise SettingError(f"pipeline {self.name} has no gold: add it to the pipeline file")
+        return self.gold.table
 
     @property
     def sink_steps(self) -> dict[str, str]:

@@ -40,7 +40,7 @@ def read_rows_to_refresh(
     Args:
         columns: those of the source table.
     """
-    table = delta.open_table(lake, pipeline.gold.table)
+    table = delta.open_table(lake, pipeline.gold_table)
     wanted = _columns_to_read(pipeline, columns)
     added = pa.schema([field for enrichment in enrichments for field in enrichment.fields])
     schema = pa.schema(
@@ -48,7 +48,7 @@ def read_rows_to_refresh(
     )
     if table is None or not {*added.names} <= {f.name for f in table.schema().fields}:
         return
-    dataset, living = delta.dataset(lake, pipeline.gold.table, table), pc.field(DELETED_AT).is_null()
+    dataset, living = delta.dataset(lake, pipeline.gold_table, table), pc.field(DELETED_AT).is_null()
     names = [name for name in schema.names if name != OP]
     for batch in dataset.to_batches(columns=names, filter=living, batch_size=BATCH_ROWS):
         rows = batch.filter(

@@ -124,7 +124,7 @@ def _assemble(
     return pa.RecordBatch.from_arrays([arrays[field.name] for field in fields], schema=pa.schema(fields))
 
 
-def _named(rows: pa.RecordBatch) -> zip:
+def _named(rows: pa.RecordBatch) -> Iterator[tuple[str, pa.Array]]:
     return zip(rows.schema.names, rows.columns, strict=True)
 
 

@@ -70,7 +70,7 @@ def gold_schema(columns: Sequence[Column]) -> pa.Schema:
 
 def _try_apply(batch: Batch, schema: pa.Schema) -> Applied:
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
-    table = delta.open_or_create(batch.lake, batch.pipeline.gold.table, schema, statistics=statistics)
+    table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
     if is_applied(SINK, read_position(table, batch.pipeline.name, batch.window.source), batch.window):
         return Applied.replay(batch.rows, table.version())
     commit = commit_properties(batch.window)
@@ -121,7 +121,7 @@ def _merge_rows(gold: GoldBatch) -> int:
         f"(source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID})"
     )
     metrics = _merger(gold).when_matched_update_all(fence).when_not_matched_insert_all().execute()
-    return metrics["num_target_rows_updated"]
+    return int(metrics["num_target_rows_updated"])
 
 
 def _merge_lookups(gold: GoldBatch) -> int:
@@ -132,7 +132,7 @@ def _merge_lookups(gold: GoldBatch) -> int:
     )
     columns = (*gold.pipeline.added_columns, BATCH_ID, LOADED_AT)
     updates = {quote_identifier(c): f"source.{quote_identifier(c)}" for c in columns}
-    return _merger(gold).when_matched_update(updates, fence).execute()["num_target_rows_updated"]
+    return int(_merger(gold).when_matched_update(updates, fence).execute()["num_target_rows_updated"])
 
 
 def _record_batch(gold: GoldBatch) -> None:

@@ -23,7 +23,7 @@ def count_outcome(batch: GoldBatch, updated: int) -> Applied:
         batch: its table is at the version that the batch made, or a later one: what came between counts as newer.
         updated: rows that the write says it updated.
     """
-    data = delta.dataset(batch.lake, batch.pipeline.gold.table, batch.table)
+    data = delta.dataset(batch.lake, batch.pipeline.gold_table, batch.table)
     applied = data.count_rows(filter=pc.field(BATCH_ID) == batch.window.batch_id)
     superseded = _count_superseded(batch, data) if applied < batch.rows else 0
     updated = min(updated, applied)  # a newer batch may have written over some of them since

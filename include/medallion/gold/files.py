@@ -55,7 +55,7 @@ class GoldBatch:
 
     def path(self, name: str) -> str:
         """Return the path in the lake of a file of the table."""
-        return f"{self.pipeline.gold.table}/{name}"
+        return f"{self.pipeline.gold_table}/{name}"
 
     def write(self, actions: list[AddAction | RemoveAction]) -> None:
         """Add files, and remove others (a full refresh: all others), in one conditional commit."""
@@ -122,7 +122,7 @@ def add_action(batch: GoldBatch, name: str, file: ParquetInfo) -> AddAction:
     return AddAction(quote(name), file.size, {}, moment, True, json.dumps(_statistics(file.footer, bounds)))
 
 
-def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
+def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict[str, object]:
     """Return what the log tells of a file: its rows, and bounds of columns that tell nothing of a person."""
     found = {name: column_bounds(footer, name) for name in columns}
     known = {name: bounds for name, bounds in found.items() if bounds}

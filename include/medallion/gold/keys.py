@@ -51,7 +51,7 @@ def _is_above(files: pa.Table, name: str, low: int) -> bool:
     if f"max.{name}" not in files.schema.names:
         return False
     greatest = files.column(f"max.{name}")
-    return greatest.null_count == 0 and pc.max(greatest).as_py() < low
+    return greatest.null_count == 0 and bool(pc.max(greatest).as_py() < low)
 
 
 def check_unique(batch: GoldBatch) -> None:
@@ -75,7 +75,7 @@ def _count_repeated(batch: GoldBatch, number: int, passes: int) -> int:
     if keys.num_columns == 1 and keys.num_rows and pa.types.is_integer(keys.schema.types[0]):
         ordered = np.sort(keys[0].to_numpy())
         return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
-    return keys.num_rows - keys.group_by(batch.key).aggregate([]).num_rows
+    return int(keys.num_rows - keys.group_by(batch.key).aggregate([]).num_rows)
 
 
 def _keys_of_share(keys: pa.Table, number: int, passes: int) -> pa.Table:

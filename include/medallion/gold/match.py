@@ -52,7 +52,7 @@ class RowMatches:
     @property
     def updated(self) -> int:
         """How many rows are written over."""
-        return len(self.over) - self.over.null_count
+        return int(len(self.over) - self.over.null_count)
 
 
 def read_batch_rows(batch: GoldBatch, wins: WinRule, columns: Collection[str]) -> BatchRows:
@@ -132,7 +132,8 @@ def _may_hold(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
     least, most = (files[f"{end}.{name}"].cast(pa.int64()) for end in ("min", "max"))
     begin = np.searchsorted(wanted, least.fill_null(0).to_numpy(), "left")
     end = np.searchsorted(wanted, most.fill_null(0).to_numpy(), "right")
-    return (begin < end) | least.is_null().to_numpy() | most.is_null().to_numpy()
+    may: np.ndarray = (begin < end) | least.is_null().to_numpy() | most.is_null().to_numpy()
+    return may
 
 
 def _match_piece(rows: BatchRows, piece: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:

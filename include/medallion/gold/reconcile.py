@@ -30,7 +30,7 @@ from include.medallion.lake.object_store import Lake, read_schema
 from include.medallion.model.columns import DELETED_AT, TIMESTAMP_UTC, VERSION, quote_identifier
 from include.medallion.model.differences import Difference
 from include.medallion.model.keys import partition_by_key
-from include.medallion.model.window import check_same_source
+from include.medallion.model.window import check_same_source, emptied
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import Part
 from include.medallion.staging.source_keys import SourceKeys
@@ -53,9 +53,10 @@ def compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
 
 
 def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
-    table = delta.open_table(lake, pipeline.gold.table)
-    held = read_position(table, pipeline.name, keys.window.source) if table else None
-    check_same_source(SINK, held, keys.window)
+    table = delta.open_table(lake, pipeline.gold_table)
+    if table is None:
+        raise emptied(SINK, keys.window)
+    check_same_source(SINK, read_position(table, pipeline.name, keys.window.source), keys.window)
     if DELETED_AT not in table.schema().to_arrow().names:
         table.alter.add_columns(Field(DELETED_AT, PrimitiveType("timestamp")))
     live = missing = older = 0
@@ -83,7 +84,7 @@ def _partitioned_keys(
         files = [Path(folder) / f"part-{part.number:04d}.parquet" for part in keys.parts]
         types = {name: staged.field(name).type for name in key}
         schema = pa.schema([*types.items(), (_TABLE_VERSION, pa.int64()), (_IS_LIVE, pa.bool_())])
-        _spill_keys(delta.dataset(lake, pipeline.gold.table, table), key, schema, files)
+        _spill_keys(delta.dataset(lake, pipeline.gold_table, table), key, schema, files)
         yield ((_read_source_keys(lake, part), pq.read_table(files[part.number])) for part in keys.parts)
 
 
@@ -133,9 +134,9 @@ def _merge_deletes(batch: GoldBatch, lost: pa.Table) -> int:
     )
     old = f"target.{quote_identifier(VERSION)} < {batch.window.upto}"
     if batch.pipeline.deletes == "hard":
-        return merge.when_matched_delete(old).execute()["num_target_rows_deleted"]
+        return int(merge.when_matched_delete(old).execute()["num_target_rows_deleted"])
     mark = {quote_identifier(DELETED_AT): f"source.{quote_identifier(DELETED_AT)}"}
-    return merge.when_matched_update(mark, old).execute()["num_target_rows_updated"]
+    return int(merge.when_matched_update(mark, old).execute()["num_target_rows_updated"])
 
 
 def _ranges(keys: pa.Table) -> dict[str, tuple[int, int]]:

@@ -29,7 +29,7 @@ class GoldSink:
 
     def position(self, source: str) -> Position | None:
         """Return what the table holds: None for nothing, or a position of another source."""
-        table = delta.open_table(self.lake, self.pipeline.gold.table)
+        table = delta.open_table(self.lake, self.pipeline.gold_table)
         return read_position(table, self.pipeline.name, source) if table else None
 
     def apply(self, batch: Batch) -> Applied:
@@ -42,12 +42,12 @@ class GoldSink:
 
     def row_count(self) -> int:
         """Return how many rows the table has; 0 if there is no table."""
-        table = delta.open_table(self.lake, self.pipeline.gold.table)
-        return delta.dataset(self.lake, self.pipeline.gold.table, table).count_rows() if table else 0
+        table = delta.open_table(self.lake, self.pipeline.gold_table)
+        return delta.dataset(self.lake, self.pipeline.gold_table, table).count_rows() if table else 0
 
     def maintain(self, retention: Retention) -> str:
         """Compact or sort the table's files, delete old versions, write a checkpoint."""
         done = delta_maintenance.maintain(
-            self.lake, self.pipeline.gold.table, retention.versions, self.pipeline.source.key
+            self.lake, self.pipeline.gold_table, retention.versions, self.pipeline.source.key
         )
         return delta_maintenance.summary_line(done) if done else "no table yet"

@@ -19,6 +19,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
+from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake, filesystem
 from include.medallion.lake.parquet import MAX_GROUP_ROWS
 
@@ -47,6 +48,19 @@ def open_table(lake: Lake, name: str) -> DeltaTable | None:
         return DeltaTable(lake.table(name), storage_options=dict(lake.options))
     except TableNotFoundError:
         return None
+
+
+def require_table(lake: Lake, name: str) -> DeltaTable:
+    """
+    Open a Delta table that must be there.
+
+    Raises:
+        ContractBroken: another process deleted it meanwhile.
+    """
+    table = open_table(lake, name)
+    if table is None:
+        raise ContractBroken(f"the Delta table {name} was deleted while it was in use")
+    return table
 
 
 def open_or_create(

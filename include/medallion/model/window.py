@@ -184,10 +184,15 @@ def check_same_source(sink: str, held: Position | None, window: Window) -> None:
         SourceChanged: it was emptied or filled from another source meanwhile.
     """
     if held is None or held.source != window.source:
-        raise SourceChanged(
-            f"{sink} was emptied or filled from another source after batch {window.batch_id} was opened: nothing was "
-            "deleted. Reconcile again once the pipeline has run"
-        )
+        raise emptied(sink, window)
+
+
+def emptied(sink: str, window: Window) -> SourceChanged:
+    """Return the error for a sink that no longer holds the source that was read."""
+    return SourceChanged(
+        f"{sink} was emptied or filled from another source after batch {window.batch_id} was opened: nothing was "
+        "deleted. Reconcile again once the pipeline has run"
+    )
 
 
 def _is_refresh_applied(sink: str, held: Position, window: Window) -> bool:

@@ -99,7 +99,7 @@ def _loaded_versions(batch: Batch, entries: pa.Table) -> dict[str, int]:
 
 
 def _mark_closed(lake: Lake, window: Window, entries: list[str]) -> None:
-    table = delta.open_table(lake, quarantine_table.TABLE)
+    table = delta.require_table(lake, quarantine_table.TABLE)
     marks = pa.table(
         {
             "entry": pa.array(entries, pa.string()),

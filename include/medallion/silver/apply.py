@@ -24,7 +24,8 @@ from include.medallion.model.columns import (
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied
 from include.medallion.silver.ledger import open_ledger, read_position, record_batch
-from include.medallion.silver.staging_table import Content, definitions, drop_orphans, run_sql, staging_table
+from include.medallion.silver.staging_table import Content, definitions, drop_orphans, staging_table
+from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.staging.batch import Batch
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
 def _prepare_table(cursor: SnowflakeCursor, pipeline: Pipeline, columns: tuple[Column, ...]) -> None:
     target, every = table_name(pipeline), [*columns, *SYSTEM_COLUMNS]
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definitions(every)})")
-    there = {row[0] for row in cursor.execute(f"DESCRIBE TABLE {target}").fetchall()}
+    there = {row[0] for row in fetch_all(cursor, f"DESCRIBE TABLE {target}")}
     for column in every:
         if column.snowflake_name not in there:
             cursor.execute(f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}")
@@ -131,4 +132,4 @@ def _lookup_columns(pipeline: Pipeline) -> list[str]:
 
 def table_name(pipeline: Pipeline) -> str:
     """Return the table as SQL names it."""
-    return quote_identifier(snowflake_name(pipeline.silver.table))
+    return quote_identifier(snowflake_name(pipeline.silver_table))

@@ -9,7 +9,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.model.columns import snowflake_name
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Position, Window
-from include.medallion.silver.staging_table import SQL, run_sql
+from include.medallion.silver.statements import fetch_all, run_bound, run_sql
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -18,22 +18,21 @@ if TYPE_CHECKING:
 def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
     run_sql(cursor, "ledger")
-    name = snowflake_name(pipeline.silver.table)
-    alike = cursor.execute("SHOW TERSE TABLES LIKE %(name)s", {"name": name}).fetchall()
+    name = snowflake_name(pipeline.silver_table)
+    alike = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
     if name not in {row[1] for row in alike}:
         cursor.execute("DELETE FROM _MEDALLION_BATCHES WHERE PIPELINE = %(pipeline)s", {"pipeline": pipeline.name})
 
 
 def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
     """Return what the table holds, as the ledger says in the cursor's transaction; None for nothing."""
-    found = cursor.execute((SQL / "position.sql").read_text(), {"pipeline": pipeline.name}).fetchone()
-    return Position(*found) if found else None
+    found = run_bound(cursor, "position", {"pipeline": pipeline.name})
+    return Position(*found[0]) if found else None
 
 
 def record_batch(cursor: SnowflakeCursor, window: Window, applied: Applied) -> None:
     """Record an applied batch, in the transaction that applies it."""
-    params = {**asdict(window), "mode": str(window.mode), **asdict(applied)}
-    cursor.execute((SQL / "record.sql").read_text(), params)
+    run_bound(cursor, "record", {**asdict(window), "mode": str(window.mode), **asdict(applied)})
 
 
 def prune(cursor: SnowflakeCursor, pipeline: Pipeline, before: int) -> int:
@@ -45,4 +44,4 @@ def prune(cursor: SnowflakeCursor, pipeline: Pipeline, before: int) -> int:
     """
     run_sql(cursor, "ledger")
     params = {"pipeline": pipeline.name, "before": before}
-    return cursor.execute((SQL / "prune.sql").read_text(), params).fetchone()[0]
+    return int(run_bound(cursor, "prune", params)[0][0])

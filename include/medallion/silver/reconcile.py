@@ -19,7 +19,8 @@ from include.medallion.model.differences import Difference
 from include.medallion.model.window import check_same_source, new_batch_id
 from include.medallion.silver.apply import SINK, table_name
 from include.medallion.silver.ledger import read_position
-from include.medallion.silver.staging_table import Content, definitions, drop_orphans, run_sql, staging_table
+from include.medallion.silver.staging_table import Content, definitions, drop_orphans, staging_table
+from include.medallion.silver.statements import run_sql
 from include.medallion.staging.source_keys import SourceKeys
 
 if TYPE_CHECKING:

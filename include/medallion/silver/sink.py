@@ -17,6 +17,7 @@ from include.medallion.silver import reconcile
 from include.medallion.silver.apply import SINK, apply_batch, table_name
 from include.medallion.silver.ledger import open_ledger, prune, read_position
 from include.medallion.silver.staging_table import drop_orphans
+from include.medallion.silver.statements import fetch_all
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.source_keys import SourceKeys
 
@@ -74,7 +75,7 @@ class SilverSink:
     def _row_count(self, cursor: SnowflakeCursor) -> int:
         if self._position(cursor) is None:
             return 0
-        return cursor.execute(f"SELECT COUNT(*) FROM {table_name(self.pipeline)}").fetchone()[0]  # noqa: S608
+        return int(fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(self.pipeline)}")[0][0])  # noqa: S608
 
     def _maintain(self, cursor: SnowflakeCursor, retention: Retention) -> int:
         for kind in ("", reconcile.SUFFIX):

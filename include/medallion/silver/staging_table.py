@@ -28,13 +28,13 @@ from include.medallion.lake.parquet import Writer
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import VERSION, Column, quote_identifier, snowflake_name, typed_column
 from include.medallion.model.window import Window
+from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.parts import StagedFile
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
-SQL = Path(__file__).parent / "sql"
 SNAPPY = "snappy"  # what COPY reads of Parquet's compressions (docs.snowflake.com/en/sql-reference/sql/copy-into-table)
 _ROW_VERSION = typed_column(VERSION, pa.int64())
 
@@ -80,7 +80,7 @@ def staging_table(cursor: SnowflakeCursor, lake: Lake, window: Window, content: 
 def drop_orphans(cursor: SnowflakeCursor, pipeline: Pipeline, newest: int, suffix: str = "") -> None:
     """Drop what killed tries of batch `newest` or an older one left, where nobody needs it any more."""
     prefix = _prefix(pipeline.name)
-    found = cursor.execute(f"SHOW TERSE TABLES LIKE '{prefix}%'").fetchall()
+    found = fetch_all(cursor, f"SHOW TERSE TABLES LIKE '{prefix}%'")
     for name in (row[1] for row in found):
         batch = re.fullmatch(rf"{prefix}(\d+)_[0-9A-F]{{32}}{suffix}", name)
         if batch and int(batch[1]) <= newest:
@@ -150,8 +150,3 @@ def _check(cursor: SnowflakeCursor, content: Content, table: str) -> None:
 def definitions(columns: list[Column]) -> str:
     """Return columns as CREATE and ALTER TABLE take them."""
     return ", ".join(f"{quote_identifier(c.snowflake_name)} {c.snowflake_type}" for c in columns)
-
-
-def run_sql(cursor: SnowflakeCursor, statement: str, **words: object) -> tuple:
-    """Run a statement of sql/ with words filled in; return the first row of what it answers."""
-    return cursor.execute((SQL / f"{statement}.sql").read_text().format(**words)).fetchone()

@@ -27,8 +27,13 @@ class Sink(Protocol):
             (Snowflake may have to start a warehouse). `apply` checks the position in any case.
     """
 
-    name: str
-    remember_position: bool
+    @property
+    def name(self) -> str:
+        """Name of the sink in the pipeline file."""
+
+    @property
+    def remember_position(self) -> bool:
+        """Whether the scheduler should remember the position."""
 
     def position(self, source: str) -> Position | None:
         """

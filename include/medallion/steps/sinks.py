@@ -38,4 +38,5 @@ def _open(name: str, pipeline: Pipeline, connections: Connections) -> Sink:
         raise SettingError(
             f"sinks.{name}.open: {module}:{function} cannot be imported ({e}): it must be module:function on PYTHONPATH"
         ) from e
-    return opener(name, pipeline, connections)
+    sink: Sink = opener(name, pipeline, connections)
+    return sink

@@ -1,0 +1,34 @@
+"""Statements to Snowflake: those in `sql/`, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snowflake.connector.cursor import SnowflakeCursor
+
+_SQL = Path(__file__).parent / "sql"
+Row = tuple[Any, ...]
+
+
+def fetch_all(cursor: SnowflakeCursor, statement: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+    """Run a statement with bound parameters; return the rows of its result."""
+    cursor.execute(statement, dict(params) if params else None)
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def run_sql(cursor: SnowflakeCursor, name: str, **words: object) -> Row:
+    """
+    Run a statement of `sql/`, with words (quoted identifiers, numbers) filled in.
+
+    Returns:
+        The first row of the result: of DML, its row counts.
+    """
+    return fetch_all(cursor, (_SQL / f"{name}.sql").read_text().format(**words))[0]
+
+
+def run_bound(cursor: SnowflakeCursor, name: str, params: Mapping[str, Any]) -> list[Row]:
+    """Run a statement of `sql/` with bound parameters; return the rows of its result."""
+    return fetch_all(cursor, (_SQL / f"{name}.sql").read_text(), params)
