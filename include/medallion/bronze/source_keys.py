@@ -47,8 +47,8 @@ def stage_source_keys(
     """
     Stream the key and version of every visible row into staging.
 
-    A row in quarantine is staged with a NULL version: it exists, but is due in no sink. A row whose key no sink can hold
-    is counted only.
+    A row in quarantine is staged with a NULL version: it exists, but is due in no sink. A row whose key no sink can
+    hold is counted only.
 
     Args:
         expected_rows: decides the number of parts.

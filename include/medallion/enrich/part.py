@@ -83,7 +83,7 @@ def _check_rows(window: Window, part: EnrichedPart) -> None:
 def _distinct_keys(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[LookupTable]
 ) -> tuple[KeyIndex, pa.ChunkedArray]:
-    """Number the distinct keys of a part; return them, and the number of each row's key."""
+    """Return the distinct keys of a part, numbered, and the number of each row's key."""
     known = KeyIndex()
     needed = {*enrichment.reads, *(c for table in earlier for c in table.enrichment.reads)}
     columns = None if window.mode is Mode.LOOKUPS else needed

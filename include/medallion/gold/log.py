@@ -3,9 +3,9 @@ What the Delta log says of batches: the position of the table, and the lines of 
 
 Three transaction lines of the Delta protocol
 (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers) say what the table holds: the newest
-batch, the newest batch of this source, and the transaction id up to which it holds the source. delta-rs records them but
-lets a replay through, so they are read before every commit; two writers of the same line conflict, and the second reads
-them again.
+batch, the newest batch of this source, and the transaction id up to which it holds the source. delta-rs records them
+but lets a replay through, so they are read before every commit; two writers of the same line conflict, and the second
+reads them again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Housekeeping: compaction, vacuum, retention of staged batches, ledger pruning.
 
-Safe at any time, twice, and killed anywhere: each step is one commit, or deletes what is decided by names alone. Nothing
-is deleted that a sink does not hold yet, or that a reconcile has not finished.
+Safe at any time, twice, and killed anywhere: each step is one commit, or deletes what is decided by names alone.
+Nothing is deleted that a sink does not hold yet, or that a reconcile has not finished.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """
-Apply a batch to the Snowflake table: PUT, COPY, then one transaction that merges, checks the ledger and records the batch.
+Apply a batch to the Snowflake table: PUT, COPY, then one transaction that merges, checks the ledger and records the
+batch.
 
 All DDL comes before BEGIN, since DDL commits. A batch that the ledger holds is not applied again; rows are fenced by
 version all the same.

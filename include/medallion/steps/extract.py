@@ -95,7 +95,10 @@ def _read_window(
     layout = bronze_chunks.plan_chunks(connection, pipeline.source, table, pipeline.parts)
     reached = checkpoint.load(connections.lake, window, layout)
     another = partial(bronze_connection.connect, connections.bronze)
-    readers: list[bronze_chunks.Connect] = [lambda: nullcontext(connection), *[another] * (bronze_chunks.PARALLEL_READERS - 1)]
+    readers: list[bronze_chunks.Connect] = [
+        lambda: nullcontext(connection),
+        *[another] * (bronze_chunks.PARALLEL_READERS - 1),
+    ]
     chunks = bronze_chunks.read_chunks(readers, pipeline.source, table, window, reached.layout, [*reached.files])
     return reached, chunks
 
