@@ -1,6 +1,5 @@
 """
-Apply a batch to the Snowflake table: PUT, COPY, then one transaction that merges, checks the ledger and records the
-batch.
+Apply a batch to the Snowflake table: PUT, COPY, then one transaction with the ledger.
 
 All DDL comes before BEGIN, since DDL commits. A batch that the ledger holds is not applied again; rows are fenced by
 version all the same.
@@ -85,8 +84,8 @@ def _check_row_counts(applied: Applied, table: str) -> None:
     if applied.accounted != applied.read:
         raise ContractBroken(
             f"{applied.accounted:,} of {applied.read:,} rows of {table} were applied: the Silver table holds rows "
-            "without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, or use another "
-            "table"
+            "without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, or use "
+            "another table"
         )
 
 

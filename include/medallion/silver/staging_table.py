@@ -1,8 +1,8 @@
 """
 Staged files into Snowflake: PUT and COPY into a table of their own.
 
-Every try has its own table and, with it, that table's internal stage: two tries of one batch at once (one presumed dead,
-and its retry) cannot touch each other's rows, and dropping the table drops the files.
+Every try has its own table and, with it, that table's internal stage: two tries of one batch at once (one presumed
+dead, and its retry) cannot touch each other's rows, and dropping the table drops the files.
 """
 
 from __future__ import annotations

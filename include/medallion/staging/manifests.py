@@ -58,8 +58,8 @@ def read_extracted(lake: Lake, window: Window) -> tuple[Part, ...]:
         return read_document(lake, stage_manifest(window, RAW), RawManifest).parts
     except FileNotFoundError:
         raise Incomplete(
-            f"batch {window.batch_id} of {window.pipeline} is incomplete: `extract` did not finish. Clear `extract` and "
-            "the tasks after it, or trigger a new run: it starts from what the sinks hold"
+            f"batch {window.batch_id} of {window.pipeline} is incomplete: `extract` did not finish. Clear `extract` "
+            "and the tasks after it, or trigger a new run: it starts from what the sinks hold"
         ) from None
 
 

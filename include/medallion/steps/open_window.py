@@ -62,6 +62,6 @@ def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -
 def _check_refresh(pipeline: Pipeline, options: RunOptions) -> None:
     if options.mode is Mode.LOOKUPS and pipeline.gold is None:
         raise SettingError(
-            f"refresh_lookups reads the rows to refresh from Gold, and pipeline {pipeline.name} has no gold: add one, or "
-            "trigger full_refresh"
+            f"refresh_lookups reads the rows to refresh from Gold, and pipeline {pipeline.name} has no gold: add one, "
+            "or trigger full_refresh"
         )

@@ -53,8 +53,8 @@ def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mappi
     unchanged = sum(p.unchanged for p in parts)
     loadable = read - quarantined - unchanged
     problems = [
-        f"{name}: {read:,} rows read, but {a.inserted:,} inserted + {a.updated:,} updated + {a.superseded:,} superseded "
-        f"+ {quarantined:,} quarantined + {unchanged:,} unchanged"
+        f"{name}: {read:,} rows read, but {a.inserted:,} inserted + {a.updated:,} updated + {a.superseded:,} "
+        f"superseded + {quarantined:,} quarantined + {unchanged:,} unchanged"
         for name, a in sinks.items()
         if not loadable == a.read == a.accounted
     ]
@@ -100,8 +100,8 @@ def summary_line(summary: RunSummary) -> str:
     lookups = summary.lookups
     sinks = "; ".join(f"{name} {_outcome(applied)}" for name, applied in summary.sinks.items())
     return (
-        f"{summary.pipeline} batch {summary.batch_id}: {summary.read:,} rows read, {summary.quarantined:,} quarantined; "
-        f"{sinks}; {lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
+        f"{summary.pipeline} batch {summary.batch_id}: {summary.read:,} rows read, "
+        f"{summary.quarantined:,} quarantined; {sinks}; {lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
         f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
     )
 
