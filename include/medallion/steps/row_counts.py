@@ -101,7 +101,8 @@ def summary_line(summary: RunSummary) -> str:
     sinks = "; ".join(f"{name} {_outcome(applied)}" for name, applied in summary.sinks.items())
     return (
         f"{summary.pipeline} batch {summary.batch_id}: {summary.read:,} rows read, "
-        f"{summary.quarantined:,} quarantined; {sinks}; {lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
+        f"{summary.quarantined:,} quarantined; {sinks}; "
+        f"{lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
         f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
     )
 
