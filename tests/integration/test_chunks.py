@@ -106,7 +106,9 @@ def staged_ids(people, window, parts):
     )
 
 
-@pytest.mark.parametrize(("parts", "chunks"), [(Parts(rows_per_part=10_000), 3), (Parts(rows_per_part=10_000, max_parts=2), 2), (Parts(), 1)])
+@pytest.mark.parametrize(
+    ("parts", "chunks"), [(Parts(rows_per_part=10_000), 3), (Parts(rows_per_part=10_000, max_parts=2), 2), (Parts(), 1)]
+)
 def test_a_table_has_a_chunk_for_each_part(people, parts, chunks):
     """A part can then be a run of chunks, and its files become Gold's; a table of one part is one chunk."""
     people.sql("ANALYZE people")

@@ -63,13 +63,17 @@ class GeocodeSettings(LookupSettings):
     geocoder: GeocoderName | None = Field(
         default=None, description="default: Google's if GOOGLE_API_KEY is set, else offline"
     )
-    calls_per_second: float = Field(default=40, gt=0, description="rate limit of the whole deployment, all mapped tasks")
+    calls_per_second: float = Field(
+        default=40, gt=0, description="rate limit of the whole deployment, all mapped tasks"
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="calls in flight in one mapped task")
     timeout_seconds: float = Field(default=10, gt=0, description="time limit of one call")
     keep_days: float = Field(
         default=30, gt=0, le=30, description="time-to-live of a location, in days (the provider's terms: 30)"
     )
-    keep_missing_days: float = Field(default=7, gt=0, description="time-to-live of a result without a location, in days")
+    keep_missing_days: float = Field(
+        default=7, gt=0, description="time-to-live of a result without a location, in days"
+    )
     prefix: str = Field(
         default="", pattern=r"^[a-z0-9_]*$", max_length=40, description="prefix of the added columns' names"
     )
