@@ -1,9 +1,9 @@
 """
 Resolve the distinct keys of one part: each key is billed at most once in the deployment.
 
-First the cache is read. Then leases on the missing keys are acquired, and the provider is called for the leased keys,
-within rate limit and call budget; answers are staged as they arrive. Finally, the answers to keys that other tasks had
-leased are read, once those tasks have staged them.
+First the cache is read. Then leases on the missing keys are acquired. The provider is called for the leased keys,
+within rate limit and call budget, and answers are staged as they arrive. Finally, the answers to keys that other
+tasks had leased are read, once those tasks have staged them.
 """
 
 from __future__ import annotations
