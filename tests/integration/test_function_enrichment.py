@@ -93,7 +93,7 @@ def test_an_answer_of_another_shape_is_refused_with_what_was_promised(pipeline, 
 
 def test_an_answer_that_leaves_keys_out_is_refused_with_the_counts(pipeline):
     """Answers are matched row for row: as many as there are keys."""
-    with pytest.raises(ContractBroken, match=r"too_few got 2 keys and returned \[1, 1\] values"):
+    with pytest.raises(ContractBroken, match=r"too_few received 2 keys and returned \[1, 1\] values"):
         pipeline("too_few", ["a", "b"]).run()
 
 

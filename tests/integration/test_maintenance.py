@@ -18,8 +18,9 @@ from pyarrow import fs
 from include.medallion.errors import SettingError
 from include.medallion.lake import delta_maintenance
 from include.medallion.lake.object_store import filesystem, put_json
+from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import TIMESTAMP_UTC
-from include.medallion.model.window import Position, new_batch_id
+from include.medallion.model.window import Position
 from include.medallion.ops import maintenance, reconcile
 from include.medallion.ops.maintenance import Retention
 from include.medallion.staging import archive

@@ -1,6 +1,8 @@
-"""The pipeline file: short when all is usual, and every mistake is told with file, field and fix."""
+"""The pipeline file: short by default, and every mistake is reported with file, field and fix."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,6 +10,7 @@ import yaml
 from include.medallion.config import files as pipeline_files
 from include.medallion.errors import SettingError
 
+ROOT = Path(__file__).parents[2]
 FILE = pipeline_files.PIPELINES / "employees.yaml"
 
 
@@ -34,7 +37,7 @@ def written(tmp_path):
 
 
 def complaints(file):
-    """Return the lines of the refusal, and assert that each names the file."""
+    """Return the lines of the error message, and assert that each names the file."""
     with pytest.raises(SettingError) as refused:
         pipeline_files.load_file(file)
     lines = str(refused.value).splitlines()
@@ -58,14 +61,83 @@ def test_one_key_column_needs_no_list(written):
     assert pipeline_files.load_file(written(source__key=["id"])) == pipeline_files.load_file(written(source__key="id"))
 
 
-@pytest.mark.parametrize("block", ["source", "enrich", "silver", "gold"])
-def test_a_missing_block_is_told(written, block):
-    """Each block without a default is asked for by name."""
-    assert complaints(written(**{block: None})) == [f"{block}: is required; add it"]
+def test_a_missing_source_is_reported(written):
+    """The only required section is named."""
+    assert complaints(written(source=None)) == ["source: is required; add it"]
+
+
+@pytest.mark.parametrize("section", ["enrich", "silver", "gold"])
+def test_enrichment_and_either_sink_are_optional(written, section):
+    """A file without one of these sections is valid."""
+    made = pipeline_files.load_file(written(**{section: None}))
+    assert not getattr(made, section)
+
+
+def test_a_pipeline_without_enrichment_adds_no_columns(written):
+    """Nothing is read for an enrichment, nothing is added, and nothing expires."""
+    made = pipeline_files.load_file(written(enrich=None))
+    assert (made.enrichment_columns, made.added_columns, made.ages) == ([], [], False)
+
+
+def test_a_pipeline_without_any_sink_is_refused(written):
+    """The message names the sections, one of which is required."""
+    assert complaints(written(silver=None, gold=None)) == [
+        "(the whole file): the pipeline has no sink: add silver, gold or sinks"
+    ]
+
+
+def test_look_ups_expire_only_in_a_pipeline_with_gold(written):
+    """The daily refresh reads Gold, so it does not apply to a pipeline without it."""
+    assert pipeline_files.load_file(written()).ages
+    assert not pipeline_files.load_file(written(gold=None)).ages
+
+
+def test_sinks_of_the_user_may_be_the_only_ones(written):
+    """A sink is module:function and free settings, which reach it unchanged."""
+    search = {"open": "include.sinks.search:open_sink", "settings": {"url": "http://search", "shards": [1, 2]}}
+    made = pipeline_files.load_file(written(silver=None, gold=None, sinks={"search": search}))
+    assert made.sinks["search"].model_dump() == search
+
+
+@pytest.mark.parametrize(
+    ("sinks", "message"),
+    [
+        ({"search": {}}, "sinks.search.open: is required; add it"),
+        ({"search": {"open": "no_function"}}, "sinks.search.open: String should match pattern"),
+        ({"search": {"open": "a:b", "url": "x"}}, "sinks.search.url: unknown setting"),
+        ({"Search!": {"open": "a:b"}}, "sinks.Search!.[key]: String should match pattern"),
+        ({"gold": {"open": "a:b"}}, "(the whole file): sinks: ['gold'] are built in; give your sinks other names"),
+    ],
+)
+def test_a_wrong_sink_of_the_user_is_reported(written, sinks, message):
+    """Function, settings and name of a sink are checked without importing it."""
+    (reported,) = complaints(written(sinks=sinks))
+    assert reported.startswith(message)
+
+
+RENAMED = [(section, old, new) for section, settings in pipeline_files.RENAMED.items() for old, new in settings.items()]
+
+
+@pytest.mark.parametrize(("section", "old", "new"), RENAMED)
+def test_a_former_name_of_a_setting_is_refused_with_the_current_one(written, section, old, new):
+    """A file written for an earlier version says for each setting what to write, and nothing else."""
+    valid = {"geocode": {"postcode": "zip", "country": "US"}, "function": FUNCTION}
+    if section in valid:
+        settings = {name: value for name, value in valid[section].items() if name != new}
+        file, path = written(enrich={section: {**settings, old: FUNCTION.get(new, 5)}}), f"enrich.{section}"
+    else:
+        file, path = written(**{section: {old: 5}}), section
+    assert complaints(file) == [f"{path}.{old}: was renamed; write {new} instead"]
+
+
+def test_the_json_schema_in_the_documents_is_that_of_the_model():
+    """Editors check the same settings as `check` does."""
+    documented = json.loads((ROOT / "docs" / "pipeline.schema.json").read_text())
+    assert documented == pipeline_files.json_schema()
 
 
 @pytest.mark.parametrize("field", ["tabel", "source__colour", "enrich__geocode__zip", "quarantine"])
-def test_an_unknown_setting_is_told(written, field):
+def test_an_unknown_setting_is_reported(written, field):
     """A misspelt setting is an error, not a default: at every depth."""
     changes = {field: "x"} if field != "quarantine" else {field: {"share": 1}}
     wanted = field.replace("__", ".") if field != "quarantine" else "quarantine.share"
@@ -74,18 +146,18 @@ def test_an_unknown_setting_is_told(written, field):
     ]
 
 
-def test_all_mistakes_are_told_at_once(written):
-    """One run of the check is enough to mend a file."""
-    told = complaints(written(source__table=None, silver__table="", gold__table="a b"))
-    assert [line.split(":")[0] for line in told] == ["source.table", "silver.table", "gold.table"]
+def test_all_mistakes_are_reported_at_once(written):
+    """One check is enough to fix a file."""
+    reported = complaints(written(source__table=None, silver__table="", gold__table="a b"))
+    assert [line.split(":")[0] for line in reported] == ["source.table", "silver.table", "gold.table"]
 
 
 @pytest.mark.parametrize("changes", [{"country": None}, {"country_column": "land"}])
 def test_both_countries_or_neither_are_refused(written, changes):
     """A country comes from one place; the message names the two settings."""
-    (told,) = complaints(written(**{f"enrich__geocode__{k}": v for k, v in changes.items()}))
-    assert told.startswith("enrich.geocode: set exactly one of country")
-    assert "country_column" in told
+    (reported,) = complaints(written(**{f"enrich__geocode__{k}": v for k, v in changes.items()}))
+    assert reported.startswith("enrich.geocode: set exactly one of country")
+    assert "country_column" in reported
 
 
 def test_a_country_column_alone_is_right(written):
@@ -94,11 +166,10 @@ def test_a_country_column_alone_is_right(written):
     assert made.enrichment_columns == ["land", "zip"]
 
 
-@pytest.mark.parametrize("enrich", [[], [{"geocode": {"postcode": "zip", "country": "US"}}] * 2])
-def test_enrichments_add_something_and_nothing_twice(written, enrich):
-    """An empty list, and two that add the same columns, are told; a prefix would help."""
-    (told,) = complaints(written(enrich=enrich))
-    assert told.startswith("enrich: ") if not enrich else "give a geocode a prefix" in told
+def test_two_enrichments_that_add_the_same_columns_are_refused(written):
+    """The message suggests a prefix."""
+    (reported,) = complaints(written(enrich=[{"geocode": {"postcode": "zip", "country": "US"}}] * 2))
+    assert "give a geocode a prefix" in reported
 
 
 def test_a_later_enrichment_reads_what_an_earlier_one_adds(written):
@@ -110,20 +181,20 @@ def test_a_later_enrichment_reads_what_an_earlier_one_adds(written):
     assert made.added_columns[:2] == ["home_latitude", "home_longitude"]
 
 
-def test_a_function_with_a_budget_tells_which_rows_wait(written):
-    """Without a status nobody could find the rows that are over the budget."""
-    (told,) = complaints(written(enrich={"function": {**FUNCTION, "max_calls_per_run": 5}}))
-    assert told.startswith("enrich.function: set track")
+def test_a_function_with_a_budget_needs_a_status_column(written):
+    """Without it, rows over the budget could not be found."""
+    (reported,) = complaints(written(enrich={"function": {**FUNCTION, "max_calls_per_run": 5}}))
+    assert reported.startswith("enrich.function: set status_prefix")
 
 
-def test_a_mistake_in_a_list_is_told_with_its_place(written):
+def test_a_mistake_in_a_list_is_reported_with_its_place(written):
     """Of several enrichments the message names the one."""
     good = {"geocode": {"postcode": "zip", "country": "US"}}
-    (told,) = complaints(written(enrich=[good, {"geocode": {**good["geocode"], "prefix": "No!"}}]))
-    assert told.startswith("enrich.1.geocode.prefix: ")
+    (reported,) = complaints(written(enrich=[good, {"geocode": {**good["geocode"], "prefix": "No!"}}]))
+    assert reported.startswith("enrich.1.geocode.prefix: ")
 
 
-FUNCTION = {"call": "module:function", "keys": "a", "adds": {"b": "string"}}
+FUNCTION = {"call": "module:function", "keys": "a", "returns": {"b": "string"}}
 
 
 @pytest.mark.parametrize("enrich", [{}, {"geocode": {"postcode": "zip", "country": "US"}, "function": FUNCTION}])
@@ -147,40 +218,40 @@ def test_both_enrichments_or_neither_are_refused(written, enrich):
         ("gold__table", "../elsewhere"),
         ("silver__table", ["T"]),
         ("quarantine", {"max_share": 1.5}),
-        ("parts", {"most": 1025}),
+        ("parts", {"max_parts": 1025}),
     ],
 )
-def test_a_wrong_value_is_told_with_its_field(written, field, value):
+def test_a_wrong_value_is_reported_with_its_field(written, field, value):
     """The message names the field, and says what it should be."""
-    (told,) = complaints(written(**{field: value}))
+    (reported,) = complaints(written(**{field: value}))
     wanted = ".".join([field.replace("__", "."), *(value if isinstance(value, dict) else ())])
-    assert re.match(rf"{re.escape(wanted)}(\.\d+)?: \S+ should ", told), told
+    assert re.match(rf"{re.escape(wanted)}(\.\d+)?: \S+ should ", reported), reported
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"call": "module.function"}, "call"),
-        ({"adds": {}}, "adds"),
-        ({"adds": {"b": "number"}}, "adds.b"),
+        ({"returns": {}}, "returns"),
+        ({"returns": {"b": "number"}}, "returns.b"),
         ({"keys": []}, "keys"),
     ],
 )
-def test_a_wrong_function_is_told(written, change, field):
+def test_a_wrong_function_is_reported(written, change, field):
     """A function needs module:function, keys, and columns of known types."""
-    (told,) = complaints(written(enrich={"function": FUNCTION | change}))
-    assert told.startswith(f"enrich.function.{field}: ")
+    (reported,) = complaints(written(enrich={"function": FUNCTION | change}))
+    assert reported.startswith(f"enrich.function.{field}: ")
 
 
 @pytest.mark.parametrize("column", ["id", "postcode"])
 def test_a_column_that_is_needed_cannot_be_excluded(written, column):
     """Key and enrichment columns must leave the source; the message names the column and the setting."""
-    (told,) = complaints(written(source__exclude=[column]))
-    assert f"source.exclude names columns that the pipeline needs: ['{column}']" in told
+    (reported,) = complaints(written(source__exclude=[column]))
+    assert f"source.exclude names columns that the pipeline needs: ['{column}']" in reported
 
 
 @pytest.mark.parametrize("text", ["source: [", "- a\n- b", "", "just words"])
-def test_what_is_no_mapping_is_told(tmp_path, text):
+def test_what_is_no_mapping_is_reported(tmp_path, text):
     """A file that is no YAML, or another kind of document, is refused by name."""
     file = tmp_path / "broken.yaml"
     file.write_text(text)
@@ -188,7 +259,7 @@ def test_what_is_no_mapping_is_told(tmp_path, text):
         pipeline_files.load_file(file)
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path):
+def test_a_file_that_is_no_text_is_reported(tmp_path):
     """Bytes that are no UTF-8 are a mistake in the file like any other."""
     file = tmp_path / "broken.yaml"
     file.write_bytes(b"source: \xff\xfe")

@@ -1,4 +1,4 @@
-"""The runbook knows every failure that the core can tell of."""
+"""The runbook has a row for every error message of the core."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from include.medallion import errors
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
-ELSEWHERE = {"tell(e)": "… library type …", "'\\n'.join(": "… pipeline file mistakes …"}
-"""Messages that are put together elsewhere, and the row that stands for them."""
+ELSEWHERE = {"describe_library_error(e)": "… library type …", "'\\n'.join(": "… pipeline file mistakes …"}
+"""Beginnings of expressions that make a message elsewhere, and the runbook row for these messages."""
 
 
 def kinds() -> Iterator[type]:
-    """Yield the errors that are raised: those without others below them, and `Transient`."""
+    """Yield the errors that are raised: the leaves of the hierarchy."""
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.MedallionError) and not kind.__subclasses__():
             yield kind
 
 
 def messages() -> Iterator[tuple[str, str]]:
-    """Yield each raise of one of ours: where, and its message with … for what differs."""
+    """Yield file and line of each error that is made, and its message with … for the variable parts."""
     names = {kind.__name__ for kind in kinds()}
     for file in sorted((ROOT / "include" / "medallion").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
             if called in names and node.args:
-                yield f"{file.name}:{node.lineno}", _text(node.args[0])
+                yield f"{file.relative_to(ROOT)}:{node.lineno}", _text(node.args[0])
 
 
 def _text(node: ast.expr) -> str:
@@ -44,18 +44,18 @@ def _text(node: ast.expr) -> str:
     return next((row for begin, row in ELSEWHERE.items() if ast.unparse(node).startswith(begin)), "")
 
 
-def told(message: str) -> bool:
-    """Tell whether a row of the runbook's tables begins with this message."""
+def has_row(message: str) -> bool:
+    """Return whether a row of the runbook's tables matches the beginning of this message."""
     rows = re.findall(r"(?m)^\| `([^|]+?)`", RUNBOOK)
     patterns = [".*".join(re.escape(piece) for piece in row.split("…")) for row in rows]
     return any(re.match(pattern, message) for pattern in patterns if pattern != ".*")
 
 
 def test_every_message_has_a_row():
-    """Whatever the core raises on purpose is in the runbook, with its cause and its cure."""
+    """Every error that the core raises on purpose is in the runbook, with cause and fix."""
     found = list(messages())
     assert len(found) > 40
-    assert [(where, message) for where, message in found if not told(message)] == []
+    assert [(where, message) for where, message in found if not has_row(message)] == []
 
 
 @pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
@@ -65,5 +65,5 @@ def test_every_kind_of_failure_is_named(kind):
 
 
 def test_a_message_without_a_row_would_be_found():
-    """The search does not take everything for known."""
-    assert not told("the moon is full: wait")
+    """The test fails for a message without a row."""
+    assert not has_row("the moon is full: wait")

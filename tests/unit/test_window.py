@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from include.medallion.bronze.xid import EPOCH, INT_MAX, XidEpoch
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, is_applied, new_batch_id, plan_window
+from include.medallion.model.batch_id import new_batch_id
+from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, is_applied, plan_window
 
 NOW = datetime(2026, 11, 22, 20, 30, 59, 123456, tzinfo=UTC)
 BATCH = 20261122203059123

@@ -1,1 +1,8 @@
-"""TODO."""
+"""
+Configuration: pipeline files, and connections from the environment.
+
+- `files`: finds, reads and validates pipeline files; the models are `pipeline` and `enrichment`.
+- `connections`: source and sinks as environment variables describe them.
+
+May import `lake`, `model` and `errors`.
+"""

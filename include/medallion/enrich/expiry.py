@@ -1,14 +1,13 @@
 """
-Rows whose answers are due: PENDING, or older than they may become.
+Rows whose look-ups must be refreshed: PENDING ones, and those that have expired.
 
-The daily refresh reads them from Gold, in place of the source: it has the
-answers, with their age. What comes of it goes to both sinks by the way of every
-batch, and changes nothing but the columns that enrichments add, of rows that
-are there in just this version.
+The daily refresh reads them from Gold instead of the source, because Gold has the answers with their age. The refreshed
+rows go to the sinks like every batch, and change only the columns that enrichments add, of rows that are still in the
+same version.
 
-Coordinates of a provider may be kept for a time only (Google: 30 days,
-https://cloud.google.com/maps-platform/terms/maps-service-terms). What cannot be
-renewed is nulled out and PENDING, or kept, as `expire` in the pipeline file says.
+Coordinates of a provider may be stored for a limited time only (Google: 30 days,
+https://cloud.google.com/maps-platform/terms/maps-service-terms). What cannot be renewed is set to NULL and PENDING, or
+kept, as `expire` in the pipeline file says.
 """
 
 from __future__ import annotations
@@ -32,25 +31,29 @@ def read_rows_to_refresh(
     lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], enrichments: Sequence[Enrichment], now: datetime
 ) -> Iterator[pa.RecordBatch]:
     """
-    Stream the living rows of Gold that are due.
-
-    Yields record batches of the key, of what enrichments read of the source (in
-    the types of raw parts) and of what they added, `_version` and `_op`.
+    Stream the live rows of Gold that must be refreshed.
 
     Args:
-        columns: those of the source table.
+        pipeline: without a Gold table, it has no such rows.
+        columns: columns of the source table.
+        enrichments: those of the pipeline.
+        now: answers that expire at or before it are refreshed.
+
+    Yields:
+        Record batches with the primary key, the source columns that enrichments read (in the types of raw parts), the
+        columns that they added, `_version` and `_op`.
     """
-    table = delta.open_table(lake, pipeline.gold_table)
+    table = delta.open_table(lake, pipeline.gold.table) if pipeline.gold else None
     wanted = _columns_to_read(pipeline, columns)
     added = pa.schema([field for enrichment in enrichments for field in enrichment.fields])
     schema = pa.schema(
         [*(c.read_field for c in wanted), *added, pa.field(VERSION, pa.int64()), pa.field(OP, pa.string())]
     )
-    if table is None or not {*added.names} <= {f.name for f in table.schema().fields}:
+    if pipeline.gold is None or table is None or not {*added.names} <= {f.name for f in table.schema().fields}:
         return
-    dataset, living = delta.dataset(lake, pipeline.gold_table, table), pc.field(DELETED_AT).is_null()
+    dataset, is_live = delta.dataset(lake, pipeline.gold.table, table), pc.field(DELETED_AT).is_null()
     names = [name for name in schema.names if name != OP]
-    for batch in dataset.to_batches(columns=names, filter=living, batch_size=BATCH_ROWS):
+    for batch in dataset.to_batches(columns=names, filter=is_live, batch_size=BATCH_ROWS):
         rows = batch.filter(
             _any_of([needs_refresh(batch, e.tracked, now) for e in enrichments if e.tracked], batch.num_rows)
         )
@@ -65,44 +68,55 @@ def _columns_to_read(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Co
 
 
 def needs_refresh(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:
-    """Tell of each row whether its answer is PENDING or too old (bool array)."""
+    """Return whether the answer of each row is PENDING or has expired (bool array)."""
     return pc.or_(_null_is_false(pc.equal(rows.column(tracked.status), PENDING)), is_expired(rows, tracked, now))
 
 
 def is_expired(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:
-    """Tell of each row whether its answer is too old (bool array)."""
+    """Return whether the answer of each row has expired at `now` (bool array)."""
     statuses, at = rows.column(tracked.status), rows.column(tracked.at)
-    old = pa.array([False] * rows.num_rows, pa.bool_())
+    expired = pa.array([False] * rows.num_rows, pa.bool_())
     for status in filter(None, statuses.drop_null().unique().to_pylist()):
         if status != PENDING:
             oldest = pa.scalar(now - tracked.keep(status), TIMESTAMP_UTC)
-            old = pc.or_(old, _null_is_false(pc.and_(pc.equal(statuses, status), pc.less_equal(at, oldest))))
+            too_old = pc.and_(pc.equal(statuses, status), pc.less_equal(at, oldest))
+            expired = pc.or_(expired, _null_is_false(too_old))
     if tracked.provider is None:
-        return old
-    return pc.and_(old, pc.invert(pc.is_in(rows.column(tracked.provider), pa.array(sorted(tracked.free), pa.string()))))
+        return expired
+    never_expire = pc.is_in(rows.column(tracked.provider), pa.array(sorted(tracked.free), pa.string()))
+    return pc.and_(expired, pc.invert(never_expire))
 
 
 def apply_refresh(
-    start: int, batch: pa.RecordBatch, answers: Sequence[LookupTable], now: datetime
+    start: int, batch: pa.RecordBatch, lookups: Sequence[LookupTable], now: datetime
 ) -> tuple[pa.RecordBatch, pa.Array]:
     """
-    Return a part's due rows from `start` on with what is new of them, and which rows that changes (bool array).
+    Apply new answers to rows that `read_rows_to_refresh` has read.
 
-    A row gets the answer to its key. Without one (over the budget), an answer
-    that is too old is nulled out, unless the pipeline keeps it.
+    A row gets the answer to its key. Without one (over the call budget), an expired answer is set to NULL, unless the
+    pipeline keeps it.
+
+    Args:
+        start: index of the batch's first row in the part.
+        batch: consecutive rows of the part.
+        lookups: those of the pipeline's enrichments, in order.
+        now: as in `read_rows_to_refresh`.
+
+    Returns:
+        The rows, and which of them have changed (bool array).
     """
     changes = [pa.array([False] * batch.num_rows, pa.bool_())]
-    for one in answers:
-        rows = one.rows(start, batch.num_rows)
-        given, before = one.columns.take(rows), batch.select(one.columns.schema.names)
-        replaced = one.answered.take(rows)
-        if tracked := one.enrichment.tracked:
-            if one.enrichment.expires:
+    for lookup in lookups:
+        rows = lookup.rows(start, batch.num_rows)
+        after, before = lookup.columns.take(rows), batch.select(lookup.columns.schema.names)
+        replaced = lookup.answered.take(rows)
+        if tracked := lookup.enrichment.tracked:
+            if lookup.enrichment.expires:
                 replaced = pc.or_(replaced, is_expired(batch, tracked, now))
             changes.append(pc.and_(replaced, needs_refresh(batch, tracked, now)))
-        pairs = zip(given.columns, before.columns, strict=True)
+        pairs = zip(after.columns, before.columns, strict=True)
         arrays = [pc.if_else(replaced, new, old) for new, old in pairs]
-        batch = replace_columns(batch, pa.RecordBatch.from_arrays(arrays, schema=given.schema))
+        batch = replace_columns(batch, pa.RecordBatch.from_arrays(arrays, schema=after.schema))
     return batch, _any_of(changes, batch.num_rows)
 
 

@@ -1,18 +1,17 @@
 """
-What a pipeline adds to its rows: columns that depend on a key alone.
+Open the enrichments of a pipeline: functions on distinct keys that add columns to rows.
 
-An `Enrichment` names the columns it reads, turns their values into keys and
-answers keys; the rest (de-duplication, cache, claims, pace, budget, staging,
-joining) is the same for all. Geocoding is built in (`geocoding`); any function
-of the user's can be named in the pipeline file instead (`functions`). A
-pipeline has one or several; a later one may read what an earlier one adds.
+An `Enrichment` names the columns that form its key, turns their values into keys, and looks keys up. Everything else is
+the same for all: deduplication, cache, leases, rate limit, call budget, staging and join. Geocoding is built in
+(`geocoding`); a pipeline file can name any function of the user's (`functions`). A pipeline may have several
+enrichments; a later one may read what an earlier one adds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from include.medallion.config.enrichment import EnrichmentSettings
+from include.medallion.config.enrichment import EnrichmentSettings, GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import Column
@@ -22,32 +21,34 @@ def open_enrichments(
     pipeline: Pipeline, columns: tuple[Column, ...], environ: Mapping[str, str]
 ) -> tuple[Enrichment, ...]:
     """
-    Make the enrichments that a pipeline file describes, in their order.
+    Open the enrichments that a pipeline file describes, in order.
 
     Args:
-        columns: those of the source table.
-        environ: may hold GOOGLE_API_KEY and what else a provider needs.
+        pipeline: its `enrich` section may be empty.
+        columns: columns of the source table.
+        environ: environment variables, such as GOOGLE_API_KEY.
 
     Raises:
-        SettingError: a key, a module or a function is missing.
+        SettingError: an API key is not set, a module or function cannot be imported, or a key column does not exist.
     """
     return tuple(_open_in_order(pipeline.enrich, columns, environ))
 
 
 def _open_in_order(
-    wished: list[EnrichmentSettings], columns: tuple[Column, ...], environ: Mapping[str, str]
+    configured: list[EnrichmentSettings], columns: tuple[Column, ...], environ: Mapping[str, str]
 ) -> Iterator[Enrichment]:
-    for one in wished:
-        made = _open_one(one, columns, environ)
-        columns = (*columns, *made.columns)
-        yield made
+    for settings in configured:
+        enrichment = _open(settings, columns, environ)
+        columns = (*columns, *enrichment.columns)
+        yield enrichment
 
 
-def _open_one(wished: EnrichmentSettings, columns: tuple[Column, ...], environ: Mapping[str, str]) -> Enrichment:
-    if wished.geocode:
-        from include.medallion.enrich.geocoding import open_geocoding  # noqa: PLC0415 (only the chosen one is loaded)
+def _open(enrichment: EnrichmentSettings, columns: tuple[Column, ...], environ: Mapping[str, str]) -> Enrichment:
+    settings = enrichment.settings
+    if isinstance(settings, GeocodeSettings):
+        from include.medallion.enrich.geocoding import open_geocoding  # noqa: PLC0415 (loaded only if it is used)
 
-        return open_geocoding(wished.geocode, environ)
+        return open_geocoding(settings, environ)
     from include.medallion.enrich.functions import open_function  # noqa: PLC0415
 
-    return open_function(wished.function, columns)
+    return open_function(settings, columns)

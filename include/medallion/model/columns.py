@@ -1,16 +1,17 @@
 """
 Columns and types, described once for all layers.
 
-A `Column` knows how it is read from Postgres, what it is in Arrow and Delta,
-and what it is in Snowflake. A Postgres type with no exact counterpart in all
-of them (uuid, json, arrays, unbounded numeric, interval, ...) travels as its
-text, which loses nothing.
+A `Column` has a type for reading from Postgres, one in Arrow and Delta, and one
+in Snowflake. Values of a Postgres type without an exact counterpart in all of
+them (uuid, json, arrays, unbounded numeric, interval, ...) are transferred as
+their text, which loses nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -51,18 +52,18 @@ class Column:
     """One column, the same in every layer."""
 
     name: str
-    type: pa.DataType  # in Gold, and in memory once the contract is checked
+    type: pa.DataType  # in Gold, and in memory after validation
     snowflake_type: str
     as_text: bool = False  # read from Postgres as text
 
     @property
     def read_type(self) -> pa.DataType:
-        """Arrow type as it comes from the source."""
+        """Arrow type of the values as they are read from the source."""
         return pa.string() if self.as_text else self.type
 
     @property
     def read_field(self) -> pa.Field:
-        """Arrow field as it is staged raw; a number that is still text remembers its digits."""
+        """Arrow field of raw staged files; for an exact number, read as text, it holds precision and scale."""
         digits = f"{self.type.precision},{self.type.scale}" if pa.types.is_decimal(self.type) else None
         return pa.field(self.name, self.read_type, metadata={_DIGITS_KEY: digits} if digits else None)
 
@@ -73,12 +74,19 @@ class Column:
 
 
 def snowflake_name(name: str) -> str:
-    """Return upper case for a plain lower-case name, so that SQL needs no quotes; else the name as it is."""
+    """
+    Return the name of a column or table in Snowflake.
+
+    A plain lower-case name becomes upper case, so that SQL needs no quotes; any other name is unchanged.
+
+    >>> snowflake_name("first_name"), snowflake_name("First name")
+    ('FIRST_NAME', 'First name')
+    """
     return name.upper() if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else name
 
 
 def quote_identifier(identifier: str) -> str:
-    """Quote an SQL identifier (Postgres, Snowflake and DataFusion agree on how)."""
+    """Quote an SQL identifier, in the same way for Postgres, Snowflake and DataFusion."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
@@ -86,13 +94,20 @@ def quote_literal(text: str) -> str:
     """
     Quote an SQL string literal for Postgres.
 
-    `E''` form: a backslash means the same whatever `standard_conforming_strings` says.
+    The `E''` form does not depend on the server's setting `standard_conforming_strings`.
     """
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def source_column(name: str, typname: str, typmod: int) -> Column:
-    """Describe a Postgres column from its catalogue entry (base type name, type modifier)."""
+    """
+    Describe a Postgres column.
+
+    Args:
+        name: the column's name.
+        typname: name of its base type in `pg_type`.
+        typmod: its type modifier (`pg_attribute.atttypmod`).
+    """
     if typname in _EXACT_TYPES:
         return Column(name, *_EXACT_TYPES[typname])
     if typname == "numeric" and (digits := _precision_and_scale(typmod)):
@@ -101,14 +116,14 @@ def source_column(name: str, typname: str, typmod: int) -> Column:
 
 
 def typed_column(name: str, type_: pa.DataType) -> Column:
-    """Describe a column by its Arrow type, e.g. one that an enrichment adds."""
+    """Describe a column that has this Arrow type, such as one that an enrichment adds."""
     if pa.types.is_decimal(type_):
         return Column(name, type_, f"NUMBER({type_.precision},{type_.scale})")
     return Column(name, type_, _SNOWFLAKE_TYPES[type_])
 
 
 def columns_from_schema(staged: pa.Schema) -> tuple[Column, ...]:
-    """Describe the columns of a staged file, raw or enriched: what is staged needs no catalogue to be read again."""
+    """Describe the columns of a staged file, raw or enriched, without reading the source's system catalog."""
     return tuple(_column_from_field(f) for f in staged if f.name not in _INTERNAL_COLUMNS)
 
 
@@ -126,31 +141,34 @@ SYSTEM_COLUMNS = (
     typed_column(LOADED_AT, TIMESTAMP_UTC),
     typed_column(DELETED_AT, TIMESTAMP_UTC),
 )
-"""Columns that every Silver and Gold table ends with; `_deleted_at` is NULL while the row lives."""
+"""Last columns of every Silver and Gold table; `_deleted_at` is NULL for live rows."""
 OP_COLUMN = typed_column(OP, pa.string())
-"""Column that rows have on their way only."""
+"""Column that rows have only while they are staged."""
 
 
 _INTERNAL_COLUMNS = {OP, *(c.name for c in SYSTEM_COLUMNS)}
 
 
-def check_names(columns: list[Column]) -> None:
+def check_names(columns: Sequence[Column]) -> None:
     """
-    Refuse columns that would fall together in a sink.
+    Check that no two columns have the same name in a sink.
+
+    Args:
+        columns: of the source and of the enrichments, and the system columns.
 
     Raises:
-        ContractBroken: names the columns and what to do.
+        ContractBroken: two columns have the same name; the message names them and the fix.
     """
     counts = Counter(c.snowflake_name.upper() for c in columns)
-    if twice := sorted(c.name for c in columns if counts[c.snowflake_name.upper()] > 1):
+    if duplicates := sorted(c.name for c in columns if counts[c.snowflake_name.upper()] > 1):
         raise ContractBroken(
-            f"columns {twice} have the same name in a sink: exclude one of them (source.exclude) or rename it in the "
-            "source; latitude, longitude, geocode_status, geocode_precision and names like _version are added by us"
+            f"columns {duplicates} have the same name in a sink: exclude one (source.exclude), or rename it in the "
+            "source. Enrichments add columns such as latitude, and every sink table has columns such as _version"
         )
 
 
 def _precision_and_scale(typmod: int) -> tuple[int, int] | None:
-    """Precision and scale of numeric(p, s); None when unbounded or wider than both sinks."""
+    """Return precision and scale of numeric(p, s); None if it is unbounded or too wide for a sink."""
     if typmod < 0:
         return None
     precision, scale = ((typmod - 4) >> 16) & 0xFFFF, (typmod - 4) & 0x7FF
@@ -158,7 +176,7 @@ def _precision_and_scale(typmod: int) -> tuple[int, int] | None:
 
 
 def batch_columns(window: Window) -> list[pa.Scalar]:
-    """Return what the rows of a batch have in common: the system columns after `_version`."""
+    """Return the values that all rows of a batch share: those of the system columns after `_version`."""
     values = (window.batch_id, window.opened_at, None)
     return [pa.scalar(value, column.type) for value, column in zip(values, SYSTEM_COLUMNS[1:], strict=True)]
 

@@ -1,8 +1,8 @@
 """
-Distinct enrichment keys of record batches.
+Distinct enrichment keys of record batches, and partitioning of rows by key.
 
-Work per row is done in Arrow; Python sees each distinct raw value once. A key
-is a tuple of plain values, None where the row has no key.
+Work per row is done in Arrow; Python code runs once per distinct value. An
+enrichment key is a tuple of plain values, None where the row has no key.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from threading import Lock
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,11 +20,11 @@ import pyarrow.compute as pc
 
 from include.medallion.model.validation import mask_out_of_range, to_text
 
-Key = tuple
-Normalise = Callable[[tuple], Key | None]
+Key = tuple[Any, ...]
+Normalise = Callable[[tuple[Any, ...]], Key | None]
 _SEPARATOR = "\x1f"
-_NULL_TEXT = "\x00"  # no Postgres text can hold it
-_MAX_CACHED_SPELLINGS = 1 << 17  # spellings: all postcodes that there are in most countries
+_NULL_TEXT = "\x00"  # cannot occur in a Postgres text
+_MAX_CACHED_SPELLINGS = 1 << 17  # more than the postcodes of most countries
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,15 @@ class PartitionKey:
 
 class KeyIndex:
     """
-    Distinct keys, numbered from 0 in the order in which they were met.
+    Distinct enrichment keys, numbered from 0 in order of first appearance.
 
-    It remembers the first 131 072 spellings of keys, so that none of these is normalised again. Threads may share it.
+    A spelling is a value in the source before it is normalised to a key. The first `_MAX_CACHED_SPELLINGS` are cached,
+    so that they are normalised once. Threads may share an index.
     """
 
     def __init__(self) -> None:
         self.numbers: dict[Key, int] = {}
-        self._spelt = pa.array([], pa.string()), pa.array([], pa.int32())
+        self._cached = pa.array([], pa.string()), pa.array([], pa.int32())  # spellings, and the numbers of their keys
         self._parts: dict[int, np.ndarray] = {}
         self._adding = Lock()
 
@@ -59,25 +61,35 @@ class KeyIndex:
         return len(self.numbers)
 
     def find(self, spellings: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """Return the number of each spelling's key (int32, null for no key), and which spellings are new (bool)."""
-        met, numbers = self._spelt
-        at = pc.index_in(spellings, value_set=met)
+        """Return the number of each spelling's key (int32, null for no key), and which spellings are unknown (bool)."""
+        known, numbers = self._cached
+        at = pc.index_in(spellings, value_set=known)
         return numbers.take(at), at.is_null()
 
     def add(self, spellings: pa.Array, keys: Sequence[Key | None]) -> pa.Array:
-        """Return the number of each spelling's key (int32, null for no key); what is new gets the next number."""
+        """
+        Return the number of each spelling's key; a new key gets the next number.
+
+        Args:
+            spellings: distinct texts.
+            keys: the key of each spelling, None for no key.
+
+        Returns:
+            int32 array, null for no key.
+        """
         with self._adding:
             known = self.numbers
             new = pa.array([None if k is None else known.setdefault(k, len(known)) for k in keys], pa.int32())
-            met, numbers = self._spelt
-            room = _MAX_CACHED_SPELLINGS - len(met)
-            if room > 0:
-                kept = zip((met, numbers), (spellings, new), strict=True)
-                self._spelt = tuple(pa.concat_arrays([old, more.slice(0, room)]) for old, more in kept)
+            cached, numbers = self._cached
+            room = max(0, _MAX_CACHED_SPELLINGS - len(cached))
+            self._cached = (
+                pa.concat_arrays([cached, spellings.slice(0, room)]),
+                pa.concat_arrays([numbers, new.slice(0, room)]),
+            )
         return new
 
     def parts(self, count: int) -> np.ndarray:
-        """Return the part, of so many, that each key's rows go to, by the key's number."""
+        """Return the part that each key's rows go to, by key number, if there are `count` parts."""
         with self._adding:
             done = self._parts.get(count, np.empty(0, np.int32))
             new = (partition_of(key, count) for key in islice(self.numbers, len(done), None))
@@ -89,23 +101,25 @@ def encode_keys(
     batch: pa.RecordBatch | pa.Table, columns: Sequence[str], normalise: Normalise, known: KeyIndex
 ) -> pa.Array:
     """
-    Give each row the number of its key.
+    Return the number of each row's enrichment key.
 
     Args:
-        known: the keys met so far; new keys are added, in the order they are met.
+        columns: columns that form the key.
+        normalise: maps their values to a key, None for no key.
+        known: the keys so far; new keys are added in order of appearance.
 
     Returns:
-        int32 array, one number a row; null where the row has no key.
+        int32 array with one number per row; null where the row has no key.
     """
     if not batch.num_rows:
         return pa.array([], pa.int32())
     read = [mask_out_of_range(combine_chunks(batch.column(c))) for c in columns]
-    spelt = composite_key(read)
-    numbers, new = known.find(spelt)
+    spellings = composite_key(read)
+    numbers, new = known.find(spellings)
     rows = pc.indices_nonzero(new)
     if not len(rows):
         return numbers
-    encoded = spelt.take(rows).dictionary_encode()
+    encoded = spellings.take(rows).dictionary_encode()
     first = rows.take(pa.array(_first_positions(encoded.indices.to_numpy(), len(encoded.dictionary))))
     values = zip(*(column.take(first).to_pylist() for column in read), strict=True)
     added = known.add(encoded.dictionary, [normalise(v) for v in values])
@@ -113,15 +127,15 @@ def encode_keys(
 
 
 def to_table(keys: Iterable[Key], schema: pa.Schema) -> pa.Table:
-    """Return keys as a table, one row a key."""
+    """Return enrichment keys as a table with one row per key."""
     some = list(keys)
     return pa.table([pa.array([key[i] for key in some], f.type) for i, f in enumerate(schema)], schema=schema)
 
 
 def composite_key(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
-    """Return one text per row that is equal exactly where all columns are."""
+    """Return one text per row; two texts are equal exactly if the rows are equal in all columns."""
     texts = [pc.fill_null(_text(combine_chunks(c)), _NULL_TEXT) for c in columns]
-    # a text may hold the separator: the lengths tell where each but the last one ends
+    # a text may contain the separator: the lengths say where each text but the last ends
     lengths = [pc.binary_length(text).cast(pa.string()) for text in texts[:-1]]
     return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*lengths, *texts, _SEPARATOR)
 
@@ -167,19 +181,19 @@ def _split(batch: pa.RecordBatch, chosen: np.ndarray, parts: int) -> list[tuple[
 
 
 def _first_positions(indices: np.ndarray, count: int) -> np.ndarray:
-    """Return where each of 0 .. count - 1 comes first; all of them do come."""
+    """Return the first position of each number from 0 to `count` - 1, all of which occur."""
     first = np.empty(count, dtype=np.int64)
-    first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1)  # of several, the last assignment stays
+    first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1)  # of several assignments, the last one counts
     return first
 
 
 def _text(column: pa.Array) -> pa.Array:
-    # -0.0 and 0.0 are equal, and so must be their texts
+    # -0.0 and 0.0 are equal, so their texts must be equal
     return (pc.add(column, pa.scalar(0.0, column.type)) if pa.types.is_floating(column.type) else column).cast(
         pa.string()
     )
 
 
 def combine_chunks(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a column in one piece."""
+    """Return a column as one contiguous array."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,14 +1,15 @@
 """
-The contract of a row: its key is whole, and both sinks can hold every value.
+Validate rows: the primary key is not NULL, and every sink can hold every value.
 
-Checks are columnar. What fails is set aside with a reason, never changed and
-never dropped. Limits of the sinks: dates of the years 1 to 9999, 16 MiB of text
-and 8 MiB of bytes (https://docs.snowflake.com/en/sql-reference/data-types).
+Validation is columnar. An invalid row is quarantined with a reason; it is never
+changed and never dropped. Limits of the sinks: dates of the years 1 to 9999,
+16 MiB of text and 8 MiB of bytes (https://docs.snowflake.com/en/sql-reference/data-types).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from include.medallion.model.columns import VERSION, Column
 QUARANTINE_SCHEMA = pa.schema(
     [("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())]
 )
-"""Staged quarantine: reason, the row's key and the whole row as JSON, its version."""
+"""Staged quarantined rows: reason, primary key and whole row as JSON, version."""
 
 TEXT_BYTES = 16 << 20
 BINARY_BYTES = 8 << 20
@@ -31,18 +32,23 @@ class Reason(StrEnum):
     """Why a row is in quarantine."""
 
     NULL_KEY = "NULL_KEY"
-    KEY_REFUSED = "KEY_REFUSED"  # the provider cannot read the enrichment key
+    KEY_REFUSED = "KEY_REFUSED"  # the provider rejects the enrichment key
     NOT_A_NUMBER = "NOT_A_NUMBER"  # NaN in a column of exact numbers
     OUT_OF_RANGE = "OUT_OF_RANGE"  # infinity, or a year before 1 or after 9999
     TOO_LONG = "TOO_LONG"
 
 
-def validate(batch: pa.RecordBatch, columns: tuple[Column, ...], key: list[str]) -> pa.Array:
+def validate(batch: pa.RecordBatch, columns: Sequence[Column], key: Sequence[str]) -> pa.Array:
     """
-    Return the first reason against each row (string array, null for a good row).
+    Return the first reason why each row is invalid.
 
     Args:
         batch: rows as read (`Column.read_type`).
+        columns: the columns to validate.
+        key: columns of the primary key.
+
+    Returns:
+        String array; null for a valid row.
     """
     faults = [(Reason.NULL_KEY, batch.column(k).is_null()) for k in key]
     faults += [(reason, _invalid(batch.column(c.name), c)) for c in columns if (reason := _reason_to_check(c))]
@@ -56,18 +62,24 @@ def validate(batch: pa.RecordBatch, columns: tuple[Column, ...], key: list[str])
 
 
 def may_be_invalid(column: Column, size: int) -> bool:
-    """Tell whether one of a column's values, of which all together have `size` bytes or some more, may break it."""
+    """
+    Return whether a column may hold an invalid value.
+
+    Args:
+        column: its type decides which values are invalid.
+        size: upper limit of the bytes that one value has.
+    """
     reason = _reason_to_check(column)
     return reason is not None and (reason is not Reason.TOO_LONG or size > _max_bytes(column.read_type))
 
 
-def to_sink_types(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> list[pa.Array]:
-    """Return the columns of good rows in the types that the sinks get."""
+def to_sink_types(batch: pa.RecordBatch, columns: Sequence[Column]) -> list[pa.Array]:
+    """Return the columns of valid rows in the types of the sinks."""
     return [batch.column(c.name).cast(c.type) if c.as_text else batch.column(c.name) for c in columns]
 
 
 def mask_out_of_range(values: pa.Array) -> pa.Array:
-    """Return dates and times with NULL for those that Python and the sinks cannot hold; other columns as they are."""
+    """Return dates and times, with NULL for those outside the years 1 to 9999; return other columns unchanged."""
     if not pa.types.is_temporal(values.type):
         return values
     stored = values.cast(pa.int32() if pa.types.is_date(values.type) else pa.int64())
@@ -75,15 +87,22 @@ def mask_out_of_range(values: pa.Array) -> pa.Array:
 
 
 def to_text(values: pa.Array) -> pa.Array:
-    """Return any column as text, also where a date is out of the calendar (as the number it is stored as)."""
+    """Return any column as text; a date or time outside the years 1 to 9999 becomes the number that it is stored as."""
     if not pa.types.is_temporal(values.type):
         return values.cast(pa.string()) if not pa.types.is_binary(values.type) else _hex(values)
     stored = values.cast(pa.int32() if pa.types.is_date(values.type) else pa.int64())
     return pc.coalesce(mask_out_of_range(values).cast(pa.string()), stored.cast(pa.string()))
 
 
-def to_quarantine(rows: pa.RecordBatch, reasons: pa.Array, key: list[str]) -> pa.RecordBatch:
-    """Return rows as the quarantine keeps them: reason, key and row as JSON, version."""
+def to_quarantine(rows: pa.RecordBatch, reasons: pa.Array, key: Sequence[str]) -> pa.RecordBatch:
+    """
+    Return invalid rows in the format of the quarantine (`QUARANTINE_SCHEMA`).
+
+    Args:
+        rows: with `_version`.
+        reasons: one for each row.
+        key: columns of the primary key.
+    """
     texts = pa.RecordBatch.from_arrays([to_text(c) for c in rows.columns], rows.schema.names)
     read = texts.drop_columns([VERSION]).to_pylist()
     whole = [json.dumps(row, ensure_ascii=False) for row in read]
@@ -92,8 +111,8 @@ def to_quarantine(rows: pa.RecordBatch, reasons: pa.Array, key: list[str]) -> pa
     )
 
 
-def keys_to_json(rows: pa.RecordBatch, key: list[str]) -> pa.Array:
-    """Return each row's key as the quarantine keeps it: a JSON list of texts."""
+def keys_to_json(rows: pa.RecordBatch, key: Sequence[str]) -> pa.Array:
+    """Return each row's primary key as a JSON list of texts, as the quarantine stores it."""
     values = zip(*(to_text(rows.column(c)).to_pylist() for c in key), strict=True)
     return pa.array([json.dumps(v, ensure_ascii=False) for v in values], pa.string())
 

@@ -1,49 +1,50 @@
 """
-The window of transaction ids that one run reads, and what the sinks hold already.
+The window of transaction ids that one run reads, and the positions of the sinks.
 
-A row belongs to `[after, upto)` if the 64-bit id of the transaction that wrote
-it does. `upto` is the oldest id still running when the window is opened: below
-it everything is finished, so no row can appear there later
+A row belongs to the window `[after, upto)` if the 64-bit id of the transaction
+that wrote it does. `upto` is the oldest transaction id still in progress when
+the window is opened: all lower ones have ended, so no row can appear there later
 (https://www.postgresql.org/docs/current/functions-info.html, pg_snapshot_xmin).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.model.batch_id import new_batch_id, time_of
 
 
 class Mode(StrEnum):
-    """Why a run reads."""
+    """What a run reads."""
 
-    WINDOW = "window"  # what changed since the last one
-    REFRESH = "refresh"  # everything; the sinks' tables are replaced
+    WINDOW = "window"  # what has changed since the last one
+    REFRESH = "refresh"  # the whole table; the sinks' tables are replaced
     TRIAL = "trial"  # at most max_rows
-    LOOKUPS = "lookups"  # rows of Gold whose answers are due
-    QUARANTINE = "quarantine"  # rows that were set aside
-    RECONCILE = "reconcile"  # all keys, to be compared; brings no rows
+    LOOKUPS = "lookups"  # rows of Gold whose look-ups must be refreshed
+    QUARANTINE = "quarantine"  # quarantined rows
+    RECONCILE = "reconcile"  # all primary keys, to compare them; applies no rows
 
     @property
     def advances_watermark(self) -> bool:
-        """Whether a sink that applied such a batch holds all rows up to its end: only then the watermark moves."""
+        """Whether a sink that has applied such a batch holds all rows up to its end, so that the watermark advances."""
         return self in {Mode.WINDOW, Mode.REFRESH}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """What the source says of its transactions, in one snapshot (64-bit ids)."""
+    """The source's identity and transaction ids (64 bits), in one snapshot."""
 
     source: str  # system identifier, timeline, database, relation: the table's identity
-    xmin: int  # everything below is finished
-    xmax: int  # nothing at or above has begun
+    xmin: int  # all lower transaction ids have ended
+    xmax: int  # no transaction with this id or a higher one has begun
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What a sink holds: every row of `source` below `upto`, last moved by batch `batch_id`."""
+    """The position of a sink: it holds every row of `source` below `upto`; batch `batch_id` has set it."""
 
     source: str
     upto: int
@@ -52,7 +53,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """All that a task must know to read, write or replay one batch."""
+    """Everything that a task needs to read, write or replay one batch."""
 
     pipeline: str
     source: str
@@ -74,33 +75,13 @@ class Window:
 
     @property
     def opened_at(self) -> datetime:
-        """The moment in the batch id: `_loaded_at` of every row of the batch."""
-        return _timestamp_of(self.batch_id)
+        """The time in the batch id: `_loaded_at` of every row of the batch."""
+        return time_of(self.batch_id)
 
     @property
     def position(self) -> Position:
-        """What a sink holds once this batch is applied."""
+        """Position of a sink that has applied this batch."""
         return Position(self.source, self.upto, self.batch_id)
-
-
-def new_batch_id(now: datetime, last: int) -> int:
-    """
-    Name a batch by the UTC moment its window was opened, to the millisecond, as digits.
-
-    Ids grow even if a clock goes back: an id is larger than `last`, the largest
-    that any sink holds.
-    """
-    wanted = int(now.astimezone(UTC).strftime("%Y%m%d%H%M%S%f")[:17])
-    return wanted if wanted > last else _next_id(last)
-
-
-def _next_id(batch_id: int) -> int:
-    """Return the id one millisecond later (ids are dates: adding 1 would leave the calendar)."""
-    return int((_timestamp_of(batch_id) + timedelta(milliseconds=1)).strftime("%Y%m%d%H%M%S%f")[:17])
-
-
-def _timestamp_of(batch_id: int) -> datetime:
-    return datetime.strptime(f"{batch_id}000", "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
 
 
 def plan_window(
@@ -112,15 +93,19 @@ def plan_window(
     max_rows: int | None = None,
 ) -> Window:
     """
-    Decide what a run reads: from where the sink that is furthest behind stands, up to the horizon.
+    Decide what a run reads: from the position of the sink that is furthest behind, up to the source's horizon.
 
     Args:
+        pipeline: its name.
         moment: the source's transactions now.
-        held: the position of each sink, None for a sink that never held anything.
+        held: the position of each sink, None for a sink that has never applied a batch.
+        now: time of opening the window.
+        mode: what the run reads.
+        max_rows: upper limit of rows of a trial.
 
     Raises:
-        SourceChanged: a sink was filled from another table, or the source has gone
-            back in time; the message says that a full refresh mends it.
+        SourceChanged: a sink was filled from another table, or the source was restored from an older copy; the message
+            says that a full refresh fixes it.
     """
     last = max((p.batch_id for p in held if p), default=0)
     batch_id = new_batch_id(now, last)
@@ -133,32 +118,37 @@ def plan_window(
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:
-    cure = f"if that is meant, trigger medallion_{pipeline} with full_refresh (nothing cached is paid for again)"
+    fix = f"if that is meant, trigger medallion_{pipeline} with full_refresh (cached look-ups are not billed again)"
     for position in filter(None, held):
         if position.source != moment.source:
             raise SourceChanged(
                 f"the sinks of {pipeline} were filled from source {position.source}, but the table is now "
                 f"{moment.source} (system, timeline, database, relation): it was re-created, restored or failed over; "
-                + cure
+                + fix
             )
         if position.upto > moment.xmax:
             raise SourceChanged(
                 f"the sinks of {pipeline} hold transactions up to {position.upto}, but the source has only begun "
-                f"{moment.xmax}: it was restored from an older copy; {cure}"
+                f"{moment.xmax}: it was restored from an older copy; {fix}"
             )
 
 
 def is_applied(sink: str, held: Position | None, window: Window) -> bool:
     """
-    Decide whether a sink already holds a batch; the same rule for every sink.
+    Return whether a sink already holds a batch; the rule is the same for every sink.
 
-    False means: apply it. Rows are fenced by version, so applying one too many is
-    harmless; leaving one out is not.
+    In doubt, the answer is False: applying a batch again is harmless, because rows are fenced by version, but skipping
+    one is not.
+
+    Args:
+        sink: its name, for messages.
+        held: the sink's position, None if it has never applied a batch.
+        window: of the batch.
 
     Raises:
-        SinkBehind: rows between what the sink holds and the window's start would be lost.
+        SinkBehind: rows between the sink's position and the window's start would be lost.
         SourceChanged: the sink was filled from another source.
-        ContractBroken: a full refresh was overtaken by a newer batch.
+        ContractBroken: the batch is a full refresh, and the sink holds a newer batch.
     """
     if window.mode is Mode.REFRESH:
         return held is not None and _is_refresh_applied(sink, held, window)
@@ -170,7 +160,7 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
     if upto < window.after:
         raise SinkBehind(
             f"{sink} holds transactions below {upto} only, but the window of batch {window.batch_id} starts at "
-            f"{window.after}: it was restored or emptied. The next run starts from where it stands",
+            f"{window.after}: it was restored or emptied. The next run starts from the sink's position",
             held=held,
         )
     return held is not None and held.batch_id >= window.batch_id and held.upto >= window.upto
@@ -178,10 +168,15 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
 
 def check_same_source(sink: str, held: Position | None, window: Window) -> None:
     """
-    Check that a sink still holds the source that was read, before anything is deleted from it.
+    Check that a sink still holds rows of the source that was read, before anything is deleted from it.
+
+    Args:
+        sink: its name, for messages.
+        held: the sink's position.
+        window: of the batch.
 
     Raises:
-        SourceChanged: it was emptied or filled from another source meanwhile.
+        SourceChanged: the sink was emptied or filled from another source after the batch was opened.
     """
     if held is None or held.source != window.source:
         raise emptied(sink, window)
@@ -199,6 +194,6 @@ def _is_refresh_applied(sink: str, held: Position, window: Window) -> bool:
     if held.batch_id > window.batch_id:
         raise ContractBroken(
             f"{sink} holds batch {held.batch_id}, newer than this full refresh ({window.batch_id}): replaying it would "
-            "bring old rows back. Trigger a new full_refresh"
+            "restore old rows. Trigger a new full_refresh"
         )
     return held.batch_id == window.batch_id

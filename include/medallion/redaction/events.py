@@ -1,11 +1,11 @@
 """
-Make an error report fit to leave the deployment: a dict in, a new dict out.
+Redact a Sentry event before it leaves the deployment.
 
 An event is rebuilt from the fields that are known to be harmless; all others
-(local variables, source lines, breadcrumbs, request, user, ...) do not pass.
-A message passes if one of our own exceptions carries it: those hold no data by
-contract (`errors.py`). Foreign messages do not: a driver quotes rows, an HTTP
-library quotes URLs with their key. What passes of those are codes.
+(local variables, source lines, breadcrumbs, request, user, ...) are dropped.
+The messages of our own exceptions are kept, because they hold no data by
+contract (`errors.py`). Messages of libraries are dropped, since a driver quotes
+rows and an HTTP library quotes URLs with their key; only codes are kept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from include.medallion.errors import MedallionError
 from include.medallion.redaction.patterns import redact_patterns
@@ -25,33 +26,34 @@ _FIELDS = ("event_id", "timestamp", "platform", "level", "sdk", "fingerprint")
 _TEXT_FIELDS = ("message", "release", "environment")
 _FRAME_FIELDS = ("filename", "abs_path", "function", "module", "lineno", "in_app")
 _LINK_FIELDS = ("type", "handled", "source", "exception_id", "parent_id", "is_exception_group")
-_NAMES = ("dag_id", "task_id")  # identifiers from code: a short password inside one must not tear it apart
+_NAMES = ("dag_id", "task_id")  # identifiers from code: not masked, even if they contain a short password
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.]{0,99}")
 
 Mask = Callable[[str], str]
+Event = Mapping[str, Any]
 
 
-def redact_event(event: Mapping, safe: Mapping[str, str], mask: Mask = str) -> dict:
+def redact_event(event: Event, safe: Mapping[str, str], mask: Mask = str) -> dict[str, Any]:
     """
-    Return what of a Sentry event may be sent.
+    Return a Sentry event with only what may be sent.
 
     Args:
         event: as the SDK would send it.
-        safe: the text to show for an exception, by its qualified type, from `describe`.
-        mask: hides secrets that are known by value.
+        safe: the text to show for an exception, by its qualified type (see `safe_messages`).
+        mask: replaces secrets that are known by value.
     """
-    scrubbed = {name: event[name] for name in _FIELDS if name in event}
-    scrubbed |= {name: _redact_value(event[name], mask) for name in _TEXT_FIELDS if event.get(name)}
-    scrubbed["tags"] = {k: v if k in _NAMES else _redact_value(v, mask) for k, v in event.get("tags", {}).items()}
-    scrubbed["contexts"] = {"airflow": _redact_value(event.get("contexts", {}).get("airflow", {}), mask)}
+    redacted = {name: event[name] for name in _FIELDS if name in event}
+    redacted |= {name: _redact_value(event[name], mask) for name in _TEXT_FIELDS if event.get(name)}
+    redacted["tags"] = {k: v if k in _NAMES else _redact_value(v, mask) for k, v in event.get("tags", {}).items()}
+    redacted["contexts"] = {"airflow": _redact_value(event.get("contexts", {}).get("airflow", {}), mask)}
     values = (event.get("exception") or {}).get("values") or []
     if values:
-        scrubbed["exception"] = {"values": [_exception(value, safe, mask) for value in values]}
-    return scrubbed
+        redacted["exception"] = {"values": [_redact_exception(value, safe, mask) for value in values]}
+    return redacted
 
 
 def safe_messages(error: BaseException) -> dict[str, str]:
-    """Map the qualified type of `error`, and of all it was raised from, to the text that may be shown."""
+    """Map the qualified types of `error` and of all its causes to the texts that may be shown."""
     texts: dict[str, list[str]] = {}
     for exception in _causes(error):
         shown = texts.setdefault(_qualified(type(exception).__module__, type(exception).__qualname__), [])
@@ -62,7 +64,7 @@ def safe_messages(error: BaseException) -> dict[str, str]:
 
 
 def error_codes(exception: BaseException) -> str:
-    """Return what may be shown of a foreign exception: its codes and names of schema objects, never its message."""
+    """Return the codes and names of schema objects of a library's exception, without its message."""
     response = getattr(exception, "response", None)
     diagnosis = getattr(exception, "diag", None)
     found = (
@@ -77,22 +79,23 @@ def error_codes(exception: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    waiting, seen = [error], set()
-    while waiting:
-        exception = waiting.pop(0)
+    queue: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while queue:
+        exception = queue.pop(0)
         if exception is None or id(exception) in seen:
             continue
         seen.add(id(exception))
         yield exception
         members = exception.exceptions if isinstance(exception, BaseExceptionGroup) else ()
-        waiting += [exception.__cause__, exception.__context__, *members]
+        queue += [exception.__cause__, exception.__context__, *members]
 
 
 def _qualified(module: str | None, name: str | None) -> str:
     return f"{name}" if module in (None, "builtins") else f"{module}.{name}"
 
 
-def _exception(value: Mapping, safe: Mapping[str, str], mask: Mask) -> dict:
+def _redact_exception(value: Event, safe: Mapping[str, str], mask: Mask) -> dict[str, Any]:
     frames = (value.get("stacktrace") or {}).get("frames") or []
     kind = {"type": value.get("type"), "module": value.get("module")}
     shown = mask(safe.get(_qualified(kind["module"], kind["type"]), WITHHELD))[:_MAX_CHARACTERS]
@@ -101,11 +104,11 @@ def _exception(value: Mapping, safe: Mapping[str, str], mask: Mask) -> dict:
         **kind,
         "value": shown,
         **({"mechanism": link} if link else {}),
-        **({"stacktrace": {"frames": [_frame(frame) for frame in frames]}} if frames else {}),
+        **({"stacktrace": {"frames": [_redact_frame(frame) for frame in frames]}} if frames else {}),
     }
 
 
-def _frame(frame: Mapping) -> dict:
+def _redact_frame(frame: Event) -> dict[str, Any]:
     return {name: frame[name] for name in _FRAME_FIELDS if name in frame}
 
 

@@ -1,9 +1,9 @@
 """
-Failures of libraries, told without the data that their messages quote.
+Re-raise errors of third-party libraries without the data in their messages.
 
-A driver repeats rows, an HTTP library repeats URLs with their key; a task's log
-keeps what an exception says. So what is quoted is taken out, and the traceback
-(places in code, no values) stays.
+A database driver quotes rows, an HTTP library quotes URLs with their key, and a
+task's log stores the message of an exception. Quoted text is removed; the
+traceback (places in code, no values) is kept.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from include.medallion.errors import MedallionError, Unforeseen
 from include.medallion.redaction.events import error_codes
 from include.medallion.redaction.patterns import REDACTED, redact_patterns
 
-_LONGEST = 500
+_MAX_CHARACTERS = 500
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|=\s*\([^)]*\)|(?<=[?&])[\w-]+=[^\s&]+")
 
 
 @contextmanager
 def redact_library_errors() -> Iterator[None]:
     """
-    Let our own exceptions through; raise any other as `Unforeseen`, with its type, codes and unquoted words.
+    Re-raise any exception of the block except our own as `Unforeseen`.
 
     Raises:
-        Unforeseen: instead of a library's exception.
+        Unforeseen: instead of a library's exception; the message has its type, codes and unquoted words.
     """
     try:
         yield
@@ -37,6 +37,6 @@ def redact_library_errors() -> Iterator[None]:
 
 
 def describe_library_error(error: Exception) -> str:
-    """Return what may be said of a foreign exception where only our own people read it."""
-    words = redact_patterns(_QUOTED.sub(REDACTED, " ".join(str(error).split())))[:_LONGEST]
+    """Describe a library's exception for the task's log: type, unquoted words of the message, and codes."""
+    words = redact_patterns(_QUOTED.sub(REDACTED, " ".join(str(error).split())))[:_MAX_CHARACTERS]
     return f"{type(error).__module__}.{type(error).__qualname__}: {words} ({error_codes(error)})"

@@ -1,10 +1,10 @@
 """
-Text that must not leave the deployment: secrets by value and by shape, personal data by shape.
+Redact text: secrets by value and by pattern, personal data by pattern.
 
-Shapes are the second line: they find what looks like a key, an e-mail, a
-postcode or an address, at the price of hiding some harmless numbers. The first
-line is to keep data out of a text at all. To keep a count of five digits
-readable, print it with `{count:,}`.
+Patterns are the second line of defence: they find what looks like a key, an
+e-mail address, a postcode or a street address, and also hide some harmless
+numbers. The first line of defence is not to put data into a text. A count of
+five digits stays readable if it is formatted with `{count:,}`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 REDACTED = "***"
 
-_SHORTEST = 4  # hiding every "1" would make a report unreadable
+_MIN_SECRET_CHARACTERS = 4  # replacing every "1" would make a report unreadable
 _NOT_SECRET = frozenset({"true", "false", "none", "null", "airflow"})
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|DSN|PRIVATE|AUTHORIZATION|(^|_)CONN(_|$)", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ _STREET_OR_WORD = r"St|ST|Drive|DRIVE|Dr|DR|Court|COURT|Ct|CT|Place|PLACE|Pl|PL|
 _HOUSE = r"(?<![\w.])\d{1,6}[A-Za-z]?,?\s+(?:[\w.'-]{1,30}\s+){0,4}?"
 _POSTCODE = r"(?:post(?:al)?|zip)[ _-]?codes?|zip|plz"
 
-# tried in this order: what is named or delimited first
+# applied in this order: named and delimited values first
 _PATTERNS = tuple(
     (re.compile(shape), replacement)
     for shape, replacement in (
@@ -58,7 +58,12 @@ _AUTHORITY_OR_ZIP = re.compile(r"(\w{1,20}://[^\s/?#]+|\d:\d+)|(?<![\w.,-])\d{5}
 
 
 def redact_patterns(text: str) -> str:
-    """Replace everything in `text` that looks like a secret or like personal data."""
+    """
+    Replace everything in a text that looks like a secret or like personal data.
+
+    >>> redact_patterns("no answer from https://user:secret@host/path for ann@example.com")
+    'no answer from https://***/path for ***'
+    """
     for shape, replacement in _PATTERNS:
         text = shape.sub(replacement, text)
     # a port has five digits too
@@ -66,7 +71,12 @@ def redact_patterns(text: str) -> str:
 
 
 def redact_values(text: str, secrets: Iterable[str]) -> str:
-    """Replace each of `secrets` in `text`, also where it is URL-encoded or escaped."""
+    """
+    Replace each of some secrets in a text, including its URL-encoded and escaped forms.
+
+    >>> redact_values("password=p%40ss", ["p@ss"])
+    'password=***'
+    """
     forms = {form for secret in secrets for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, REDACTED)
@@ -77,13 +87,13 @@ def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
     """
     Return the values in `environment` that a report must not show.
 
-    These are the values of variables named like a secret, and the passwords
-    inside any URL or JSON connection, whatever the variable's name.
+    These are the values of variables whose name suggests a secret, and the passwords inside any URL or JSON
+    connection, independent of the variable's name.
     """
     found = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
     for value in environment.values():
         found.update(_nested_secrets(value))
-    return frozenset(v for v in found if len(v) >= _SHORTEST and v.lower() not in _NOT_SECRET)
+    return frozenset(v for v in found if len(v) >= _MIN_SECRET_CHARACTERS and v.lower() not in _NOT_SECRET)
 
 
 def _nested_secrets(value: str) -> Iterator[str]:

@@ -1,8 +1,9 @@
-"""Read a printed traceback back into the parts of it that may be reported: types and places, no source lines."""
+"""Parse a printed traceback into what may be reported: types and places in code, without source lines."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from include.medallion import errors
 from include.medallion.redaction.events import WITHHELD
@@ -17,11 +18,13 @@ _RAISED = re.compile(r"^(?P<name>[^\s:][^:\n]*)(?:: (?P<message>.*))?\Z", re.MUL
 _TYPE = re.compile(r"[A-Za-z_][\w.]{0,199}")
 
 
-def parse_traceback(text: str) -> tuple[dict, dict[str, str]]:
+def parse_traceback(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return a printed traceback as an event's `exception`, and the text to show by qualified type.
+    Parse a printed traceback.
 
-    Only messages of our own exceptions are shown, as `scrubbing.describe` does.
+    Returns:
+        The `exception` of a Sentry event, and the text to show by qualified type: the message for our own exceptions,
+        a placeholder for others, as in `events.safe_messages`.
     """
     values, safe = [], {}
     for block in _NEXT.split(text.strip()):
@@ -31,11 +34,11 @@ def parse_traceback(text: str) -> tuple[dict, dict[str, str]]:
     return {"values": values}, safe
 
 
-def _block(block: str) -> tuple[dict, str, str]:
+def _block(block: str) -> tuple[dict[str, Any], str, str]:
     places = list(_FRAME.finditer(block))
-    # what was raised stands after the last place, in the first line that is not indented (source lines are)
+    # the exception is in the first unindented line after the last place (source lines are indented)
     raised = _RAISED.search(block, places[-1].end() + 1 if places else 0)
-    # without a traceback there is only a message: its first word is no type
+    # without a traceback, there is only a message, whose first word is not a type
     qualified = raised["name"] if raised and _TYPE.fullmatch(raised["name"]) else "ImportError"
     module, _, name = qualified.rpartition(".")
     frames = [{**place.groupdict(), "lineno": int(place["lineno"])} for place in places]
