@@ -7,6 +7,7 @@ Every failure that the core raises on purpose.
     │   ├── ContractBroken     source, staged data or sink is not what was agreed
     │   ├── SourceChanged      the source is not the one the sinks were filled from
     │   ├── ProviderRefused    a key, a right or an allowance was refused by a provider
+    │   ├── SchemaChanged      a change of the table's schema needs a decision
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
@@ -38,6 +39,10 @@ class SourceChanged(Refused):
 
 class ProviderRefused(Refused):
     """A look-up provider refused the key, the right or the allowance."""
+
+
+class SchemaChanged(Refused):
+    """A change of the source table's schema needs a person's decision, or came while a run was starting."""
 
 
 class QuarantineOverflow(Refused):

@@ -92,16 +92,18 @@ def select_sql(
     source: Source, columns: tuple[Column, ...], clock: XidEpoch, window: Window, condition: str = "true"
 ) -> str:
     """Return the statement that reads a window: the columns, and last `age(xmin)`."""
-    chosen = [
-        f"{quote_identifier(c.name)}::text AS {quote_identifier(c.name)}" if c.as_text else quote_identifier(c.name)
-        for c in columns
-    ]
+    chosen = [_selected(c) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
     where = f"({clock.window_condition(window)}) AND ({condition})"
     return (
         f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
         f"FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} WHERE {where}{limit}"
     )
+
+
+def _selected(column: Column) -> str:
+    name, source = quote_identifier(column.name), quote_identifier(column.source_name or column.name)
+    return f"{source}::text AS {name}" if column.as_text else f"{source} AS {name}"
 
 
 def _read_error(error: adbc_driver_manager.Error, source: Source) -> Exception:

@@ -6,7 +6,9 @@ Needs no right but SELECT on the table, no DDL, no slot.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import adbc_driver_manager
 
@@ -14,6 +16,7 @@ from include.medallion.bronze.connection import fetch_rows
 from include.medallion.config.pipeline import Pipeline, Source
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.model.columns import Column, quote_literal, source_column
+from include.medallion.model.source_schema import SchemaColumn
 
 _SEPARATOR = "\x1f"
 _KINDS = {"r": "table", "p": "partitioned table", "m": "materialised view"}
@@ -27,6 +30,8 @@ class SourceTable:
     relation: int
     rows: float  # the planner's estimate; -1 when it has none
     columns: tuple[Column, ...]
+    details: tuple[SchemaColumn, ...] = ()  # of the same columns, as schemas are compared
+    excluded: tuple[int, ...] = ()  # numbers of the columns that the pipeline excludes
 
 
 def describe_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> SourceTable:
@@ -46,16 +51,28 @@ def describe_table(connection: adbc_driver_manager.AdbcConnection, source: Sourc
         raise ContractBroken(f"{where} is no table (kind {table['kind']!r}): rows of views carry no transaction id")
     if table["kind"] == "r" and table["has_children"]:
         raise ContractBroken(f"{where} has tables that inherit from it, over which no key is unique: use partitions")
-    columns = _columns(connection, table["relation"], source)
-    _check_key(connection, table["relation"], source, where)
-    return SourceTable(table["identity"], table["relation"], table["rows"], columns)
-
-
-def _columns(connection: adbc_driver_manager.AdbcConnection, relation: int, source: Source) -> tuple[Column, ...]:
-    found = fetch_rows(connection, "columns", relation=relation)
+    found = fetch_rows(connection, "columns", relation=table["relation"])
     if unknown := set(source.exclude) - {r["name"] for r in found}:
-        raise SettingError(f"source.exclude names columns that the table has not: {sorted(unknown)}")
-    return tuple(source_column(r["name"], r["typname"], r["typmod"]) for r in found if r["name"] not in source.exclude)
+        raise SettingError(f"source.exclude names columns that the table does not have: {sorted(unknown)}")
+    _check_key(connection, table["relation"], source, where)
+    chosen = [r for r in found if r["name"] not in source.exclude]
+    columns = tuple(source_column(r["name"], r["typname"], r["typmod"]) for r in chosen)
+    details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
+    excluded = tuple(r["attnum"] for r in found if r["name"] in source.exclude)
+    return SourceTable(table["identity"], table["relation"], table["rows"], columns, details, excluded)
+
+
+def _detail(row: Mapping[str, Any], column: Column) -> SchemaColumn:
+    return SchemaColumn(
+        attnum=row["attnum"],
+        name=column.name,
+        type=row["declared"],
+        arrow=str(column.type),
+        snowflake=column.snowflake_type,
+        generated=row["generated"],
+        definition=row["definition"],
+        has_default=row["has_default"],
+    )
 
 
 def check_columns(pipeline: Pipeline, table: SourceTable) -> None:

@@ -18,6 +18,13 @@ from include.medallion.errors import SettingError
 _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
 )
+SchemaPolicy = Literal["evolve", "freeze", "fail"]
+_one_policy = BeforeValidator(
+    lambda v: {"default": v} if isinstance(v, str) else v,
+    json_schema_input_type=SchemaPolicy | dict[str, SchemaPolicy],
+)
+_CHANGED_IN_FILE = {"key", "selected", "excluded", "settings", "enrichment"}
+"""Kinds of schema changes that the user makes in the pipeline file: they evolve unless named."""
 DEFAULT_SCHEDULE = "* * * * *"
 MANUAL = "manual"
 Deletes = Literal["soft", "hard"]
@@ -87,6 +94,32 @@ class Quarantine(Settings):
     )
 
 
+class SchemaChangePolicies(Settings):
+    """What happens when the source table's schema changes, by the kind of change."""
+
+    default: SchemaPolicy = Field(default="evolve", description="for the kinds that are not named")
+    added: SchemaPolicy | None = None
+    added_with_value: SchemaPolicy | None = None
+    renamed: SchemaPolicy | None = None
+    dropped: SchemaPolicy | None = None
+    readded: SchemaPolicy | None = None
+    widened: SchemaPolicy | None = None
+    narrowed: SchemaPolicy | None = None
+    retyped: SchemaPolicy | None = None
+    labels: SchemaPolicy | None = None
+    expression: SchemaPolicy | None = None
+    key: SchemaPolicy | None = None
+    selected: SchemaPolicy | None = None
+    excluded: SchemaPolicy | None = None
+    settings: SchemaPolicy | None = None
+    enrichment: SchemaPolicy | None = None
+
+    def policy_for(self, kind: str) -> SchemaPolicy:
+        """Return the policy for one kind of change."""
+        chosen: SchemaPolicy | None = getattr(self, kind)
+        return chosen or ("evolve" if kind in _CHANGED_IN_FILE else self.default)
+
+
 class Pipeline(Settings):
     """One Postgres table, its enrichments and its sinks."""
 
@@ -102,6 +135,13 @@ class Pipeline(Settings):
     quarantine: Quarantine = Field(default_factory=Quarantine)
     deletes: Deletes = Field(
         default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
+    )
+    on_schema_change: Annotated[SchemaChangePolicies, _one_policy] = Field(
+        default_factory=SchemaChangePolicies,
+        description="evolve the sinks, freeze their columns, or fail; one word, or one for each kind of change",
+    )
+    max_reload_rows: int = Field(
+        default=10_000_000, ge=0, description="a schema change that reads more rows than this again asks first"
     )
     schedule: str = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
@@ -142,6 +182,12 @@ class Pipeline(Settings):
     def added_columns(self) -> list[str]:
         """Columns that the enrichments add, in order."""
         return [column for enrichment in self.enrich for column in enrichment.settings.columns]
+
+    @property
+    def added_types(self) -> tuple[tuple[str, str], ...]:
+        """Name and declared type of the columns that the enrichments add; the type is empty where it is fixed."""
+        declared = {name: kind for e in self.enrich if e.function for name, kind in e.function.returns.items()}
+        return tuple((name, declared.get(name, "")) for name in self.added_columns)
 
     @property
     def ages(self) -> bool:

@@ -44,7 +44,7 @@ def copy_staged_files(batch: GoldBatch) -> int | None:
     """
     footers = [read_info(batch.lake, file.path) for file in batch.files]
     ranges = len(chunk_numbers(batch.files)) == len(footers)
-    alike = all(footer.schema.equals(batch.schema, check_metadata=False) for footer in footers)
+    alike = all(_has_columns_of(footer.schema, batch.schema) for footer in footers)
     if not (ranges and alike and _has_fitting_sizes([f.size for f in footers]) and can_add_files(batch)):
         return None
     with ThreadPoolExecutor(PARALLEL_COPIES, thread_name_prefix="copy") as pool:
@@ -86,6 +86,11 @@ def _take_rows(rows: int, pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
     while rows > 0 and (piece := next(pieces, None)) is not None:
         rows -= piece.num_rows
         yield piece
+
+
+def _has_columns_of(file: pa.Schema, table: pa.Schema) -> bool:
+    """Return whether a file can be one of the table's: columns are matched by name, and NULL where it has none."""
+    return all(field.name in table.names and table.field(field.name).type == field.type for field in file)
 
 
 def _has_fitting_sizes(sizes: list[int]) -> bool:

@@ -17,6 +17,7 @@ from deltalake.table import TableMerger
 
 from include.medallion.gold import rewrite
 from include.medallion.gold.append import copy_staged_files, write_per_chunk
+from include.medallion.gold.columns import add_columns, check_types
 from include.medallion.gold.counts import count_outcome
 from include.medallion.gold.files import GoldBatch, stat_columns
 from include.medallion.gold.keys import check_unique, is_append_only, key_ranges, merge_predicate
@@ -36,6 +37,7 @@ from include.medallion.model.columns import (
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.conform import conform
 
 SINK = "gold"
 Write = Callable[[GoldBatch], int | None]
@@ -58,9 +60,19 @@ def apply_batch(batch: Batch) -> Applied:
     Raises:
         SinkBehind, SourceChanged, ContractBroken: as `is_applied`; or a key is in the batch twice.
     """
-    columns = batch.columns
-    check_names([*columns, *SYSTEM_COLUMNS])
-    return delta.retry_on_conflict(lambda: _try_apply(batch, gold_schema(columns)))
+    return delta.retry_on_conflict(lambda: _try_apply(batch))
+
+
+def check_batch(batch: Batch) -> None:
+    """
+    Check, before any sink is touched, that the table can hold the batch's values as they are.
+
+    Raises:
+        ContractBroken: names the column, both types and the fix.
+    """
+    table = delta.open_table(batch.lake, batch.pipeline.gold_table)
+    if table is not None and batch.window.mode is not Mode.REFRESH:
+        check_types(batch.pipeline, table, gold_schema(batch.columns))
 
 
 def gold_schema(columns: Sequence[Column]) -> pa.Schema:
@@ -68,17 +80,30 @@ def gold_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(c.name, c.type) for c in (*columns, *SYSTEM_COLUMNS)])
 
 
-def _try_apply(batch: Batch, schema: pa.Schema) -> Applied:
+def _try_apply(batch: Batch) -> Applied:
+    schema = gold_schema(batch.columns)
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
     table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
-    if is_applied(SINK, read_position(table, batch.pipeline.name, batch.window.source), batch.window):
+    position = read_position(table, batch.pipeline.name, batch.window.source)
+    if is_applied(SINK, position, batch.window):
         return Applied.replay(batch.rows, table.version())
-    commit = commit_properties(batch.window)
-    gold = GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit)
+    gold = _fit(conform(batch, position), table)
     check_unique(gold)
     updated = next(rows for write in _WAYS_TO_WRITE[_kind_of(gold)] if (rows := write(gold)) is not None)
     _record_batch(gold)
     return count_outcome(gold, updated)
+
+
+def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:
+    """Fit table and batch to each other: a full refresh brings its columns, any other batch gets those of the table."""
+    columns = batch.columns
+    check_names([*columns, *SYSTEM_COLUMNS])
+    schema = gold_schema(columns)
+    if batch.window.mode is not Mode.REFRESH:
+        check_types(batch.pipeline, table, schema)
+        schema = add_columns(table, schema)
+    commit = commit_properties(batch.window)
+    return GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit)
 
 
 def _kind_of(gold: GoldBatch) -> Kind:
@@ -94,7 +119,7 @@ def _write_deltalake(gold: GoldBatch, mode: Literal["append", "overwrite"]) -> i
         gold.table,
         interleave_parts(gold),
         mode=mode,
-        schema_mode="overwrite" if mode == "overwrite" else "merge",
+        schema_mode="overwrite" if mode == "overwrite" else None,
         target_file_size=delta.TARGET_FILE_BYTES,
         writer_properties=delta.writer_properties(gold.table),
         commit_properties=gold.commit,
@@ -108,7 +133,6 @@ def _merger(gold: GoldBatch) -> TableMerger:
         merge_predicate(gold.key, key_ranges(gold)),
         source_alias="source",
         target_alias="target",
-        merge_schema=True,
         writer_properties=delta.writer_properties(gold.table),
         commit_properties=gold.commit,
     )
@@ -141,7 +165,7 @@ def _record_batch(gold: GoldBatch) -> None:
     table.update_incremental()
     if gold.window.mode.advances_watermark and not names_batch(table, gold.window):
         nothing = gold.schema.empty_table()
-        write_deltalake(table, nothing, mode="append", schema_mode="merge", commit_properties=gold.commit)
+        write_deltalake(table, nothing, mode="append", commit_properties=gold.commit)
         table.update_incremental()
 
 

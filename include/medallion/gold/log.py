@@ -1,9 +1,10 @@
 """
 What the Delta log says of batches: the position of the table, and the lines of a commit that name its batch.
 
-Three transaction lines of the Delta protocol
+Four transaction lines of the Delta protocol
 (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers) say what the table holds: the newest
-batch, the newest batch of this source, and the transaction id up to which it holds the source. delta-rs records them
+batch, the newest batch of this source, the transaction id up to which it holds the source, and the fingerprint of the
+schema that it has. delta-rs records them
 but lets a replay through, so they are read before every commit; two writers of the same line conflict, and the second
 reads them again.
 """
@@ -23,7 +24,7 @@ def read_position(table: DeltaTable, pipeline: str, source: str) -> Position | N
     upto = table.transaction_version(_line(pipeline, source, "upto"))
     if upto is None or table.transaction_version(_line(pipeline, source)) != newest:
         return Position("another source", 0, newest)
-    return Position(source, upto, newest)
+    return Position(source, upto, newest, table.transaction_version(_line(pipeline, "schema")) or 0)
 
 
 def names_batch(table: DeltaTable, window: Window) -> bool:
@@ -41,6 +42,7 @@ def commit_properties(window: Window) -> CommitProperties:
         Transaction(_line(window.pipeline), window.batch_id),
         Transaction(_line(window.pipeline, window.source), window.batch_id),
         Transaction(_line(window.pipeline, window.source, "upto"), window.upto),
+        Transaction(_line(window.pipeline, "schema"), window.schema),
     ]
     about = {"medallion.batch": str(window.batch_id), "medallion.mode": str(window.mode)}
     return CommitProperties(

@@ -38,8 +38,21 @@ def read_chunk(batch: GoldBatch, chunk: int) -> Iterator[pa.RecordBatch]:
     names = [name for name in batch.schema.names if name not in _BATCH_COLUMNS]
     files = [file for file in batch.files if file.chunk == chunk]
     for rows in _interleave(batch.lake, files, names):
-        constants = [pa.repeat(value, rows.num_rows) for value in batch_columns(batch.window)]
-        yield pa.RecordBatch.from_arrays([*rows.select(names).columns, *constants], schema=batch.schema)
+        yield _complete(batch, rows)
+
+
+def _complete(batch: GoldBatch, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Give rows all columns of the table: those of the batch are filled in, those that the rows do not have are NULL."""
+    constants = dict(zip((c.name for c in SYSTEM_COLUMNS[1:]), batch_columns(batch.window), strict=True))
+    arrays = []
+    for field in batch.schema:
+        if field.name in constants:
+            arrays.append(pa.repeat(constants[field.name], rows.num_rows))
+        elif field.name in rows.schema.names:
+            arrays.append(rows.column(field.name))
+        else:
+            arrays.append(pa.nulls(rows.num_rows, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
 def _interleave(lake: Lake, files: list[StagedFile], names: list[str]) -> Iterator[pa.RecordBatch]:

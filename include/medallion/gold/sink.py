@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold import reconcile
-from include.medallion.gold.apply import SINK, apply_batch
+from include.medallion.gold.apply import SINK, apply_batch, check_batch
 from include.medallion.gold.log import read_position
 from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import Lake
@@ -31,6 +31,10 @@ class GoldSink:
         """Return what the table holds: None for nothing, or a position of another source."""
         table = delta.open_table(self.lake, self.pipeline.gold_table)
         return read_position(table, self.pipeline.name, source) if table else None
+
+    def check(self, batch: Batch) -> None:
+        """Check that the table can hold the batch's values as they are."""
+        check_batch(batch)
 
     def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one conditional commit, fenced by version."""

@@ -55,6 +55,7 @@ class Column:
     type: pa.DataType  # in Gold, and in memory after validation
     snowflake_type: str
     as_text: bool = False  # read from Postgres as text
+    source_name: str = ""  # in the source, where it is another one
 
     @property
     def read_type(self) -> pa.DataType:

@@ -9,7 +9,7 @@ the window is opened: all lower ones have ended, so no row can appear there late
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -49,6 +49,7 @@ class Position:
     source: str
     upto: int
     batch_id: int
+    schema: int = 0  # fingerprint of the source schema that it has the columns of; 0 if it was never recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,8 @@ class Window:
     mode: Mode = Mode.WINDOW
     max_rows: int | None = None
     lag: int = 0  # transactions begun but not below upto
-
-    def to_json(self) -> dict:
-        """As XCom carries it."""
-        return {**asdict(self), "mode": str(self.mode)}
-
-    @classmethod
-    def from_json(cls, data: dict) -> Window:
-        """Inverse of `to_json`."""
-        return cls(**{**data, "mode": Mode(data["mode"])})
+    schema: int = 0  # fingerprint of the source schema that its rows have
+    changes: tuple[str, ...] = ()  # of the schema since the sinks' positions, in words
 
     @property
     def opened_at(self) -> datetime:
@@ -81,7 +75,7 @@ class Window:
     @property
     def position(self) -> Position:
         """Position of a sink that has applied this batch."""
-        return Position(self.source, self.upto, self.batch_id)
+        return Position(self.source, self.upto, self.batch_id, self.schema)
 
 
 def plan_window(

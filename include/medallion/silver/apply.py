@@ -7,7 +7,7 @@ version all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
@@ -24,9 +24,11 @@ from include.medallion.model.columns import (
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied
 from include.medallion.silver.ledger import open_ledger, read_position, record_batch
-from include.medallion.silver.staging_table import Content, definitions, drop_orphans, staging_table
+from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
+from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.conform import conform
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -34,41 +36,71 @@ if TYPE_CHECKING:
 SINK = "silver"
 
 
+def check_batch(cursor: SnowflakeCursor, batch: Batch) -> None:
+    """
+    Check, before any sink is touched, that the table can hold the batch's values as they are.
+
+    Raises:
+        ContractBroken: names the column, both types and the fix.
+    """
+    if batch.window.mode is not Mode.REFRESH:
+        check_types(batch.pipeline, read_types(cursor, batch.pipeline), batch.columns)
+
+
 def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
     """
     Apply a batch to the Snowflake table; create the table and its columns if need be.
 
     Raises:
-        SinkBehind, SourceChanged, ContractBroken: as `is_applied`; or the staged rows are not those that were read, or
-            a key is in the batch twice.
+        SinkBehind, SourceChanged, ContractBroken: as `is_applied`; or the staged rows are not those that were read, a
+            key is in the batch twice, or a column has another type than the rows.
     """
-    columns, pipeline, window = batch.columns, batch.pipeline, batch.window
-    check_names([*columns, *SYSTEM_COLUMNS])
+    pipeline, window = batch.pipeline, batch.window
     open_ledger(cursor, pipeline)
+    position = read_position(cursor, pipeline)
     applied = Applied.replay(batch.rows)
-    if not is_applied(SINK, read_position(cursor, pipeline), window):
-        _prepare_table(cursor, pipeline, columns)
+    if not is_applied(SINK, position, window):
+        batch = conform(batch, position)
+        columns = batch.columns
+        check_names([*columns, *SYSTEM_COLUMNS])
         with staging_table(cursor, batch.lake, window, Content(columns, batch.key, batch.files)) as table:
             applied = _apply(cursor, batch, columns, table)
     drop_orphans(cursor, pipeline, window.batch_id)
     return applied
 
 
-def _prepare_table(cursor: SnowflakeCursor, pipeline: Pipeline, columns: tuple[Column, ...]) -> None:
-    target, every = table_name(pipeline), [*columns, *SYSTEM_COLUMNS]
-    cursor.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definitions(every)})")
-    there = {row[0] for row in fetch_all(cursor, f"DESCRIBE TABLE {target}")}
-    for column in every:
-        if column.snowflake_name not in there:
-            cursor.execute(f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}")
-
-
 def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str) -> Applied:
-    params, window = _sql_params(batch, columns, table), batch.window
+    pipeline, every = batch.pipeline, [*columns, *SYSTEM_COLUMNS]
+    types = read_types(cursor, pipeline)
+    if batch.window.mode is Mode.REFRESH and types and not fits(types, every):
+        return _replace_table(cursor, batch, columns, table)
+    check_types(pipeline, types, every)
+    add_columns(cursor, pipeline, types, every)
+    others = sorted(types.keys() - {c.snowflake_name for c in every})
+    params = _sql_params(batch, columns, table, others)
+    return _in_transaction(cursor, batch, lambda: _WRITES.get(batch.window.mode, _merge)(cursor, params, batch.rows))
+
+
+def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str) -> Applied:
+    """
+    Replace the table by one with the batch's columns and types, in one statement that keeps its grants.
+
+    A kill between it and the ledger's row leaves new rows under an old position: the next try replaces them again.
+    """
+    params = _sql_params(batch, columns, table, ())
+    is_applied(SINK, read_position(cursor, batch.pipeline), batch.window)
+    run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS]))
+    count = fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(batch.pipeline)}")[0][0]  # noqa: S608
+    return _in_transaction(cursor, batch, lambda: Applied(batch.rows, int(count), 0, 0))
+
+
+def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], Applied]) -> Applied:
+    """Write, check and record a batch in one transaction."""
+    window = batch.window
     cursor.execute("BEGIN")
     try:
-        applied = _WRITES.get(window.mode, _merge)(cursor, params, batch.rows)
-        _check_row_counts(applied, table)
+        applied = write()
+        _check_row_counts(applied, batch.pipeline)
         # after the write, which waits for another writer of the table: now the ledger has that writer's row
         held_meanwhile = is_applied(SINK, read_position(cursor, batch.pipeline), window)
         if window.mode.advances_watermark and not held_meanwhile:
@@ -80,11 +112,11 @@ def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], tab
     return Applied.replay(batch.rows) if held_meanwhile else applied
 
 
-def _check_row_counts(applied: Applied, table: str) -> None:
+def _check_row_counts(applied: Applied, pipeline: Pipeline) -> None:
     if applied.accounted != applied.read:
         raise ContractBroken(
-            f"{applied.accounted:,} of {applied.read:,} rows of {table} were applied: the Silver table holds rows "
-            "without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, or use "
+            f"{applied.accounted:,} of {applied.read:,} rows were applied: the Silver table {pipeline.silver_table} holds "
+            "rows without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, or use "
             "another table"
         )
 
@@ -110,7 +142,8 @@ def _update_lookups(cursor: SnowflakeCursor, params: dict[str, object], rows: in
 _WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups}
 
 
-def _sql_params(batch: Batch, columns: Sequence[Column], table: str) -> dict[str, object]:
+def _sql_params(batch: Batch, columns: Sequence[Column], table: str, others: Sequence[str]) -> dict[str, object]:
+    """Return the words of the statements; `others` are columns of the table that the batch does not have: NULL."""
     names = [quote_identifier(c.snowflake_name) for c in [*columns, *SYSTEM_COLUMNS]]
     key = [quote_identifier(snowflake_name(c)) for c in batch.key]
     return {
@@ -119,7 +152,9 @@ def _sql_params(batch: Batch, columns: Sequence[Column], table: str) -> dict[str
         "batch_id": batch.window.batch_id,
         "loaded_at": batch.window.opened_at.isoformat(),
         "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
-        "assignments": ", ".join(f"{n} = s.{n}" for n in names if n not in key),
+        "assignments": ", ".join(
+            [*(f"{n} = s.{n}" for n in names if n not in key), *(f"{quote_identifier(n)} = NULL" for n in others)]
+        ),
         "lookup_assignments": ", ".join(f"{n} = s.{n}" for n in _lookup_columns(batch.pipeline)),
         "columns": ", ".join(names),
         "values": ", ".join(f"s.{n}" for n in names),
@@ -128,8 +163,3 @@ def _sql_params(batch: Batch, columns: Sequence[Column], table: str) -> dict[str
 
 def _lookup_columns(pipeline: Pipeline) -> list[str]:
     return [quote_identifier(snowflake_name(name)) for name in (*pipeline.added_columns, BATCH_ID, LOADED_AT)]
-
-
-def table_name(pipeline: Pipeline) -> str:
-    """Return the table as SQL names it."""
-    return quote_identifier(snowflake_name(pipeline.silver_table))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
     run_sql(cursor, "ledger")
+    cursor.execute(
+        "ALTER TABLE _MEDALLION_BATCHES ADD COLUMN IF NOT EXISTS SCHEMA_ID BIGINT"
+    )  # of before there was one
     name = snowflake_name(pipeline.silver_table)
     alike = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
     if name not in {row[1] for row in alike}:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import (
     DELETED_AT,
     TIMESTAMP_UTC,
@@ -16,11 +17,12 @@ from include.medallion.model.columns import (
     typed_column,
 )
 from include.medallion.model.differences import Difference
-from include.medallion.model.window import check_same_source, new_batch_id
-from include.medallion.silver.apply import SINK, table_name
+from include.medallion.model.window import check_same_source
+from include.medallion.silver.apply import SINK
 from include.medallion.silver.ledger import read_position
-from include.medallion.silver.staging_table import Content, definitions, drop_orphans, staging_table
+from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import run_sql
+from include.medallion.silver.table import definitions, table_name
 from include.medallion.staging.source_keys import SourceKeys
 
 if TYPE_CHECKING:

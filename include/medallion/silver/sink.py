@@ -14,10 +14,11 @@ from include.medallion.model.differences import Difference
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.silver import reconcile
-from include.medallion.silver.apply import SINK, apply_batch, table_name
+from include.medallion.silver.apply import SINK, apply_batch, check_batch
 from include.medallion.silver.ledger import open_ledger, prune, read_position
 from include.medallion.silver.staging_table import drop_orphans
 from include.medallion.silver.statements import fetch_all
+from include.medallion.silver.table import table_name
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.source_keys import SourceKeys
 
@@ -46,6 +47,10 @@ class SilverSink:
     def position(self, source: str) -> Position | None:  # noqa: ARG002 (the ledger says which source it was)
         """Return what the table holds; None for nothing."""
         return self._run(self._position)
+
+    def check(self, batch: Batch) -> None:
+        """Check that the table can hold the batch's values as they are."""
+        self._run(lambda cursor: check_batch(cursor, batch))
 
     def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one transaction, fenced by version."""

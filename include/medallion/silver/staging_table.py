@@ -29,6 +29,7 @@ from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import VERSION, Column, quote_identifier, snowflake_name, typed_column
 from include.medallion.model.window import Window
 from include.medallion.silver.statements import fetch_all, run_sql
+from include.medallion.silver.table import definitions
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.parts import StagedFile
 
@@ -145,8 +146,3 @@ def _check(cursor: SnowflakeCursor, content: Content, table: str) -> None:
         raise ContractBroken(f"COPY loaded {count:,} of {rows:,} rows into {table}: clear `enrich` to stage them again")
     if distinct != rows:
         raise ContractBroken(f"{rows - distinct:,} rows of {table} repeat a key: source.key must be unique")
-
-
-def definitions(columns: list[Column]) -> str:
-    """Return columns as CREATE and ALTER TABLE take them."""
-    return ", ".join(f"{quote_identifier(c.snowflake_name)} {c.snowflake_type}" for c in columns)

@@ -19,6 +19,11 @@ RAW, ENRICHED, QUARANTINED, APPLIED, KEYS = "raw", "enriched", "quarantined", "a
 """Stages of a batch."""
 
 
+def schema_file(pipeline: str, number: int) -> str:
+    """Return the path of a recorded schema. Schemas are small and never deleted: positions of sinks name them."""
+    return f"_staging/{pipeline}/_schemas/{number}.json"
+
+
 def batch_folder(pipeline: str, batch_id: int) -> str:
     """Return the path below which a batch is staged."""
     return f"_staging/{pipeline}/{batch_id}"

@@ -44,6 +44,15 @@ class Sink(Protocol):
                 that source.
         """
 
+    def check(self, batch: Batch) -> None:
+        """
+        Check that the sink can take a batch, before the batch is applied to any sink.
+
+        Raises:
+            ContractBroken: a column has another type than the batch's values, or the target is one that cannot be
+                written to; the message says the fix.
+        """
+
     def apply(self, batch: Batch) -> Applied:
         """
         Apply a batch in one atomic, idempotent commit that names the batch and moves the position.

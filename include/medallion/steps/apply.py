@@ -21,7 +21,7 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     """
     Apply a batch to one of the pipeline's sinks.
 
-    The first sink's step also quarantines the batch's invalid rows; the last one's also merges new look-up results into
+    The first sink's step also checks that every sink can take the batch, and quarantines the batch's invalid rows; the last one's also merges new look-up results into
     their cache, and closes the quarantine entries of rows that all sinks hold then.
 
     Raises:
@@ -36,6 +36,8 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     first, last = next(iter(sinks)), next(reversed(sinks))
     batch = open_batch(connections.lake, pipeline, window)
     if sink_name == first:
+        for sink in sinks.values():
+            sink.check(batch)
         _quarantine(batch)
     enrichments = enrichments_of(pipeline, connections, batch.files[0]) if sink_name == last else ()
     for enrichment in enrichments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from include.medallion.model.keys import PartitionKey
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import replay_condition
 from include.medallion.staging.parts import Part
+from include.medallion.steps.schemas import columns_to_read, current_schema
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection
@@ -43,6 +45,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     Raises:
         ContractBroken: the table was re-created since the window was opened, or a column is named like one that is
             added.
+        SchemaChanged: the table's schema changed since then in a way that the batch cannot have.
         SettingError: the role may not read the table, or a provider's key is missing.
         Transient: the source cannot be reached.
     """
@@ -50,6 +53,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     with bronze_connection.connect(connections.bronze) as connection:
         table = describe_table(connection, pipeline.source)
         _check_source(table, window)
+        table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))
         enrichments = open_enrichments(pipeline, table.columns, connections.environ)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
         if window.mode is not Mode.REFRESH and window.after >= window.upto:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
-from include.medallion.bronze.table import check_columns, describe_table
+from include.medallion.bronze.table import SourceTable, check_columns, describe_table
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.errors import SettingError
+from include.medallion.errors import SchemaChanged, SettingError
+from include.medallion.lake.object_store import Lake
+from include.medallion.model.schema_changes import Action
 from include.medallion.model.window import Mode, Position, Window, plan_window
 from include.medallion.staging.sink import Sink
 from include.medallion.steps.run_options import RunOptions
+from include.medallion.steps.schema_plan import SchemaPlan, plan_schema
+from include.medallion.steps.schemas import current_schema, record_schema, schemas_held
 from include.medallion.steps.sinks import open_sinks
 
 Remembered = Mapping[str, Position | None]
@@ -34,6 +39,7 @@ def open_window(
 
     Raises:
         SourceChanged: a sink was filled from another source.
+        SchemaChanged: a change of the table's schema needs a decision.
         SettingError: the table or one of its columns is missing, or `refresh_lookups` has no Gold table to read.
         ContractBroken: the table has no unique key.
         Transient: the source cannot be reached.
@@ -44,9 +50,11 @@ def open_window(
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
     positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
-    return plan_window(
-        pipeline.name, snapshot, [*positions.values()], datetime.now(UTC), options.mode, options.max_rows
-    )
+    held = [*positions.values()]
+    window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows)
+    plan = _plan_schema(pipeline, connections.lake, positions, table, options)
+    schema = record_schema(connections.lake, pipeline.name, plan.schema)
+    return _with_plan(replace(window, schema=schema, changes=plan.changes), plan)
 
 
 def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -> dict[str, Position | None]:
@@ -57,6 +65,33 @@ def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -
         else sink.position(source)
         for sink in sinks
     }
+
+
+def _plan_schema(
+    pipeline: Pipeline,
+    lake: Lake,
+    positions: Mapping[str, Position | None],
+    table: SourceTable,
+    options: RunOptions,
+) -> SchemaPlan:
+    now = current_schema(pipeline, table)
+    if options.mode is Mode.REFRESH:  # replaces the tables with whatever schema the source has
+        return SchemaPlan(now, Action.NOTHING, ())
+    held = schemas_held(lake, pipeline.name, positions)
+    plan = plan_schema(pipeline, held, now, table.rows, approved=options.approve_schema_change)
+    if options.mode in {Mode.TRIAL, Mode.QUARANTINE} and plan.action is not Action.NOTHING:
+        raise SchemaChanged(
+            f"the schema of the source of pipeline {pipeline.name} changed ({'; '.join(plan.changes)}): trigger a run "
+            "without options first"
+        )
+    return plan
+
+
+def _with_plan(window: Window, plan: SchemaPlan) -> Window:
+    """Read all rows where a schema change requires it: into the same tables, or into new ones."""
+    if window.mode is not Mode.WINDOW or plan.action < Action.RELOAD:
+        return window
+    return replace(window, after=0, mode=Mode.REFRESH if plan.action is Action.REPLACE else Mode.WINDOW)
 
 
 def _check_refresh(pipeline: Pipeline, options: RunOptions) -> None:

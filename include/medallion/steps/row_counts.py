@@ -27,6 +27,7 @@ class RunSummary:
         read: rows read from the source.
         unchanged: rows of a look-up refresh that stay as they are.
         sinks: what each sink did, by its name.
+        schema_changes: since the sinks' positions, and what was done about each.
     """
 
     pipeline: str
@@ -40,6 +41,7 @@ class RunSummary:
     unchanged: int
     sinks: dict[str, Applied]
     lookups: LookupCounts
+    schema_changes: tuple[str, ...] = ()
 
 
 def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied]) -> RunSummary:
@@ -74,6 +76,7 @@ def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mappi
         unchanged,
         dict(sinks),
         _sum_lookups(parts),
+        window.changes,
     )
 
 
@@ -104,6 +107,7 @@ def summary_line(summary: RunSummary) -> str:
         f"{summary.quarantined:,} quarantined; {sinks}; "
         f"{lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
         f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
+        + "".join(f"; schema: {change}" for change in summary.schema_changes)
     )
 
 

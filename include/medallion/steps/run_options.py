@@ -23,10 +23,12 @@ class RunOptions:
 
     Args:
         max_rows: at most so many rows, in a trial.
+        approve_schema_change: apply a schema change that is frozen, refused, or reads many rows again.
     """
 
     mode: Mode = Mode.WINDOW
     max_rows: int | None = None
+    approve_schema_change: bool = False
 
 
 def parse_run_options(params: Mapping[str, object]) -> RunOptions:
@@ -42,7 +44,6 @@ def parse_run_options(params: Mapping[str, object]) -> RunOptions:
     chosen = [name for name in RUN_OPTIONS if params.get(name)]
     if len(chosen) > 1:
         raise SettingError(f"{' and '.join(chosen)} are mutually exclusive: trigger one run for each")
-    if not chosen:
-        return RunOptions()
-    rows = params.get("max_rows")
-    return RunOptions(RUN_OPTIONS[chosen[0]], int(str(rows)) if rows else None)
+    approved, rows = bool(params.get("approve_schema_change")), params.get("max_rows")
+    mode = RUN_OPTIONS[chosen[0]] if chosen else Mode.WINDOW
+    return RunOptions(mode, int(str(rows)) if rows else None, approved)

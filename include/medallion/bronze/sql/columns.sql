@@ -1,5 +1,6 @@
 -- Columns of a table in the order of the table, domains resolved to their base type.
--- A type of the user's has no name here: it may be called like a built-in one.
+-- A type of the user's has no name here: it may be called like a built-in one. `definition` holds what else the text of
+-- a value depends on: labels of enums and attributes of composite types, also within domains, arrays and ranges.
 WITH RECURSIVE typed AS (
     SELECT a.attnum, a.attname, a.atttypmod, t.oid, t.typname, t.typnamespace, t.typtype, t.typbasetype, t.typtypmod
     FROM pg_catalog.pg_attribute AS a
@@ -11,11 +12,50 @@ WITH RECURSIVE typed AS (
     FROM typed AS d
     JOIN pg_catalog.pg_type AS t ON t.oid = d.typbasetype
     WHERE d.typtype = 'd'
+), reached (attnum, oid) AS (
+    SELECT a.attnum, a.atttypid
+    FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = {relation}::oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT r.attnum, inner_type.oid
+    FROM reached AS r
+    JOIN pg_catalog.pg_type AS t ON t.oid = r.oid
+    CROSS JOIN LATERAL (
+        SELECT t.typbasetype WHERE t.typtype = 'd'
+        UNION ALL
+        SELECT t.typelem WHERE t.typelem <> 0 AND t.typcategory = 'A'
+        UNION ALL
+        SELECT g.rngsubtype FROM pg_catalog.pg_range AS g WHERE g.rngtypid = t.oid
+        UNION ALL
+        SELECT b.atttypid
+        FROM pg_catalog.pg_attribute AS b
+        WHERE t.typtype = 'c' AND b.attrelid = t.typrelid AND b.attnum > 0 AND NOT b.attisdropped
+    ) AS inner_type (oid)
+), defined AS (
+    SELECT r.attnum, string_agg(d.words, E'\x1f' ORDER BY r.oid, d.position) AS words
+    FROM reached AS r
+    JOIN pg_catalog.pg_type AS t ON t.oid = r.oid
+    CROSS JOIN LATERAL (
+        SELECT e.enumlabel::text, e.enumsortorder::float8 FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid
+        UNION ALL
+        SELECT b.attname || ' ' || pg_catalog.format_type(b.atttypid, b.atttypmod), b.attnum::float8
+        FROM pg_catalog.pg_attribute AS b
+        WHERE t.typtype = 'c' AND b.attrelid = t.typrelid AND b.attnum > 0 AND NOT b.attisdropped
+    ) AS d (words, position)
+    GROUP BY r.attnum
 )
 SELECT
-    attname::text AS name,
-    CASE WHEN typnamespace = 'pg_catalog'::regnamespace THEN typname::text ELSE '' END AS typname,
-    atttypmod AS typmod
+    typed.attnum::int4 AS attnum,
+    typed.attname::text AS name,
+    CASE WHEN typed.typnamespace = 'pg_catalog'::regnamespace THEN typed.typname::text ELSE '' END AS typname,
+    typed.atttypmod AS typmod,
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared,
+    (a.atthasdef OR a.atthasmissing) AND a.attgenerated = '' AS has_default,
+    CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(f.adbin, f.adrelid) ELSE '' END AS generated,
+    coalesce(defined.words, '') AS definition
 FROM typed
-WHERE typtype <> 'd'
-ORDER BY attnum
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = {relation}::oid AND a.attnum = typed.attnum
+LEFT JOIN pg_catalog.pg_attrdef AS f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+LEFT JOIN defined ON defined.attnum = typed.attnum
+WHERE typed.typtype <> 'd'
+ORDER BY typed.attnum

@@ -1,0 +1,89 @@
+"""The Snowflake table: its columns and types, made to fit a batch before its rows are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import ContractBroken
+from include.medallion.model.columns import Column, quote_identifier, snowflake_name
+from include.medallion.silver.statements import fetch_all
+
+if TYPE_CHECKING:
+    from snowflake.connector.cursor import SnowflakeCursor
+
+_INTEGERS = {"INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"}
+_SYNONYMS = {"STRING": "VARCHAR", "TEXT": "VARCHAR", "DOUBLE": "FLOAT", "REAL": "FLOAT", "DECIMAL": "NUMBER"}
+_SEMI_STRUCTURED = {"ARRAY", "OBJECT", "VARIANT"}  # the stand-in describes all of them as VARIANT
+
+
+def table_name(pipeline: Pipeline) -> str:
+    """Return the table's name, quoted."""
+    return quote_identifier(snowflake_name(pipeline.silver_table))
+
+
+def definitions(columns: Sequence[Column]) -> str:
+    """Return columns as CREATE and ALTER TABLE take them."""
+    return ", ".join(f"{quote_identifier(c.snowflake_name)} {c.snowflake_type}" for c in columns)
+
+
+def read_types(cursor: SnowflakeCursor, pipeline: Pipeline) -> dict[str, str]:
+    """Return the type of each column of the table, comparable by `comparable`; nothing if there is no table."""
+    name = snowflake_name(pipeline.silver_table)
+    tables = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
+    if name not in {row[1] for row in tables}:
+        return {}
+    return {row[0]: comparable(row[1]) for row in fetch_all(cursor, f"DESCRIBE TABLE {table_name(pipeline)}")}
+
+
+def comparable(type_: str) -> str:
+    """
+    Return a type in a form that is equal for equal types, however they are spelled.
+
+    Lengths of text and precisions of times do not count: they limit no value that passes validation
+    (https://docs.snowflake.com/en/sql-reference/intro-summary-data-types).
+    """
+    name, _, arguments = type_.upper().partition("(")
+    name = _SYNONYMS.get(name.strip(), name.strip())
+    if name in _INTEGERS:
+        return "NUMBER(38,0)"
+    if name in _SEMI_STRUCTURED:
+        return "VARIANT"
+    if name == "NUMBER":
+        digits = re.findall(r"\d+", arguments) or ["38"]
+        return f"NUMBER({digits[0]},{digits[1] if len(digits) > 1 else 0})"
+    return name
+
+
+def fits(types: dict[str, str], columns: Sequence[Column]) -> bool:
+    """Return whether the table has exactly these columns with these types."""
+    return types == {c.snowflake_name: comparable(c.snowflake_type) for c in columns}
+
+
+def check_types(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> None:
+    """
+    Check that the table can hold every value of these columns as it is: Snowflake would cast it, and round.
+
+    Raises:
+        ContractBroken: names the column, both types and the fix.
+    """
+    for column in columns:
+        wanted, there = comparable(column.snowflake_type), types.get(column.snowflake_name)
+        if there is not None and there != wanted:
+            raise ContractBroken(
+                f"column {column.snowflake_name} of the Silver table {pipeline.silver_table} is {there}, but the rows of "
+                f"pipeline {pipeline.name} bring {wanted}: nothing was written. Trigger medallion_{pipeline.name} with "
+                "full_refresh, which gives the table the source's types"
+            )
+
+
+def add_columns(cursor: SnowflakeCursor, pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> None:
+    """Create the table, or add the columns that it lacks. Idempotent."""
+    target = table_name(pipeline)
+    if not types:
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns)})")
+    for column in columns:
+        if types and column.snowflake_name not in types:
+            cursor.execute(f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}")

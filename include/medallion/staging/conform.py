@@ -1,0 +1,128 @@
+"""
+Bring a batch of an older schema into the schema that a sink has now.
+
+A batch is replayed as it was staged. If the sink has gone on to a newer schema since, the batch's columns are followed
+by their number in the catalogue: renamed ones get their new name, dropped ones are left out, values get the new type
+if they fit exactly. Columns that the batch does not have are NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from include.medallion.errors import ContractBroken
+from include.medallion.lake.object_store import create_parquet
+from include.medallion.model.columns import SYSTEM_COLUMNS
+from include.medallion.model.source_schema import SourceSchema
+from include.medallion.model.window import Mode, Position
+from include.medallion.staging.batch import Batch
+from include.medallion.staging.documents import read_document
+from include.medallion.staging.files import read_staged_rows
+from include.medallion.staging.layout import part_file, schema_file
+from include.medallion.staging.parts import EnrichedPart, StagedFile
+
+_STAGE = "conformed"
+
+
+def conform(batch: Batch, position: Position | None) -> Batch:
+    """
+    Return a batch as a sink at this position takes it.
+
+    A batch newer than the position, or with its schema, is returned as it is. Another is staged again in the sink's
+    schema.
+
+    Raises:
+        ContractBroken: the key is another one since, or a value does not fit its column's new type.
+    """
+    window = batch.window
+    if position is None or window.batch_id >= position.batch_id or 0 in {position.schema, window.schema}:
+        return batch
+    if position.schema == window.schema:
+        return batch
+    old, new = (_read(batch, number) for number in (window.schema, position.schema))
+    if old.key != new.key:
+        raise ContractBroken(
+            f"batch {window.batch_id} of {window.pipeline} has key {list(old.key)}, but the sink's is {list(new.key)} "
+            "since: it cannot be applied again. Trigger a new run"
+        )
+    if window.mode is Mode.LOOKUPS:  # has no columns of the source but the key and what enrichments read
+        return batch
+    return replace(batch, parts=tuple(_restage(batch, part, old, new) for part in batch.parts))
+
+
+def _read(batch: Batch, number: int) -> SourceSchema:
+    try:
+        return read_document(batch.lake, schema_file(batch.window.pipeline, number), SourceSchema)
+    except FileNotFoundError:
+        raise ContractBroken(
+            f"the schema of batch {batch.window.batch_id} of {batch.window.pipeline} is not recorded any more: it cannot "
+            "be applied again. Trigger a new run"
+        ) from None
+
+
+def _restage(batch: Batch, part: EnrichedPart, old: SourceSchema, new: SourceSchema) -> EnrichedPart:
+    files = []
+    for file in part.files:
+        pieces = read_staged_rows(batch.lake, [file])
+        path = part_file(batch.window, f"{_STAGE}-{part.number}", part.number, file.chunk)
+        first = next(pieces, None)
+        if first is None:
+            files.append(file)
+            continue
+        rows = _convert(first, batch, old, new)
+        with create_parquet(batch.lake, path, rows.schema) as out:
+            out.write_batch(rows)
+            for piece in pieces:
+                out.write_batch(_convert(piece, batch, old, new))
+        files.append(StagedFile(path, file.chunk, out.file))
+    return replace(part, files=tuple(files))
+
+
+def _convert(rows: pa.RecordBatch, batch: Batch, old: SourceSchema, new: SourceSchema) -> pa.RecordBatch:
+    named = dict(_renamed(rows, old, new))
+    try:
+        arrays = [values.cast(_arrow_type(name, new, values)) for name, values in named.items()]
+    except pa.ArrowInvalid:
+        raise ContractBroken(
+            f"values of batch {batch.window.batch_id} of {batch.window.pipeline} do not fit the types that the columns "
+            "have since: it cannot be applied again. Trigger a new run"
+        ) from None
+    return pa.RecordBatch.from_arrays(arrays, names=[*named])
+
+
+def _renamed(rows: pa.RecordBatch, old: SourceSchema, new: SourceSchema) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns that the sink still has, by their name there."""
+    added = {name for name, _ in new.added} | {column.name for column in SYSTEM_COLUMNS}
+    for name in rows.schema.names:
+        column = old.by_name.get(name)
+        if column is None:
+            if name in added:
+                yield name, rows.column(name)
+        elif column.attnum in new.by_attnum:
+            yield new.by_attnum[column.attnum].name, rows.column(name)
+
+
+def _arrow_type(name: str, schema: SourceSchema, values: pa.Array) -> pa.DataType:
+    column = schema.by_name.get(name)
+    if column is None or column.arrow == str(values.type):
+        return values.type
+    return _TYPES.get(column.arrow) or _decimal(column.arrow) or values.type
+
+
+_TYPES = {
+    str(type_): type_
+    for type_ in (
+        *(pa.bool_(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string(), pa.binary()),
+        *(pa.date32(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.time64("us")),
+    )
+}
+
+
+def _decimal(text: str) -> pa.DataType | None:
+    if not text.startswith("decimal128("):
+        return None
+    precision, scale = text.removeprefix("decimal128(").removesuffix(")").split(",")
+    return pa.decimal128(int(precision), int(scale))

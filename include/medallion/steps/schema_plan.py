@@ -1,0 +1,126 @@
+"""
+What a schema change means for a run: the columns that its batch has, and what it reads.
+
+Pure: `open_window` gathers the schemas and applies what is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import SchemaChanged
+from include.medallion.model.schema_changes import Action, Change, Kind, action_for, compare_schemas
+from include.medallion.model.source_schema import SchemaColumn, SourceSchema
+
+_CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.READDED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
+"""Kinds of changes after which the old columns cannot be filled any more, or must not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaPlan:
+    """
+    What a run does about a schema change.
+
+    Args:
+        schema: of the batch.
+        action: the strongest that a sink needs.
+        changes: in words, for the run's summary.
+    """
+
+    schema: SourceSchema
+    action: Action
+    changes: tuple[str, ...]
+
+
+def plan_schema(
+    pipeline: Pipeline,
+    held: Mapping[str, SourceSchema | None],
+    now: SourceSchema,
+    rows: float,
+    *,
+    approved: bool = False,
+) -> SchemaPlan:
+    """
+    Decide what a run does about the difference between the source's schema and those of the sinks.
+
+    Args:
+        held: schema of each sink's position; None where it is not known.
+        now: schema of the source.
+        rows: of the table, estimated.
+        approved: a person has approved the change: it is applied whatever the policy.
+
+    Raises:
+        SchemaChanged: the policy is to fail, a frozen column cannot be filled any more, or more than `max_reload_rows`
+            rows would be read again; the message shows the change and the options.
+    """
+    changes = {name: compare_schemas(schema, now) for name, schema in held.items() if schema}
+    every = list(dict.fromkeys(change for some in changes.values() for change in some))
+    frozen = [] if approved else [c for c in every if _policy(pipeline, c) == "freeze"]
+    if not approved:
+        _check_policy(pipeline, every, frozen)
+    active = {name: [c for c in some if c not in frozen] for name, some in changes.items()}
+    action = max((action_for(some, name) for name, some in active.items()), default=Action.NOTHING)
+    if action >= Action.RELOAD and rows > pipeline.max_reload_rows and not approved:
+        raise SchemaChanged(_ask_to_reload(pipeline, every, rows))
+    schema = _freeze(next(s for s in held.values() if s), now, frozen) if frozen else now
+    lines = [f"{change}: {'frozen' if change in frozen else _words(action_of(change, active))}" for change in every]
+    return SchemaPlan(schema, action, tuple(lines))
+
+
+def action_of(change: Change, active: Mapping[str, Sequence[Change]]) -> Action:
+    """Return the strongest action that one change requires of the sinks that have not seen it."""
+    return max((action_for([change], name) for name, some in active.items() if change in some), default=Action.NOTHING)
+
+
+def _policy(pipeline: Pipeline, change: Change) -> str:
+    return pipeline.on_schema_change.policy_for(str(change.kind))
+
+
+def _words(action: Action) -> str:
+    return {
+        Action.NOTHING: "nothing to do",
+        Action.ADD_COLUMN: "column added",
+        Action.RELOAD: "all rows read again",
+        Action.REPLACE: "tables replaced",
+    }[action]
+
+
+def _check_policy(pipeline: Pipeline, changes: Sequence[Change], frozen: Sequence[Change]) -> None:
+    stopped = [c for c in changes if _policy(pipeline, c) == "fail" or (c in frozen and c.kind in _CANNOT_FREEZE)]
+    if stopped:
+        raise SchemaChanged(
+            f"the schema of {_table(pipeline)} changed: {_list(stopped)}. Nothing was written. Undo the change, set "
+            f"on_schema_change: evolve in the file of pipeline {pipeline.name}, or trigger medallion_{pipeline.name} "
+            "once with approve_schema_change"
+        )
+
+
+def _ask_to_reload(pipeline: Pipeline, changes: Sequence[Change], rows: float) -> str:
+    return (
+        f"the schema of {_table(pipeline)} changed: {_list(changes)}. About {int(rows):,} rows have to be read again, "
+        f"more than max_reload_rows ({pipeline.max_reload_rows:,}); cached look-ups are not billed again. Nothing was "
+        f"written. Trigger medallion_{pipeline.name} once with approve_schema_change, or raise max_reload_rows"
+    )
+
+
+def _table(pipeline: Pipeline) -> str:
+    return f"{pipeline.source.schema_}.{pipeline.source.table}"
+
+
+def _list(changes: Sequence[Change]) -> str:
+    return ", ".join(map(str, changes))
+
+
+def _freeze(old: SourceSchema, now: SourceSchema, frozen: Sequence[Change]) -> SourceSchema:
+    """Return the schema that keeps the sinks' columns where changes are frozen: names, labels, no new columns."""
+    hidden = {c.column for c in frozen if c.kind in {Kind.ADDED, Kind.ADDED_WITH_VALUE, Kind.SELECTED}}
+    kept = {c.column for c in frozen if c.kind in {Kind.RENAMED, Kind.LABELS, Kind.EXPRESSION}}
+    columns = [_frozen_column(old, column, kept) for column in now.columns if column.name not in hidden]
+    dropped = {c.column for c in frozen if c.kind is Kind.DROPPED}
+    return replace(now, columns=(*columns, *(c for c in old.columns if c.name in dropped)))
+
+
+def _frozen_column(old: SourceSchema, column: SchemaColumn, kept: set[str]) -> SchemaColumn:
+    return old.by_attnum[column.attnum] if column.name in kept else column

@@ -1,0 +1,78 @@
+"""Schemas of the source and of the sinks' positions: read, recorded in the lake, and turned into columns to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from include.medallion.bronze.table import SourceTable
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import ContractBroken, SchemaChanged
+from include.medallion.lake.object_store import Lake
+from include.medallion.model.columns import Column
+from include.medallion.model.schema_changes import Kind, compare_schemas
+from include.medallion.model.source_schema import UNKNOWN, SourceSchema, fingerprint
+from include.medallion.model.window import Position, Window
+from include.medallion.staging.documents import read_document, write_document
+from include.medallion.staging.layout import schema_file
+
+
+def current_schema(pipeline: Pipeline, table: SourceTable) -> SourceSchema:
+    """Return the schema of the source as the pipeline sees it now."""
+    key = tuple(pipeline.source.key)
+    return SourceSchema(table.details, table.excluded, key, (), pipeline.added_types)
+
+
+def schemas_held(lake: Lake, pipeline: str, positions: Mapping[str, Position | None]) -> dict[str, SourceSchema | None]:
+    """Return the schema of each sink's position, None where it was never recorded."""
+    return {name: read_schema(lake, pipeline, p.schema) if p else None for name, p in positions.items()}
+
+
+def record_schema(lake: Lake, pipeline: str, schema: SourceSchema) -> int:
+    """Record a schema, so that a batch and a position can name it; return its fingerprint."""
+    number = fingerprint(schema)
+    if read_schema(lake, pipeline, number) is None:
+        write_document(lake, schema_file(pipeline, number), schema)
+    return number
+
+
+def read_schema(lake: Lake, pipeline: str, number: int) -> SourceSchema | None:
+    """Return a recorded schema; None if it was never recorded."""
+    if number == UNKNOWN:
+        return None
+    try:
+        return read_document(lake, schema_file(pipeline, number), SourceSchema)
+    except (FileNotFoundError, ContractBroken):
+        return None
+
+
+def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: SourceTable) -> tuple[Column, ...]:
+    """
+    Return the columns that a batch reads: those of its schema that the table still has.
+
+    Raises:
+        SchemaChanged: the table's schema changed between the opening of the window and now.
+    """
+    planned = read_schema(lake, window.pipeline, window.schema)
+    if planned is None or planned == now:
+        return table.columns
+    if unplanned := [change for change in compare_schemas(planned, now) if change.kind not in _FREEZABLE]:
+        raise SchemaChanged(
+            f"the source's schema changed while batch {window.batch_id} was starting: "
+            f"{', '.join(map(str, unplanned))}. Nothing was written; the next run takes the change into account"
+        )
+    described = {detail.attnum: column for detail, column in zip(table.details, table.columns, strict=True)}
+    found = [(column, described[column.attnum]) for column in planned.columns if column.attnum in described]
+    return tuple(replace(source, name=column.name, source_name=source.name) for column, source in found)
+
+
+_FREEZABLE = {
+    Kind.ADDED,
+    Kind.ADDED_WITH_VALUE,
+    Kind.SELECTED,
+    Kind.RENAMED,
+    Kind.DROPPED,
+    Kind.LABELS,
+    Kind.EXPRESSION,
+    Kind.ENRICHMENT,
+}

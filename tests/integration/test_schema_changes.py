@@ -1,0 +1,247 @@
+"""DDL of the source between two runs: all values of source, Silver and Gold are equal afterwards, or the run stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.medallion.errors import SchemaChanged
+from include.medallion.model.window import Mode
+from tests.integration.one_table import OneTable
+
+CREATE = "CREATE TABLE one (id int PRIMARY KEY, postcode text, {columns})"
+
+
+@pytest.fixture
+def table(bronze_dsn, lake_uri, lake, silver):
+    """Lend a function that makes a table with three rows, and brings them to both sinks."""
+
+    def make(columns, rows, **settings):
+        one = OneTable(bronze_dsn, lake_uri, lake, silver, {"table": "one", "key": "id"})
+        one.pipeline = one.pipeline.model_validate(one.pipeline.model_dump(by_alias=True) | settings)
+        values = ", ".join(f"({n}, '98052', {row})" for n, row in enumerate(rows, 1))
+        one.sql(CREATE.format(columns=columns), f"INSERT INTO one VALUES {values}")
+        one.run()
+        return one
+
+    return make
+
+
+def names_of(one):
+    """Return the source's columns."""
+    return [row[0] for row in one.sql("SELECT column_name FROM information_schema.columns WHERE table_name = 'one'")]
+
+
+def assert_equal(one):
+    """Compare all values of all columns of the source with both sinks."""
+    names = sorted(names_of(one))
+    quoted = ", ".join(f'"{name}"' for name in names)
+    source = [tuple(map(plain, row)) for row in one.sql(f"SELECT {quoted} FROM one ORDER BY 1 NULLS LAST")]
+    for rows in (one.gold(), one.silver()):
+        found = [tuple(plain(row[name]) for name in names) for row in rows if row["_deleted_at"] is None]
+        assert sorted(found, key=str) == sorted(source, key=str)
+
+
+def plain(value):
+    """Return a value as it can be compared: numbers by value, others as text."""
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+CHANGES = {
+    "an integer becomes a number with decimals": (
+        "c int",
+        ["1", "2", "3"],
+        ["ALTER TABLE one ALTER c TYPE numeric(10,2)", "UPDATE one SET c = 1.50 WHERE id = 1"],
+    ),
+    "a number loses its limit": (
+        "c numeric(10,2)",
+        ["1.25", "2", "3"],
+        ["ALTER TABLE one ALTER c TYPE numeric", "UPDATE one SET c = 1.23456789 WHERE id = 1"],
+    ),
+    "an integer becomes a bigint": (
+        "c int",
+        ["1", "2", "3"],
+        ["ALTER TABLE one ALTER c TYPE bigint", "UPDATE one SET c = 3000000000 WHERE id = 1"],
+    ),
+    "the key becomes a bigint": (
+        "c int",
+        ["1", "2", "3"],
+        ["ALTER TABLE one ALTER id TYPE bigint", "INSERT INTO one VALUES (3000000000, '10001', 4)"],
+    ),
+    "a number gets more decimals": (
+        "c numeric(10,2)",
+        ["1.25", "2", "3"],
+        ["ALTER TABLE one ALTER c TYPE numeric(12,4)", "UPDATE one SET c = 1.2345 WHERE id = 1"],
+    ),
+    "an integer becomes text": (
+        "c int",
+        ["1", "2", "3"],
+        ["ALTER TABLE one ALTER c TYPE text", "UPDATE one SET c = 'n/a' WHERE id = 1"],
+    ),
+    "a column with a default is added": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        ["ALTER TABLE one ADD COLUMN c text NOT NULL DEFAULT 'x'", "INSERT INTO one VALUES (4, '98052', 'v')"],
+    ),
+    "a column is renamed": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        [
+            "ALTER TABLE one RENAME b TO b2",
+            "UPDATE one SET b2 = 'n' WHERE id = 1",
+            "INSERT INTO one VALUES (4, '98052', 'v')",
+        ],
+    ),
+    "two columns swap their names": (
+        "a text, b text",
+        ["'x', '1'", "'y', '2'", "'z', '3'"],
+        [
+            "ALTER TABLE one RENAME a TO t",
+            "ALTER TABLE one RENAME b TO a",
+            "ALTER TABLE one RENAME t TO b",
+            "UPDATE one SET a = 'n' WHERE id = 1",
+        ],
+    ),
+    "a column is dropped and one of its name is added": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        [
+            "ALTER TABLE one DROP b",
+            "ALTER TABLE one ADD b int",
+            "UPDATE one SET b = 7 WHERE id = 1",
+        ],
+    ),
+    "a column is dropped and one of its name and type is added": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        ["ALTER TABLE one DROP b", "ALTER TABLE one ADD b text", "UPDATE one SET b = 'n' WHERE id = 1"],
+    ),
+    "a label of an enum is renamed": (
+        "m mood",
+        ["'sad'", "'sad'", "'happy'"],
+        ["ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'"],
+    ),
+    "a timestamp is added and some rows get one": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        ["ALTER TABLE one ADD COLUMN ts timestamp", "UPDATE one SET ts = '2024-02-29 12:00:00.5' WHERE id = 1"],
+    ),
+    "a virtual generated column is added": (
+        "b text",
+        ["'x'", "'y'", "'z'"],
+        ["ALTER TABLE one ADD COLUMN t int GENERATED ALWAYS AS (id * 2) VIRTUAL"],
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_all_values_are_equal_after_a_change(table, bronze_dsn, change):
+    """A schema change and some writes, then one run: source, Silver and Gold hold equal values in every column."""
+    columns, rows, statements = CHANGES[change]
+    if "mood" in columns:
+        import psycopg
+
+        with psycopg.connect(bronze_dsn, autocommit=True) as connection:
+            connection.execute("CREATE TYPE mood AS ENUM ('sad', 'happy')")
+    one = table(columns, rows)
+    one.sql(*statements)
+    one.run()
+    assert_equal(one)
+    assert one.run() is None
+
+
+def test_an_expression_that_changes_changes_all_rows(table):
+    """SET EXPRESSION of a virtual column writes no row, and still every row arrives with its new value."""
+    one = table("b text, t int GENERATED ALWAYS AS (id * 2) VIRTUAL", ["'x'", "'y'", "'z'"])
+    one.sql("ALTER TABLE one ALTER t SET EXPRESSION AS (id * 3)")
+    one.run()
+    assert_equal(one)
+
+
+def test_a_dropped_column_is_null_in_rows_written_afterwards(table):
+    """A row of somebody else does not get the value of a column that was dropped before it came."""
+    one = table("w text", ["'PERSONAL'", "'y'", "'z'"])
+    one.sql("DELETE FROM one WHERE id = 1", "ALTER TABLE one DROP w", "INSERT INTO one VALUES (1, '10001')")
+    one.run()
+    assert [row["w"] for row in one.gold()] == [row["w"] for row in one.silver()] == [None, "y", "z"]
+
+
+def test_an_excluded_column_leaves_both_sinks(table):
+    """`exclude`, added later, takes the column out of both sinks in the next run, which reports it."""
+    one = table("b text", ["'x'", "'y'", "'z'"])
+    source = one.pipeline.source.model_copy(update={"exclude": ["b"]})
+    one.pipeline = one.pipeline.model_copy(update={"source": source})
+    one.sql("UPDATE one SET postcode = '10001' WHERE id = 1")
+    summary = one.run()
+    assert "b excluded" in summary.schema_changes[0]
+    assert "b" not in one.gold()[0]
+    assert "b" not in one.silver()[0]
+
+
+def test_a_renamed_key_replaces_the_rows(table):
+    """A renamed key is named by the message; with the file changed, rows are replaced, not doubled."""
+    one = table("b text", ["'x'", "'y'", "'z'"])
+    one.sql("ALTER TABLE one RENAME id TO emp_id", "UPDATE one SET b = 'n' WHERE emp_id = 1")
+    source = one.pipeline.source.model_copy(update={"key": ["emp_id"]})
+    one.pipeline = one.pipeline.model_copy(update={"source": source})
+    one.run()
+    assert_equal(one)
+
+
+def test_fail_writes_nothing_and_names_the_options(table):
+    """With `fail` a change stops the run before anything is written, until a person approves it."""
+    one = table("c int", ["1", "2", "3"], on_schema_change="fail")
+    one.sql("ALTER TABLE one ALTER c TYPE bigint", "UPDATE one SET c = 3000000000 WHERE id = 1")
+    with pytest.raises(
+        SchemaChanged, match=r"public.one changed: c widened \(integer -> bigint\).*approve_schema_chan"
+    ):
+        one.run()
+    assert [row["c"] for row in one.gold()] == [row["c"] for row in one.silver()] == [1, 2, 3]
+    one.run(approve_schema_change=True)
+    assert_equal(one)
+
+
+def test_freeze_keeps_the_known_columns(table):
+    """With `freeze` new columns do not flow, renamed ones keep their name, and the summary reports both."""
+    one = table("b text", ["'x'", "'y'", "'z'"], on_schema_change="freeze")
+    one.sql(
+        "ALTER TABLE one ADD COLUMN c text DEFAULT 'new'",
+        "ALTER TABLE one RENAME b TO b2",
+        "UPDATE one SET b2 = 'n' WHERE id = 1",
+    )
+    summary = one.run()
+    assert sorted(change.partition(":")[2] for change in summary.schema_changes) == [" frozen", " frozen"]
+    for rows in (one.gold(), one.silver()):
+        assert [(row["b"], "c" in row, "b2" in row) for row in rows] == [
+            ("n", False, False),
+            ("y", False, False),
+            ("z", False, False),
+        ]
+
+
+def test_many_rows_are_read_again_only_if_a_person_approves(table):
+    """Above `max_reload_rows` a change that reads all rows again asks first."""
+    one = table("b text", ["'x'", "'y'", "'z'"], max_reload_rows=2)
+    one.sql("ANALYZE one", "ALTER TABLE one ADD COLUMN c text DEFAULT 'new'")
+    with pytest.raises(SchemaChanged, match=r"About 3 rows have to be read again, more than max_reload_rows \(2\)"):
+        one.run()
+    one.run(approve_schema_change=True)
+    assert_equal(one)
+
+
+def test_an_older_batch_restores_no_old_value(table):
+    """A trial that is applied again after a rename and a drop changes no row that the sinks hold newer."""
+    one = table("a text, b text", ["'x', '1'", "'y', '2'", "'z', '3'"])
+    one.sql("UPDATE one SET a = 'trial' WHERE id = 2")
+    trial = one.begin(mode=Mode.TRIAL, max_rows=3)
+    one.extract(trial)
+    one.enrich(trial)
+    one.sql(
+        "ALTER TABLE one RENAME a TO c",
+        "ALTER TABLE one DROP b",
+        "UPDATE one SET c = 'newer' WHERE id = 2",
+        "UPDATE one SET postcode = '10001'",
+    )
+    one.run()
+    for sink in ("silver", "gold"):
+        one.apply(trial, sink)
+    assert_equal(one)
