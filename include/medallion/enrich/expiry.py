@@ -23,7 +23,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.enrich.join import LookupTable, replace_columns
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
-from include.medallion.lake.parquet.column_chunks import BATCH_ROWS
+from include.medallion.lake.parquet import BATCH_ROWS
 from include.medallion.lookups.enrichment import PENDING, Enrichment, Tracking
 from include.medallion.model.columns import DELETED_AT, OP, TIMESTAMP_UTC, UPSERT, VERSION, Column
 

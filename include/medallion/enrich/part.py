@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
 import pyarrow as pa
 
@@ -81,7 +82,8 @@ def _distinct_keys(
     """Give each distinct key of a part its number; return them, and the number of each row."""
     known = KeyIndex()
     needed = {*enrichment.reads, *(c for answers in earlier for c in answers.enrichment.reads)}
-    read = prefetch(read_rows(lake, part.files(window, RAW), None if window.mode is Mode.LOOKUPS else needed))
+    columns = None if window.mode is Mode.LOOKUPS else needed
+    read = prefetch(chain.from_iterable(read_rows(lake, key, columns=columns) for key in part.files(window, RAW)))
     numbers, start = [], 0
     for batch in read:
         numbers.append(

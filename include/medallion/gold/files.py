@@ -16,7 +16,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold.keys import stat_columns
 from include.medallion.lake.object_store import Lake, create_parquet, filesystem, open_parquet
-from include.medallion.lake.parquet.writer import Writer
+from include.medallion.lake.parquet import Writer, column_bounds
 from include.medallion.model.columns import BATCH_ID, VERSION, columns_from_schema
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.layout import ENRICHED
@@ -109,7 +109,7 @@ def add_action(batch: GoldBatch, name: str, file: ParquetInfo) -> AddAction:
 
 def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
     """Return what the log tells of a file: its rows, and bounds of columns that tell nothing of a person."""
-    found = {name: _bounds(footer, name) for name in columns}
+    found = {name: column_bounds(footer, name) for name in columns}
     known = {name: bounds for name, bounds in found.items() if bounds}
     return {
         "numRecords": footer.num_rows,
@@ -117,12 +117,3 @@ def _statistics(footer: pq.FileMetaData, columns: Sequence[str]) -> dict:
         "maxValues": {name: most for name, (_, most) in known.items()},
         "nullCount": dict.fromkeys(known, 0),
     }
-
-
-def _bounds(footer: pq.FileMetaData, name: str) -> tuple[int, int] | None:
-    """Return a column's smallest and largest value; None if a row group does not tell, or has NULLs."""
-    index = footer.schema.names.index(name)
-    chunks = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
-    if not chunks or not all(s and s.has_min_max and s.null_count == 0 for s in chunks):
-        return None
-    return min(s.min for s in chunks), max(s.max for s in chunks)

@@ -16,7 +16,8 @@ from deltalake import DeltaTable
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, open_parquet
+from include.medallion.lake.object_store import Lake, open_parquet, read_footer
+from include.medallion.lake.parquet import column_bounds
 from include.medallion.model.columns import Column, quote_identifier
 from include.medallion.model.window import Window
 from include.medallion.staging.layout import ENRICHED
@@ -37,7 +38,7 @@ def merge_predicate(
     """Return the MERGE condition: same key, within the batch's range, so that files outside of it are not read."""
     same = [f"target.{quote_identifier(c)} = source.{quote_identifier(c)}" for c in pipeline.source.key]
     ranges = {name: _bounds(lake, window, parts, name) for name in stat_columns(pipeline, columns)}
-    within = [f"target.{quote_identifier(name)} BETWEEN {min(b)} AND {max(b)}" for name, b in ranges.items() if b]
+    within = [f"target.{quote_identifier(name)} BETWEEN {b[0]} AND {b[1]}" for name, b in ranges.items() if b]
     return " AND ".join([*same, *within])
 
 
@@ -51,12 +52,12 @@ def is_append_only(
     return any(_is_above(files, name, _bounds(lake, window, parts, name)) for name in stat_columns(pipeline, columns))
 
 
-def _is_above(files: pa.Table, name: str, bounds: list[int]) -> bool:
-    """Compare with each file's largest key in the log; a file that tells none may hold any."""
+def _is_above(files: pa.Table, name: str, bounds: tuple[int, int] | None) -> bool:
+    """Compare with each file's largest key in the log; a file for which the log has none may hold any."""
     if f"max.{name}" not in files.schema.names or not bounds:
         return False
     largest = files.column(f"max.{name}")
-    return largest.null_count == 0 and pc.max(largest).as_py() < min(bounds)
+    return largest.null_count == 0 and pc.max(largest).as_py() < bounds[0]
 
 
 def check_unique(lake: Lake, pipeline: Pipeline, window: Window, parts: list[Part]) -> None:
@@ -89,15 +90,14 @@ def _keys_of_share(keys: pa.Table, share: int, shares: int) -> pa.Table:
     return keys if share == 0 else keys.slice(0, 0)
 
 
-def _bounds(lake: Lake, window: Window, parts: list[Part], column: str) -> list[int]:
-    """Return the least and greatest value of each staged row group, from Parquet's own statistics."""
-    found: list[int] = []
-    for key in (key for part in parts for key in part.files(window, ENRICHED)):
-        with open_parquet(lake, key) as enriched:
-            index, meta = enriched.schema_arrow.get_field_index(column), enriched.metadata
-            chunks = [meta.row_group(g).column(index).statistics for g in range(meta.num_row_groups)]
-            found += [b for s in chunks if s and s.has_min_max for b in (s.min, s.max)]
-    return found
+def _bounds(lake: Lake, window: Window, parts: list[Part], column: str) -> tuple[int, int] | None:
+    """Return the smallest and the largest value of a column of a batch; None if it has no rows or a file no bounds."""
+    footers = [read_footer(lake, key) for part in parts for key in part.files(window, ENRICHED)]
+    found = [column_bounds(footer, column) for footer in footers if footer.num_rows]
+    known = [bounds for bounds in found if bounds]
+    if not known or len(known) < len(found):
+        return None
+    return min(least for least, _ in known), max(most for _, most in known)
 
 
 def _keys(lake: Lake, pipeline: Pipeline, file: str) -> pa.Table:

@@ -108,7 +108,7 @@ def match_rows(rows: BatchRows, file: CandidateFile) -> RowMatches:
     """Read the keys of a file, and find those of the batch."""
     names = (*rows.batch.pipeline.source.key, VERSION, BATCH_ID, DELETED_AT)
     schema = pa.schema([rows.batch.schema.field(name) for name in names])
-    pieces = read_rows(rows.batch.lake, [rows.batch.path(file.name)], schema.names)
+    pieces = read_rows(rows.batch.lake, rows.batch.path(file.name), columns=schema.names)
     each = [_match_piece(rows, conform(piece, schema)) for piece in pieces]
     found, over = (combine_chunks(pa.chunked_array([pair[which] for pair in each], pa.int32())) for which in (0, 1))
     return RowMatches(found, over)

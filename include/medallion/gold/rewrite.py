@@ -24,16 +24,16 @@ from include.medallion.gold import match as gold_match
 from include.medallion.gold.files import GoldBatch, can_add_files, write_file, write_rows
 from include.medallion.gold.match import BatchRows, CandidateFile, RowMatches, conform
 from include.medallion.lake.object_store import filesystem, read_row_groups
-from include.medallion.lake.parquet.column_chunks import ColumnChunks, RowGroup
+from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.lake.parquet.prefetch import prefetch
-from include.medallion.lake.parquet.writer import Writer
 from include.medallion.model.columns import BATCH_ID, LOADED_AT
 
 MAX_BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
-RewrittenGroup = tuple[ColumnChunks, pa.RecordBatch, int]
-"""Of a row group: the columns that stay as they are encoded, the others, and how many rows it has."""
-RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, ColumnChunks], RewrittenGroup]
-"""What becomes of a row group, given for each of its rows the one of the batch that wins over it, if one does."""
+_FLOAT_BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
+RewrittenGroup = tuple[RowGroup, frozenset[str], pa.RecordBatch]
+"""A row group of the old file, its columns that are copied as they are encoded, and the columns to encode."""
+RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, frozenset[str]], RewrittenGroup]
+"""Rewrites a row group, given for each of its rows the batch's row that replaces it, if any, and what can be copied."""
 
 
 def upsert(batch: GoldBatch) -> int | None:
@@ -122,7 +122,7 @@ def _write_new_rows(rows: BatchRows, changes: list[FileChange]) -> list[AddActio
 def _write_rewritten(rows: BatchRows, how: RewriteRule, file: CandidateFile, places: RowMatches, out: Writer) -> None:
     """Write a file with rows of the batch in place of those that they are written over, or without these."""
     for group in prefetch(_rewrite_groups(rows, how, file, places, out)):
-        out.write_group(*group)
+        out.write_row_group(*group)
 
 
 def _rewrite_groups(
@@ -130,40 +130,46 @@ def _rewrite_groups(
 ) -> Iterator[RewrittenGroup]:
     start = 0
     for group in read_row_groups(rows.batch.lake, rows.batch.path(file.name)):
-        over, same = places.over.slice(start, group.rows), out.copyable_columns(group.chunks)
+        over, copyable = places.over.slice(start, group.rows), out.copyable_columns(group)
         start += group.rows
-        yield how(rows, group, over, same) if over.null_count < len(over) else _copy_group(rows, group, same)
+        yield how(rows, group, over, copyable) if over.null_count < len(over) else _copy_group(rows, group, copyable)
 
 
-def _copy_group(rows: BatchRows, group: RowGroup, same: ColumnChunks) -> RewrittenGroup:
-    """Encode only those columns that the table has otherwise than the file."""
-    others = pa.schema([field for field in rows.batch.schema if field.name not in same])
-    return same, conform(group.read(others.names), others), group.rows
+def _copy_group(rows: BatchRows, group: RowGroup, copyable: frozenset[str]) -> RewrittenGroup:
+    """Encode only the columns that the table has and the file has not, or not as the table has them."""
+    others = pa.schema([field for field in rows.batch.schema if field.name not in copyable])
+    return group, copyable, conform(group.read(others.names), others)
 
 
-def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, same: ColumnChunks) -> RewrittenGroup:
-    """Put rows of the batch into the places of others; columns in which they are equal stay as they are encoded."""
-    read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in same])
+def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: frozenset[str]) -> RewrittenGroup:
+    """Replace rows by those of the batch; columns in which these are identical are copied as they are encoded."""
+    read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in copyable])
     old = conform(group.read(read.names), read)
     taken = _changed_columns(rows, old, over)
-    kept = {name: chunk for name, chunk in same.items() if name not in taken}
-    others = [field for field in rows.batch.schema if field.name not in kept]
+    copied = copyable - taken.keys()
+    others = [field for field in rows.batch.schema if field.name not in copied]
     arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
-    return kept, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others)), group.rows
+    return group, copied, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others))
 
 
-def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: ColumnChunks) -> RewrittenGroup:
-    """Leave rows out."""
+def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: frozenset[str]) -> RewrittenGroup:
+    """Remove rows; what is left is encoded."""
     left = conform(group.read(rows.batch.schema.names), rows.batch.schema).filter(over.is_null())
-    return {}, left, left.num_rows
+    return group, frozenset(), left
 
 
 def _changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
     """Return the columns that rows of the batch change."""
     chosen, new = over.is_valid(), rows.table.select(rows.columns)
     few, where = new.take(over.drop_null()), pc.indices_nonzero(chosen)
-    changed = [name for name in rows.columns if not few.column(name).equals(old.column(name).take(where))]
+    changed = [name for name in rows.columns if not _identical(few.column(name), old.column(name).take(where))]
     return {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
+
+
+def _identical(some: pa.Array, others: pa.Array) -> bool:
+    """Compare values; floats by their bits, because 0.0 equals -0.0, and NaN does not equal itself."""
+    bits = _FLOAT_BITS.get(some.type)
+    return bool(some.view(bits).equals(others.view(bits)) if bits else some.equals(others))
 
 
 def _commit(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> int:

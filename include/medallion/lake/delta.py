@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
 from include.medallion.lake.object_store import Lake, filesystem
-from include.medallion.lake.parquet.column_chunks import MAX_GROUP_ROWS
+from include.medallion.lake.parquet import MAX_GROUP_ROWS
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from include.medallion.errors import SettingError
-from include.medallion.lake.parquet.column_chunks import RowGroup, read_groups
-from include.medallion.lake.parquet.writer import COMPRESSION, Writer, read_batches
+from include.medallion.errors import ContractBroken, SettingError
+from include.medallion.lake.parquet import COMPRESSION, FileInfo, Reader, RowGroup, Writer
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,10 @@ def _filesystem(scheme: str, settings: tuple[tuple[str, str], ...]) -> fs.FileSy
 
 def create_parquet(lake: Lake, key: str, schema: pa.Schema) -> Writer:
     """
-    Open a Parquet file for writing, over what an earlier attempt left there.
+    Return a writer of a Parquet file, which replaces what an earlier attempt left there.
 
-    On S3 the file appears whole when the writer is closed; a task that dies leaves nothing.
+    The file can be read once the writer is closed. On S3 it then appears as a whole; a writer that exits with an
+    exception leaves nothing.
     """
     files, path = filesystem(lake), lake.path(key)
     _make_folder(files, path)
@@ -102,21 +103,86 @@ def create_parquet(lake: Lake, key: str, schema: pa.Schema) -> Writer:
 
 
 def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
-    """Open a staged file; read it by `parquet.batches`."""
+    """Open a Parquet file without verifying it; prefer `open_verified`."""
     return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
 
 
-def read_rows(lake: Lake, keys: Iterable[str], columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read staged files one after the other; of the columns named, those that are there."""
-    for key in keys:
-        with open_parquet(lake, key) as file:
-            yield from read_batches(file, columns and [name for name in file.schema_arrow.names if name in columns])
+@contextmanager
+def open_verified(lake: Lake, key: str, info: FileInfo | None = None) -> Iterator[Reader]:
+    """
+    Open a Parquet file; its size and its footer are verified at once, columns when they are read.
+
+    Args:
+        info: what the manifest records of the file; None for a file that no manifest lists.
+
+    Raises:
+        ContractBroken: the file is not the one in the manifest, is missing or is damaged; the message names the key.
+        FileNotFoundError: there is no such file, and `info` is None.
+    """
+    try:
+        file = filesystem(lake).open_input_file(lake.path(key))
+    except FileNotFoundError:
+        if info is None:
+            raise
+        raise ContractBroken(f"{key} is missing") from None
+    with file:
+        yield Reader(file, key, info)
 
 
-def read_row_groups(lake: Lake, key: str) -> Iterator[RowGroup]:
-    """Read a file by its row groups, as they are encoded."""
-    with filesystem(lake).open_input_file(lake.path(key)) as file:
-        yield from read_groups(file)
+def read_row_groups(
+    lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None
+) -> Iterator[RowGroup]:
+    """
+    Read a file by its row groups, as they are encoded; memory holds one.
+
+    Args:
+        info: what the manifest records of the file.
+        columns: columns to read, if the file has them; None reads all.
+
+    Raises:
+        ContractBroken, FileNotFoundError: as `open_verified`; or a column does not match its checksum.
+    """
+    with open_verified(lake, key, info) as file:
+        yield from file.read_groups(columns)
+
+
+def read_rows(
+    lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a file in batches of at most 65,536; arguments and errors as `read_row_groups`."""
+    with open_verified(lake, key, info) as file:
+        yield from file.read_batches(columns)
+
+
+def read_table(lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None) -> pa.Table:
+    """Read all rows of a file into memory; arguments and errors as `read_row_groups`."""
+    with open_verified(lake, key, info) as file:
+        names = [name for name in file.schema.names if columns is None or name in columns]
+        schema = pa.schema([file.schema.field(name) for name in names])
+        return pa.Table.from_batches(file.read_batches(columns), schema)
+
+
+def read_footer(lake: Lake, key: str, info: FileInfo | None = None) -> pq.FileMetaData:
+    """Read the footer of a file: its rows, its columns and their bounds; errors as `open_verified`."""
+    with open_verified(lake, key, info) as file:
+        return file.metadata
+
+
+def read_schema(lake: Lake, key: str, info: FileInfo | None = None) -> pa.Schema:
+    """Read the columns of a file; errors as `open_verified`."""
+    with open_verified(lake, key, info) as file:
+        return file.schema
+
+
+def verify(lake: Lake, key: str, info: FileInfo) -> None:
+    """
+    Read all bytes of a file that a `Writer` wrote, without decoding, and compare them with their checksums.
+
+    Raises:
+        ContractBroken: the file is missing or a byte is not what was written; the message names the key.
+    """
+    with open_verified(lake, key, info) as file:
+        file.verify()
 
 
 def put_table(lake: Lake, prefix: str, table: pa.Table) -> str:
@@ -143,19 +209,20 @@ def get_table(lake: Lake, key: str) -> pa.Table:
     return pq.read_table(_read(lake, key))
 
 
-def put_json(lake: Lake, key: str, document: dict) -> None:
+def put_json(lake: Lake, key: str, document: dict[str, Any]) -> None:
     """Write a small JSON document."""
     _write(filesystem(lake), lake.path(key), pa.py_buffer(json.dumps(document).encode()))
 
 
-def read_json(lake: Lake, key: str) -> dict:
+def read_json(lake: Lake, key: str) -> dict[str, Any]:
     """
     Read a small JSON document.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    return json.loads(_read(lake, key).to_pybytes())
+    document: dict[str, Any] = json.loads(_read(lake, key).to_pybytes())
+    return document
 
 
 def list_files(lake: Lake, prefix: str) -> list[str]:

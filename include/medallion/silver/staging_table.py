@@ -117,7 +117,7 @@ def _write_for_snowflake(lake: Lake, columns: tuple[Column, ...], key: str, file
     types = [pa.string() if pa.types.is_timestamp(c.type) else c.type for c in every]
     schema = pa.schema(list(zip((c.snowflake_name for c in every), types, strict=True)))
     with Writer(str(file), schema, fs.LocalFileSystem(), SNAPPY) as out:
-        for batch in prefetch(read_rows(lake, [key], [c.name for c in every])):
+        for batch in prefetch(read_rows(lake, key, columns=[c.name for c in every])):
             arrays = [_iso_text(array) for array in batch.select([c.name for c in every]).columns]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
 

@@ -1,13 +1,13 @@
 """
-Footers of Parquet files: the thrift structures by the numbers of their fields, whatever they are.
+Footers of Parquet files as thrift structures: the fields by their numbers.
 
-The numbers are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift. What
-has no name here is kept as it is.
+The numbers are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift. Fields
+that have no name here are kept as they are.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from thrift.protocol.TCompactProtocol import TCompactProtocol
@@ -21,37 +21,49 @@ MAGIC = b"PAR1"
 TAIL_BYTES = 8  # length of the footer, and MAGIC
 _GUESS_BYTES = 64 << 10  # read at once from the end of a file: most footers are smaller
 
-
 # fields of FileMetaData
 SCHEMA, FILE_ROWS, GROUPS = 2, 3, 4
 # of SchemaElement
 NAME = 4
 # of RowGroup
-COLUMNS, GROUP_BYTES, GROUP_ROWS, GROUP_START, GROUP_COMPRESSED, ORDINAL = 1, 2, 3, 5, 6, 7
+COLUMNS, GROUP_BYTES, GROUP_ROWS, GROUP_START, GROUP_COMPRESSED = 1, 2, 3, 5, 6
 # of ColumnChunk
-START, ABOUT = 2, 3
-# of ColumnMetaData, which a ColumnChunk holds as ABOUT
-TYPE, UNCOMPRESSED, COMPRESSED, PAGES, INDEX, DICTIONARY, STATISTICS, BLOOM, BLOOM_BYTES = (
-    1,
-    6,
-    7,
-    9,
-    10,
-    11,
-    12,
-    14,
-    15,
-)
+START, METADATA = 2, 3
+# of ColumnMetaData
+UNCOMPRESSED, COMPRESSED, KEY_VALUES, PAGES, INDEX, DICTIONARY = 6, 7, 8, 9, 10, 11
+STATISTICS, BLOOM, BLOOM_BYTES = 12, 14, 15
+# of KeyValue
+KEY, VALUE = 1, 2
 
 
-def read_footer(file: pa.NativeFile) -> Struct:
-    """Read the footer of an opened Parquet file."""
+def read_footer(file: pa.NativeFile) -> bytes:
+    """
+    Read the footer of an opened Parquet file, with the eight bytes after it.
+
+    Raises:
+        ValueError: the file does not end as a Parquet file does.
+    """
     size = file.size()
     tail = file.read_at(min(size, _GUESS_BYTES), max(0, size - _GUESS_BYTES))
     whole = int.from_bytes(tail[-TAIL_BYTES:-4], "little") + TAIL_BYTES
+    if tail[-4:] != MAGIC or whole > size:
+        raise ValueError("no Parquet footer")
     if whole > len(tail):
         tail = file.read_at(whole, size - whole)
-    return _structure(TCompactProtocol(TMemoryBuffer(tail[-whole:-TAIL_BYTES])))
+    return cast("bytes", tail[-whole:])
+
+
+def decode_footer(data: bytes) -> Struct:
+    """Decode a footer as `read_footer` returns it (FileMetaData)."""
+    return _structure(TCompactProtocol(TMemoryBuffer(data[:-TAIL_BYTES])))
+
+
+def encode_footer(footer: Struct) -> bytes:
+    """Return what follows the pages in a file with this footer."""
+    buffer = TMemoryBuffer()
+    _write(TCompactProtocol(buffer), TType.STRUCT, footer)
+    data: bytes = buffer.getvalue()
+    return data + len(data).to_bytes(4, "little") + MAGIC
 
 
 def with_row_groups(footer: Struct, groups: list[Struct]) -> Struct:
@@ -60,17 +72,33 @@ def with_row_groups(footer: Struct, groups: list[Struct]) -> Struct:
     return {**footer, FILE_ROWS: (TType.I64, rows), GROUPS: (TType.LIST, (TType.STRUCT, groups))}
 
 
-def list_values(structure: Struct, field: int) -> list:
+def integer(structure: Struct, field: int) -> int:
+    """
+    Return the value of an integer.
+
+    Raises:
+        KeyError, TypeError: there is no such field, or it is of another type, as in a damaged footer.
+    """
+    value = structure[field][1]
+    if not isinstance(value, int):
+        raise TypeError("no integer")
+    return value
+
+
+def list_values(structure: Struct, field: int) -> list[Any]:
     """Return the values of a list."""
-    return structure[field][1][1]
+    values: list[Any] = structure[field][1][1]
+    return values
 
 
-def encode_footer(footer: Struct) -> bytes:
-    """Return what stands behind the pages of a file with this footer."""
-    buffer = TMemoryBuffer()
-    _write(TCompactProtocol(buffer), TType.STRUCT, footer)
-    data = buffer.getvalue()
-    return data + len(data).to_bytes(4, "little") + MAGIC
+def without(structure: Struct, *fields: int) -> Struct:
+    """Return a structure without some of its fields."""
+    return {field: value for field, value in structure.items() if field not in fields}
+
+
+def schema_elements(footer: Struct) -> dict[str, Struct]:
+    """Return the columns of a footer (SchemaElement) by name, in the order of the file; they are flat."""
+    return {each[NAME][1].decode(): each for each in list_values(footer, SCHEMA)[1:]}
 
 
 _SIMPLE = {

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
-
-
 _END = object()
 
 
 def prefetch(*sources: Iterable[T]) -> Iterator[T]:
-    """Make the next item of each source in a thread of its own while the caller works; yield items as they come."""
+    """
+    Prefetch one item of each source in a background thread while the caller works.
+
+    Returns:
+        The items of all sources in the order in which they become available; those of one source in its order.
+    """
     iterators = [iter(source) for source in sources]
     with ThreadPoolExecutor(max(1, len(iterators)), thread_name_prefix="ahead") as pool:
         coming = {pool.submit(next, iterator, _END): iterator for iterator in iterators}
@@ -22,4 +25,4 @@ def prefetch(*sources: Iterable[T]) -> Iterator[T]:
                 iterator, item = coming.pop(future), future.result()
                 if item is not _END:
                     coming[pool.submit(next, iterator, _END)] = iterator
-                    yield item
+                    yield cast("T", item)
