@@ -1,4 +1,4 @@
-"""Files put together of column chunks: every reader finds the rows, whoever had encoded them."""
+"""Files that are put together from column chunks: every reader finds the rows, regardless of who encoded them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from thrift.Thrift import TType
 
-from include.medallion.lake.parquet import column_chunks
-from include.medallion.lake.parquet.column_chunks import read_groups
+from include.medallion.lake.parquet import Reader, Writer, column_bounds, reader
 from include.medallion.lake.parquet.footer import (
-    ABOUT,
     COLUMNS,
     DICTIONARY,
     GROUPS,
+    METADATA,
     TAIL_BYTES,
+    decode_footer,
     encode_footer,
     list_values,
     read_footer,
 )
-from include.medallion.lake.parquet.writer import Writer
+from include.medallion.lake.parquet.row_groups import DecodedRowGroup
 
 MOMENTS = st.datetimes()
 KINDS = {
@@ -62,33 +62,42 @@ def by_delta(path, rows):
 
 
 def by_us(path, rows):
-    """Write a file as stages are."""
+    """Write a file as staged files are written."""
     with Writer(str(path), rows.schema, fs.LocalFileSystem()) as out:
         for start in range(0, rows.num_rows, 7):
-            out.write_group({}, rows.slice(start, 7).combine_chunks().to_batches()[0], min(7, rows.num_rows - start))
+            batch = rows.slice(start, 7).combine_chunks().to_batches()[0]
+            out.write_row_group(DecodedRowGroup(batch), (), batch)
 
 
 def spliced(source, target, schema, fresh):
-    """Put the columns named in `fresh` anew into each row group, the others as they are encoded; count these."""
-    kept_chunks = 0
+    """Encode the columns named in `fresh` again in each row group and copy the others; return how many were copied."""
+    chunks = 0
     with pa.OSFile(str(source)) as file, Writer(str(target), schema, fs.LocalFileSystem()) as out:
-        for group in read_groups(file):
-            kept = {name: chunk for name, chunk in out.copyable_columns(group.chunks).items() if name not in fresh}
-            out.write_group(kept, group.read([name for name in schema.names if name not in kept]), group.rows)
-            kept_chunks += len(kept)
-    return kept_chunks
+        for group in Reader(file, "source").read_groups():
+            copied = out.copyable_columns(group) - fresh
+            out.write_row_group(group, copied, group.read([name for name in schema.names if name not in copied]))
+            chunks += len(copied)
+    return chunks
+
+
+def bits(table):
+    """Return a table with floats as the integers of the same bits: 0.0 is not -0.0."""
+    at = table.column_names.index("float")
+    return table.set_column(
+        at, "float", pa.chunked_array([c.view(pa.int64()) for c in table["float"].chunks], pa.int64())
+    )
 
 
 @pytest.mark.parametrize("write", [by_pyarrow, by_delta, by_us])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS.filter(bool), fresh=st.sets(st.sampled_from(SCHEMA.names)))
 def test_rows_survive_a_splice(tmp_path, write, rows, fresh):
-    """Whichever columns are handed on and whoever encoded them, Arrow and DuckDB read the rows that were there."""
+    """Arrow and DuckDB read the rows of the source, regardless of which columns are copied and who encoded them."""
     table = pa.Table.from_pylist(rows, SCHEMA)
     write(tmp_path / "source.parquet", table)
-    kept = spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", SCHEMA, fresh)
-    assert kept == (len(SCHEMA) - len(fresh)) * -(-len(rows) // 7)
-    assert pq.read_table(tmp_path / "target.parquet").equals(table)
+    copied = spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", SCHEMA, fresh)
+    assert copied == (len(SCHEMA) - len(fresh)) * -(-len(rows) // 7)
+    assert bits(pq.read_table(tmp_path / "target.parquet")).equals(bits(table))
     found = duckdb.read_parquet(str(tmp_path / "target.parquet")).to_arrow_table()
     assert found.num_rows == len(rows)
     assert found["whole"].to_pylist() == table["whole"].to_pylist()
@@ -116,28 +125,28 @@ def test_delta_rs_reads_a_splice(tmp_path, rows):
 
 
 def test_a_large_row_group_is_cut(tmp_path, rows, monkeypatch):
-    """Memory does not follow the row groups of others: what is above the bound comes in batches, to be encoded."""
-    monkeypatch.setattr(column_chunks, "MOST_ROWS", 99)
-    monkeypatch.setattr(column_chunks, "BATCH_ROWS", 30)
+    """Memory does not grow with the row groups of other writers: a large one is read in batches, to be encoded."""
+    monkeypatch.setattr(reader, "MAX_GROUP_ROWS", 99)
+    monkeypatch.setattr(reader, "BATCH_ROWS", 30)
     pq.write_table(rows, tmp_path / "source.parquet", row_group_size=100)
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, set()) == 0
     assert pq.read_metadata(tmp_path / "target.parquet").row_group(0).num_rows == 30
     assert pq.read_table(tmp_path / "target.parquet").equals(rows)
 
 
-def test_a_column_of_another_kind_is_not_handed_on(tmp_path, rows):
-    """Another type, another name, or NULL where none may be: it has to be encoded."""
+def test_a_column_of_another_kind_is_not_copied(tmp_path, rows):
+    """Another type, another name, or NULL where the target allows none: the column has to be encoded."""
     fields = [pa.field("id", pa.int64(), nullable=False), pa.field("name", pa.binary()), pa.field("Name", pa.string())]
     by_pyarrow(tmp_path / "source.parquet", rows)
     with (
         pa.OSFile(str(tmp_path / "source.parquet")) as file,
         Writer(str(tmp_path / "target.parquet"), pa.schema(fields), fs.LocalFileSystem()) as out,
     ):
-        assert [out.copyable_columns(group.chunks) for group in read_groups(file)] == [{}] * 143
+        assert {out.copyable_columns(group) for group in Reader(file, "source").read_groups()} == {frozenset()}
 
 
-def test_a_text_that_is_handed_on_leaves_its_bounds(tmp_path, rows):
-    """Another writer's statistics of texts, somebody's names maybe, do not come along; those of numbers do."""
+def test_a_text_that_is_copied_loses_its_bounds(tmp_path, rows):
+    """Another writer's statistics of texts, which may be names, are not copied; those of numbers are."""
     by_pyarrow(tmp_path / "source.parquet", rows)
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, set()) == 286
     number, text = (pq.read_metadata(tmp_path / "target.parquet").row_group(1).column(c).statistics for c in (0, 1))
@@ -146,7 +155,7 @@ def test_a_text_that_is_handed_on_leaves_its_bounds(tmp_path, rows):
 
 
 def test_a_footer_comes_back_byte_for_byte(tmp_path):
-    """Whatever Arrow writes into one is kept, also where it is longer than what is read at once."""
+    """All that Arrow writes into a footer is kept, also where it is longer than what is read at once."""
     wide = pa.table({f"c{n}": [n] for n in range(1000)})
     pq.write_table(
         wide,
@@ -159,28 +168,74 @@ def test_a_footer_comes_back_byte_for_byte(tmp_path):
     size = int.from_bytes(data[-TAIL_BYTES:-4], "little")
     assert size > 64 << 10
     with pa.OSFile(str(tmp_path / "wide.parquet")) as file:
-        assert encode_footer(read_footer(file)) == data[-size - TAIL_BYTES :]
+        assert encode_footer(decode_footer(read_footer(file))) == data[-size - TAIL_BYTES :]
 
 
-def test_a_dictionary_that_is_said_to_be_at_0_is_none(tmp_path, rows):
-    """Some writers say so of a column without one; its pages begin where the data pages do."""
+def test_a_dictionary_at_offset_0_is_none(tmp_path, rows):
+    """Some writers record that of a column without a dictionary; its pages start with the data pages."""
     pq.write_table(rows, tmp_path / "source.parquet", use_dictionary=False)
     data = (tmp_path / "source.parquet").read_bytes()
     with pa.OSFile(str(tmp_path / "source.parquet")) as file:
-        footer = read_footer(file)
+        footer = decode_footer(read_footer(file))
     (group,) = list_values(footer, GROUPS)
     for column in list_values(group, COLUMNS):
-        column[ABOUT][1][DICTIONARY] = (TType.I64, 0)
+        column[METADATA][1][DICTIONARY] = (TType.I64, 0)
     pages = data[: -int.from_bytes(data[-TAIL_BYTES:-4], "little") - TAIL_BYTES]
     (tmp_path / "source.parquet").write_bytes(pages + encode_footer(footer))
     assert spliced(tmp_path / "source.parquet", tmp_path / "target.parquet", rows.schema, {"name"}) == 1
     assert pq.read_table(tmp_path / "target.parquet").equals(rows)
 
 
-def test_a_file_is_begun_by_its_first_row_group(tmp_path, rows):
-    """A task that dies before leaves nothing, on object storage no upload that is paid for until somebody ends it."""
+def test_a_file_is_created_by_its_first_row_group(tmp_path, rows):
+    """A task that is killed before leaves nothing, on object storage not even an upload that costs until it ends."""
     path = tmp_path / "one.parquet"
     with Writer(str(path), rows.schema, fs.LocalFileSystem()) as out:
         out.write_table(rows)
         assert not path.exists()
     assert pq.read_table(path).equals(rows)
+
+
+def test_a_name_with_a_dot_is_one_column(tmp_path):
+    """A column `a.b` is not a field of the column `a`."""
+    pq.write_table(pa.table({"a": [1], "a.b": [2], "c": [3]}), tmp_path / "source.parquet")
+    with pa.OSFile(str(tmp_path / "source.parquet")) as file:
+        (group,) = Reader(file, "source").read_groups({"a", "c"})
+        assert group.read(["a"]).to_pylist() == [{"a": 1}]
+
+
+def test_only_named_columns_are_read(tmp_path, rows):
+    """Rows of the named columns come in batches; names that the file does not have are left out."""
+    by_pyarrow(tmp_path / "source.parquet", rows)
+    with pa.OSFile(str(tmp_path / "source.parquet")) as file:
+        found = Reader(file, "source")
+        assert pa.Table.from_batches(found.read_batches(["name", "other"])).equals(rows.select(["name"]))
+        assert sum(batch.num_rows for batch in found.read_batches([])) == len(rows)
+
+
+def test_a_large_batch_is_cut_into_row_groups(tmp_path):
+    """The memory of a reader does not grow with the batches of the writer."""
+    with Writer(str(tmp_path / "one.parquet"), pa.schema([("id", pa.int16())]), fs.LocalFileSystem()) as out:
+        out.write_batch(pa.record_batch({"id": pa.nulls(600_000, pa.int16())}))
+    footer = pq.read_metadata(tmp_path / "one.parquet")
+    assert [footer.row_group(g).num_rows for g in range(footer.num_row_groups)] == [262_144, 262_144, 75_712]
+    assert out.file.rows == footer.num_rows == 600_000
+
+
+@pytest.mark.parametrize(("values", "bounds"), [([3, 1, 2], (1, 3)), ([3, None], None), ([], None)])
+def test_bounds_hold_for_all_rows(tmp_path, values, bounds):
+    """Bounds are those of all row groups, and unknown if a value is NULL or there are no rows."""
+    pq.write_table(pa.table({"id": pa.array(values, pa.int64())}), tmp_path / "one.parquet", row_group_size=1)
+    assert column_bounds(pq.read_metadata(tmp_path / "one.parquet"), "id") == bounds
+
+
+def test_rows_that_do_not_fit_together_are_refused(tmp_path, rows):
+    """Copied and encoded columns make up exactly one row group of the target."""
+    by_pyarrow(tmp_path / "source.parquet", rows)
+    with (
+        pa.OSFile(str(tmp_path / "source.parquet")) as file,
+        Writer(str(tmp_path / "target.parquet"), rows.schema, fs.LocalFileSystem()) as out,
+    ):
+        group = next(Reader(file, "source").read_groups())
+        for encoded in (group.read(["name"]).slice(1), group.read([]), group.read(["id", "name"])):
+            with pytest.raises(ValueError, match="encode"):
+                out.write_row_group(group, {"id"}, encoded)

@@ -34,14 +34,7 @@ class ColumnChunk:
     @property
     def uncompressed_bytes(self) -> int:
         """Bytes of the encoded values before compression: no value has more."""
-        size: int = self.metadata[footers.UNCOMPRESSED][1]
-        return size
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether the bytes match the recorded checksum, if there is one."""
-        recorded = recorded_checksum(self.metadata)
-        return recorded is None or recorded == to_text(checksum(self.data))
+        return footers.integer(self.metadata, footers.UNCOMPRESSED)
 
     def without_statistics(self) -> ColumnChunk:
         """Return the chunk without the bounds of its values."""

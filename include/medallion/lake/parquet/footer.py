@@ -72,6 +72,19 @@ def with_row_groups(footer: Struct, groups: list[Struct]) -> Struct:
     return {**footer, FILE_ROWS: (TType.I64, rows), GROUPS: (TType.LIST, (TType.STRUCT, groups))}
 
 
+def integer(structure: Struct, field: int) -> int:
+    """
+    Return the value of an integer.
+
+    Raises:
+        KeyError, TypeError: there is no such field, or it is of another type, as in a damaged footer.
+    """
+    value = structure[field][1]
+    if not isinstance(value, int):
+        raise TypeError("no integer")
+    return value
+
+
 def list_values(structure: Struct, field: int) -> list[Any]:
     """Return the values of a list."""
     values: list[Any] = structure[field][1][1]

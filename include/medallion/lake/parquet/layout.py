@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from thrift.Thrift import TException
 
 from include.medallion.lake.parquet import footer as footers
-from include.medallion.lake.parquet.footer import MAGIC, Struct, list_values, schema_elements
+from include.medallion.lake.parquet.checksums import recorded_checksum
+from include.medallion.lake.parquet.footer import MAGIC, Struct, integer, list_values, schema_elements
 
 DECODE_ERRORS = (TException, EOFError, LookupError, ValueError, TypeError, AttributeError, RecursionError, struct.error)
 """What decoding a damaged footer raises."""
@@ -23,12 +24,8 @@ class ChunkLayout:
     metadata: Struct  # ColumnMetaData
     start: int
     end: int
-
-    @property
-    def uncompressed_bytes(self) -> int:
-        """Bytes of the encoded values before compression."""
-        size: int = self.metadata[footers.UNCOMPRESSED][1]
-        return size
+    uncompressed_bytes: int
+    checksum: str | None
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ def read_layout(data: bytes, end: int) -> FileLayout:
 
 def page_offsets(metadata: Struct) -> dict[int, int]:
     """Return where a chunk's pages are and, before them, its dictionary; some writers say 0 where there is none."""
-    pages = metadata[footers.PAGES][1]
-    dictionary = metadata[footers.DICTIONARY][1] if footers.DICTIONARY in metadata else pages
+    pages = integer(metadata, footers.PAGES)
+    dictionary = integer(metadata, footers.DICTIONARY) if footers.DICTIONARY in metadata else pages
     return {footers.PAGES: pages} | ({footers.DICTIONARY: dictionary} if 0 < dictionary < pages else {})
 
 
@@ -78,9 +75,10 @@ def _group(number: int, group: Struct, elements: dict[str, Struct], end: int) ->
     chunks = [_chunk(name, element, about) for (name, element), about in zip(elements.items(), metadata, strict=True)]
     if not all(len(MAGIC) <= chunk.start < chunk.end <= end for chunk in chunks):
         raise ValueError("a column chunk outside of the file")
-    return GroupLayout(number, group[footers.GROUP_ROWS][1], chunks)
+    return GroupLayout(number, integer(group, footers.GROUP_ROWS), chunks)
 
 
 def _chunk(name: str, element: Struct, metadata: Struct) -> ChunkLayout:
     start = min(page_offsets(metadata).values())
-    return ChunkLayout(name, element, metadata, start, start + metadata[footers.COMPRESSED][1])
+    end, size = start + integer(metadata, footers.COMPRESSED), integer(metadata, footers.UNCOMPRESSED)
+    return ChunkLayout(name, element, metadata, start, end, size, recorded_checksum(metadata))

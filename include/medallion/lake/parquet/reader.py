@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.parquet.checksums import FileInfo, checksum, recorded_checksum, to_text
+from include.medallion.lake.parquet.checksums import FileInfo, checksum, to_text
 from include.medallion.lake.parquet.column_chunks import ColumnChunk, detach
 from include.medallion.lake.parquet.footer import MAGIC, read_footer
 from include.medallion.lake.parquet.layout import DECODE_ERRORS, ChunkLayout, FileLayout, GroupLayout, read_layout
@@ -65,7 +65,10 @@ class Reader:
     @property
     def schema(self) -> pa.Schema:
         """The columns; raises as `metadata` does."""
-        return self.metadata.schema.to_arrow_schema()
+        try:
+            return self.metadata.schema.to_arrow_schema()
+        except pa.ArrowException as error:
+            raise self._damaged("its columns cannot be decoded") from error
 
     def read_groups(self, columns: Collection[str] | None = None) -> Iterator[RowGroup]:
         """
@@ -107,7 +110,7 @@ class Reader:
         starts, ends = [*(c.start for c in chunks), self._layout.end], [len(MAGIC), *(c.end for c in chunks)]
         if self._file.read_at(len(MAGIC), 0) != MAGIC or starts != ends:
             raise self._damaged("it has bytes that no checksum covers")
-        if any(recorded_checksum(chunk.metadata) is None for chunk in chunks):
+        if any(chunk.checksum is None for chunk in chunks):
             raise self._damaged("a column has no checksum")
         for group in self._layout.groups:
             if _fits_in_memory(group, group.chunks):
@@ -136,9 +139,9 @@ class Reader:
         """Read chunks by as few ranges of the file as they are in, and verify them."""
         found = {}
         for chunk, data in self._read_ranges(wanted):
-            found[chunk.name] = detach(chunk, data)
-            if not found[chunk.name].is_intact:
+            if chunk.checksum and to_text(checksum(data)) != chunk.checksum:
                 raise self._mismatch(group, chunk)
+            found[chunk.name] = detach(chunk, data)
         return {chunk.name: found[chunk.name] for chunk in group.chunks if chunk.name in found}
 
     def _read_ranges(self, wanted: Sequence[ChunkLayout]) -> Iterator[tuple[ChunkLayout, pa.Buffer]]:
@@ -163,10 +166,10 @@ class Reader:
 
     def _verify_chunks(self, group: GroupLayout, chunks: Sequence[ChunkLayout]) -> None:
         for chunk in chunks:
-            recorded, crc = recorded_checksum(chunk.metadata), 0
-            for start in range(chunk.start, chunk.end, _PIECE_BYTES) if recorded else ():
+            crc = 0
+            for start in range(chunk.start, chunk.end, _PIECE_BYTES) if chunk.checksum else ():
                 crc = checksum(self._file.read_at(min(_PIECE_BYTES, chunk.end - start), start), crc)
-            if recorded and to_text(crc) != recorded:
+            if chunk.checksum and to_text(crc) != chunk.checksum:
                 raise self._mismatch(group, chunk)
 
     def _mismatch(self, group: GroupLayout, chunk: ChunkLayout) -> ContractBroken:

@@ -75,7 +75,7 @@ class EncodedRowGroup:
             return pa.RecordBatch.from_arrays([pa.nulls(self.rows)], ["none"]).select([])
         try:
             table = pq.ParquetFile(pa.BufferReader(self._as_file(wanted))).read(wanted)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise ContractBroken(f"{self.file} is damaged: row group {self.layout.number} cannot be decoded") from error
         (batch,) = table.select(wanted).combine_chunks().to_batches()
         return batch
