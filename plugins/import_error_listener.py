@@ -1,4 +1,4 @@
-"""A DAG file that cannot be imported is reported to Sentry, once, when it breaks."""
+"""Report a DAG file that cannot be imported to Sentry, once, when it breaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 @hookimpl
 def on_new_dag_import_error(filename: str, stacktrace: str) -> None:
-    """Report the error; runs in the dag-processor, only when the file was fine before."""
+    """Report the error; Airflow calls this in the dag-processor, only if the file could be imported before."""
     import sentry_delivery
 
     from include.medallion.redaction import tracebacks

@@ -1,4 +1,4 @@
-"""What every DAG of this package has in common: how it is retried, and who is told of failures."""
+"""Arguments that all DAGs of this package share: retries, failure reports, and schedule of the daily ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.medallion.config.files import airflow_schedule
 REPORT = SentryNotifier()
 DAILY = "@daily" if airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
 SETTINGS = {
-    "start_date": datetime(2026, 1, 1),  # noqa: DTZ001 (Airflow's own time zone; nothing before it is caught up)
+    "start_date": datetime(2026, 1, 1),  # noqa: DTZ001 (in Airflow's time zone; catchup is off)
     "catchup": False,
     "max_active_runs": 1,
     "on_failure_callback": REPORT,
@@ -20,7 +20,9 @@ SETTINGS = {
     "default_args": {
         "retries": 4,
         "retry_policy": PatientRetries(),
-        "retry_delay": timedelta(seconds=10),  # for what ends without an exception: a killed process
+        "retry_delay": timedelta(
+            seconds=10
+        ),  # for a task that ends without an exception, because its process was killed
         "on_failure_callback": REPORT,
     },
 }

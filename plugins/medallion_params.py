@@ -1,4 +1,4 @@
-"""The form of a manual trigger."""
+"""Parameters of the trigger form."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ PARAMS = {
         default=False,
         type="boolean",
         title="Full refresh",
-        description="Read the whole table again and replace both sinks.",
+        description="Read the whole table again and replace the tables of all sinks.",
     ),
     "max_rows": Param(
         default=None,
         type=["null", "integer"],
         minimum=1,
         title="Trial rows",
-        description="Load at most so many rows and leave the watermark. Empty: all.",
+        description="Load at most this many rows; the watermark does not advance. Empty: all.",
     ),
     "refresh_lookups": Param(
         default=False,
         type="boolean",
         title="Refresh look-ups",
-        description="Ask anew for PENDING and too old answers of the rows in Gold.",
+        description="Look up rows of Gold again that are PENDING or expired.",
     ),
     "replay_quarantine": Param(
         default=False,
         type="boolean",
         title="Replay quarantine",
-        description="Read the rows in quarantine again; those that are good now arrive.",
+        description="Read quarantined rows again from the source; those that are valid now are loaded.",
     ),
 }

@@ -1,12 +1,13 @@
 """
-What every task imports is imported once: by the process that forks the tasks, before it does.
+Import the libraries of tasks once, in the process that forks the tasks.
 
-With a few rows a task would spend more time on importing its libraries than on its work. LocalExecutor (in the
-scheduler) loads plugins first and forks afterwards; a Celery worker is told to import this module
-(`[celery] extra_celery_config`). A task then finds the libraries imported, in memory that all tasks share.
+With few rows, a task would spend more time on imports than on its work. LocalExecutor (in the scheduler) loads plugins
+before it forks; a Celery worker imports this module because `[celery] extra_celery_config` names it. Tasks then find
+the libraries imported, in memory that they share.
 
-Libraries only, none of ours: a mended file counts from the next task on. Imported only, not used: a library that
-started threads before the fork would hang or panic after it. The one exception holds data, and no threads: ZIP codes.
+Our own modules are not preloaded, so that a changed file takes effect with the next task. Libraries are imported and
+not used, because one that started threads before the fork could hang or panic after it. The exception is the table of
+ZIP codes, which has no threads.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LIBRARIES = (
     "airflow.providers.standard.decorators.python",
     "airflow.sdk.definitions.decorators",
     "deltalake.fs",
-    "pandas",  # pyarrow imports it where it is installed
+    "pandas",  # pyarrow imports it if it is installed
     "pyarrow.acero",
     "pyarrow.compute",
     "pyarrow.dataset",
@@ -37,18 +38,18 @@ LIBRARIES = (
 
 
 def forks_tasks(command: Sequence[str], executors: str) -> bool:
-    """Tell whether `airflow <command>` is a process that tasks are forked from."""
+    """Return whether `airflow <command>` is a process that forks tasks."""
     if command[:1] == ["scheduler"]:
         return "LocalExecutor" in executors
     return command[:2] == ["celery", "worker"]
 
 
 def preload() -> None:
-    """Import the libraries; the connector's own one is left out, which a thread would load."""
+    """Import the libraries, except the Snowflake connector's `minicore`, which would be loaded in a thread."""
     os.environ.setdefault("SNOWFLAKE_DISABLE_MINICORE", "true")
     for name in LIBRARIES:
         import_module(name)
-    import_module("zipcodes").similar_to("00501")  # at its first answer it unpacks 38 MB, in a quarter of a second
+    import_module("zipcodes").similar_to("00501")  # the first call unpacks 38 MB, which takes 0.25 s
 
 
 def _executors() -> str:

@@ -1,8 +1,8 @@
 """
-One private Sentry client for each delivery: nothing global, bounded in time, never raising.
+Send reports to Sentry with a client of their own: nothing global, bounded in time, never raising.
 
-Airflow's own `[sentry]` integration is not used: it costs every task process
-two CPU seconds, reports every try, and masks nothing.
+Airflow's own `[sentry]` integration is not used, because it costs every task
+process two CPU seconds, reports every attempt, and redacts nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Report(NamedTuple):
-    """One event to send: `error`, if there is one, else `exception` or `message`."""
+    """One event to send: `error` if it is set, otherwise `exception` or `message`."""
 
     fingerprint: list[str]
     tags: dict[str, Any]
@@ -34,24 +34,24 @@ class Report(NamedTuple):
 
 
 def send(find_reports: Callable[[], list[Report]]) -> None:
-    """Send the reports that `find_reports()` returns; log one warning if that fails, never raise."""
+    """Send the reports that `find_reports()` returns; if that fails, log one warning and do not raise."""
     dsn = os.environ.get("SENTRY_DSN", "").strip()
     if not dsn:
         return
     try:
         lost = _deliver(dsn, find_reports())
-    except Exception as error:  # noqa: BLE001 a report must not harm what it reports
-        lost = type(error).__name__  # only that: the message may quote the DSN
+    except Exception as error:  # noqa: BLE001 a failed report must not fail the task
+        lost = type(error).__name__  # only the type: the message may quote the DSN
     if lost:
         log.warning("not reported to Sentry (%s): the failure is in the task's log only", lost)
 
 
 def _deliver(dsn: str, found: list[Report]) -> str | None:
-    """Send all of `found` in bounded time; return why an event was or may be lost."""
+    """Send all reports in bounded time; return why an event was or may have been lost, None if none was."""
     client, lost, started = _client(dsn), [], time.monotonic()
     client.transport.on_dropped_event = lost.append
     with _quiet():
-        lost += ["refused by the scrubber" for report in found if not _capture(client, report)]
+        lost += ["dropped by the redaction" for report in found if not _capture(client, report)]
         client.close(timeout=FLUSH_SECONDS)
     if time.monotonic() - started >= FLUSH_SECONDS:
         lost.append(f"no answer in {FLUSH_SECONDS} s")
@@ -60,7 +60,7 @@ def _deliver(dsn: str, found: list[Report]) -> str | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out urllib3's line for every attempt: what came of them is said once."""
+    """Suppress urllib3's log line for every attempt; the result is logged once."""
     logger = logging.getLogger("urllib3.connectionpool")
 
     def foreign(record: logging.LogRecord) -> bool:
@@ -93,7 +93,7 @@ def _client(dsn: str) -> Any:
 
 
 def _capture(client: Any, report: Report) -> str | None:
-    """Hand one event to `client`; return its id, None if it was dropped."""
+    """Give one event to the client; return its id, None if it was dropped."""
     import sentry_sdk
 
     tags = {name: str(value) for name, value in report.tags.items() if value is not None}

@@ -1,14 +1,14 @@
 """
-Failures of runs become Sentry issues that hold neither secrets nor personal data.
+Report failed tasks and runs to Sentry, without secrets and personal data.
 
-Set the notifier twice: in `default_args` it has the exception, but is not
-called for a task that was killed; as the DAG's own callback it is called for
-those too, but never has the exception. Both give an issue the same
-fingerprint, (DAG, failed task): so one failure is one issue with two events,
-and the same failure of tomorrow's run is that issue again, not a new one.
+Set the notifier twice. In `default_args`, it receives the exception, but is not
+called for a task that was killed. As the DAG's callback, it is also called for
+killed tasks, but never receives the exception. Both events have the same
+fingerprint (DAG, failed task), so that one failure is one issue with two
+events, and the same failure in a later run belongs to the same issue.
 
-Without SENTRY_DSN nothing happens. Whatever Sentry does, the run is not
-harmed: reporting never raises and takes a few seconds at most.
+Without SENTRY_DSN, nothing is sent. Reporting never raises and takes a few
+seconds at most, so that a failure of Sentry does not affect the run.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class SentryNotifier(BaseNotifier):
-    """Report what failed to Sentry: for `on_failure_callback` of tasks and DAGs, and for deadlines."""
+    """Reports failures to Sentry: for `on_failure_callback` of tasks and DAGs, and for deadlines."""
 
     def notify(self, context: Mapping[str, Any]) -> None:
-        """Send one event for each failed task that `context` tells of."""
+        """Send one event for each failed task in the context."""
         send(lambda: reports(context))
 
     async def async_notify(self, context: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ class SentryNotifier(BaseNotifier):
 
 
 def reports(context: Mapping[str, Any]) -> list[Report]:
-    """Tell from Airflow's context what failed: a deadline, a run's tasks, or one task."""
+    """Return the failures in Airflow's context: a missed deadline, the failed tasks of a run, or one task."""
     if "deadline" in context:
         return [_deadline(context)]
     if "reason" in context:
@@ -73,7 +73,7 @@ def _run(context: Mapping[str, Any]) -> Iterator[Report]:
         yield Report(
             _fingerprint(tags, task_id), tags | own | {"log_url": link}, message, {"failed_map_indexes": indexes}
         )
-    if not failed:  # timed out, or told so by a user
+    if not failed:  # timed out, or marked as failed by a user
         yield Report(_fingerprint(tags, reason), tags, f"{dag.dag_id}: run failed ({reason})")
 
 
@@ -93,7 +93,7 @@ def _states(dag_id: str, run_id: str) -> Mapping[str, str]:
 
     try:
         return RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
-    except Exception as error:  # noqa: BLE001 a report without the tasks' names is better than none
+    except Exception as error:  # noqa: BLE001 a report without task names is better than none
         log.warning("task states of the failed run are not known (%s)", type(error).__name__)
         return {}
 

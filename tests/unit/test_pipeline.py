@@ -1,8 +1,6 @@
 """The pipeline file: short by default, and every mistake is reported with file, field and fix."""
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +8,6 @@ import yaml
 from include.medallion.config import files as pipeline_files
 from include.medallion.errors import SettingError
 
-ROOT = Path(__file__).parents[2]
 FILE = pipeline_files.PIPELINES / "employees.yaml"
 
 
@@ -128,12 +125,6 @@ def test_a_former_name_of_a_setting_is_refused_with_the_current_one(written, sec
     else:
         file, path = written(**{section: {old: 5}}), section
     assert complaints(file) == [f"{path}.{old}: was renamed; write {new} instead"]
-
-
-def test_the_json_schema_in_the_documents_is_that_of_the_model():
-    """Editors check the same settings as `check` does."""
-    documented = json.loads((ROOT / "docs" / "pipeline.schema.json").read_text())
-    assert documented == pipeline_files.json_schema()
 
 
 @pytest.mark.parametrize("field", ["tabel", "source__colour", "enrich__geocode__zip", "quarantine"])

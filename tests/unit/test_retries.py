@@ -9,7 +9,7 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 
 path.insert(0, str(Path(__file__).parents[2] / "plugins"))
 
-from medallion_retries import LONGEST_WISH, PatientRetries
+from medallion_retries import MAX_RETRY_AFTER, PatientRetries
 
 from include.medallion.errors import ProviderRefused, SinkBehind, Transient
 
@@ -38,10 +38,12 @@ def test_retry_after_is_waited_for_and_spread():
     assert len(delays) > 40
 
 
-@pytest.mark.parametrize(("wish", "least", "most"), [(float("inf"), LONGEST_WISH, LONGEST_WISH + 10), (-5, 0, 10)])
-def test_absurd_wishes_are_bounded(wish, least, most):
+@pytest.mark.parametrize(
+    ("retry_after", "least", "most"), [(float("inf"), MAX_RETRY_AFTER, MAX_RETRY_AFTER + 10), (-5, 0, 10)]
+)
+def test_absurd_values_of_retry_after_are_bounded(retry_after, least, most):
     """A wish that no timedelta can hold, or one in the past, gives a usable delay."""
-    assert least <= seconds(Transient("slow down", retry_after=wish)) <= most
+    assert least <= seconds(Transient("slow down", retry_after=retry_after)) <= most
 
 
 @pytest.mark.parametrize("error", [Transient("may pass"), TimeoutError("x"), ValueError("90210"), SystemExit(3)])

@@ -1,8 +1,8 @@
 """
-Source and sinks as the environment describes them, for a shell without Airflow.
+Connections to source and sinks, from environment variables, for a shell without Airflow.
 
-The same variables that Airflow reads: `AIRFLOW_CONN_<ID>` (JSON or URI),
-`AWS_*`, `AWS_URI`.
+They are the variables that Airflow reads: `AIRFLOW_CONN_<ID>` (JSON or URI),
+`AWS_*`, and `AWS_URI`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from cryptography.hazmat.primitives import serialization
@@ -35,7 +36,7 @@ _LIBPQ = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """A connection's parts, as Airflow names them."""
+    """A connection, with the field names of Airflow."""
 
     host: str | None
     port: int | None
@@ -47,31 +48,49 @@ class ConnectionInfo:
 
 @dataclass(frozen=True)
 class Connections:
-    """How to reach source and sinks."""
+    """Connections to a pipeline's source and sinks."""
 
     bronze: str  # libpq URI
     silver: Callable[[], SnowflakeConnection]  # opens a connection
     lake: Lake
-    environ: Mapping[str, str]  # where a provider finds its key
+    environ: Mapping[str, str]  # has the API keys of providers
 
 
 def open_connections(pipeline: Pipeline, environ: Mapping[str, str]) -> Connections:
     """
-    Return how to reach a pipeline's source and sinks.
+    Return the connections to a pipeline's source and sinks.
+
+    Args:
+        environ: environment variables.
 
     Raises:
-        SettingError: a variable is missing or cannot be read; it is named.
+        SettingError: a variable that the pipeline needs is missing or malformed; the message names it.
     """
-    bronze, silver = (read_connection(c, environ) for c in (pipeline.source.connection, pipeline.silver.connection))
-    return Connections(libpq_uri(bronze), lambda: connect_snowflake(silver), lake_from_environment(environ), environ)
+    bronze = read_connection(pipeline.source.connection, environ)
+    return Connections(libpq_uri(bronze), _silver(pipeline, environ), lake_from_environment(environ), environ)
+
+
+def _silver(pipeline: Pipeline, environ: Mapping[str, str]) -> Callable[[], SnowflakeConnection]:
+    """Return a function that opens the Snowflake connection; without `silver`, it raises SettingError."""
+    if pipeline.silver is None:
+        return partial(_refuse_silver, pipeline.name)
+    return partial(connect_snowflake, read_connection(pipeline.silver.connection, environ))
+
+
+def _refuse_silver(pipeline: str) -> NoReturn:
+    raise SettingError(f"pipeline {pipeline} has no silver: add it to the pipeline file")
 
 
 def read_connection(conn_id: str, environ: Mapping[str, str]) -> ConnectionInfo:
     """
-    Read `AIRFLOW_CONN_<ID>`.
+    Read a connection from the environment variable `AIRFLOW_CONN_<ID>`.
+
+    Args:
+        conn_id: the connection's id, in lower or upper case.
+        environ: environment variables.
 
     Raises:
-        SettingError: it is unset, or neither JSON nor a URI.
+        SettingError: the variable is unset, or neither JSON nor a URI.
     """
     name = f"AIRFLOW_CONN_{conn_id.upper()}"
     text = environ.get(name, "")
@@ -83,52 +102,67 @@ def read_connection(conn_id: str, environ: Mapping[str, str]) -> ConnectionInfo:
         raise SettingError(f"{name} is neither JSON nor a URI") from None
 
 
-def libpq_uri(given: ConnectionInfo) -> str:
-    """Return a Postgres account as libpq takes it, with the extras that libpq knows."""
-    login, password, database = (quote(part or "", safe="") for part in (given.login, given.password, given.schema))
-    extras = {"connect_timeout": SECONDS_TO_CONNECT, **{k: v for k, v in given.extra.items() if k in _LIBPQ}}
-    credentials, host = f"{login}:{password}" if password else login, f"{given.host or ''}:{given.port or 5432}"
+def libpq_uri(info: ConnectionInfo) -> str:
+    """
+    Return a Postgres connection as a URI for libpq, with those extras that libpq supports.
+
+    >>> libpq_uri(ConnectionInfo("host", 5433, "ann", "p@ss", "sales"))
+    'postgresql://ann:p%40ss@host:5433/sales?connect_timeout=30'
+    """
+    login, password, database = (quote(part or "", safe="") for part in (info.login, info.password, info.schema))
+    extras = {"connect_timeout": SECONDS_TO_CONNECT, **{k: v for k, v in info.extra.items() if k in _LIBPQ}}
+    credentials, host = f"{login}:{password}" if password else login, f"{info.host or ''}:{info.port or 5432}"
     return f"postgresql://{credentials}@{host}/{database}?{urlencode(extras, quote_via=quote)}"
 
 
-def connect_snowflake(given: ConnectionInfo) -> SnowflakeConnection:
-    """Open a Snowflake connection: by password, or by a key pair as Airflow's extras name it."""
+def connect_snowflake(info: ConnectionInfo) -> SnowflakeConnection:
+    """
+    Open a Snowflake connection.
+
+    Args:
+        info: with a password, or with a key pair in the extras that Airflow's hook uses (`private_key_content` or
+            `private_key_file`; the password is then its passphrase).
+
+    Raises:
+        snowflake.connector.Error: the login was refused, or Snowflake cannot be reached.
+    """
     import snowflake.connector
 
-    known = {k: v for k, v in given.extra.items() if v not in (None, "")}
-    if content := known.pop("private_key_content", None):
-        known["private_key"] = _private_key(str(content), given.password)
-    elif "private_key_file" in known and given.password:
-        known["private_key_file_pwd"] = given.password
+    extras = {k: v for k, v in info.extra.items() if v not in (None, "")}
+    if content := extras.pop("private_key_content", None):
+        extras["private_key"] = _private_key(str(content), info.password)
+    elif "private_key_file" in extras and info.password:
+        extras["private_key_file_pwd"] = info.password
     return snowflake.connector.connect(
-        user=given.login, password=given.password, schema=given.schema, login_timeout=60, network_timeout=600, **known
+        user=info.login, password=info.password, schema=info.schema, login_timeout=60, network_timeout=600, **extras
     )
 
 
 def _private_key(content: str, passphrase: str | None) -> bytes:
-    """Return a PEM key (as it is, or in base64, as one line) as the connector takes it."""
+    """Convert a PEM key, plain or as base64 in one line, to DER for the connector."""
     pem = content.encode() if content.startswith("-----") else base64.b64decode(content)
     key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
-    kinds = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(*kinds)
+    encoding, format_ = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, format_, serialization.NoEncryption())
 
 
 def lake_from_environment(environ: Mapping[str, str]) -> Lake:
     """
-    Return the lake at `AWS_URI`, reached by the other `AWS_*` variables.
+    Return the lake at `AWS_URI`, with the other `AWS_*` variables as options.
 
     Raises:
-        SettingError: AWS_URI is missing or wrong.
+        SettingError: AWS_URI is missing or malformed.
     """
     options = {k: v for k, v in environ.items() if k.startswith("AWS_") and k not in {"AWS_URI", "AWS_PROFILE"}}
     return open_lake(environ.get("AWS_URI"), options)
 
 
 def _from_json(text: str) -> ConnectionInfo:
-    given = json.loads(text)
-    extra = given.get("extra") or {}
-    parts = (given.get(name) for name in ("host", "port", "login", "password", "schema"))
-    return ConnectionInfo(*parts, json.loads(extra) if isinstance(extra, str) else extra)
+    fields = json.loads(text)
+    extra = fields.get("extra") or {}
+    host, port, login, password, schema = map(fields.get, ("host", "port", "login", "password", "schema"))
+    extras = json.loads(extra) if isinstance(extra, str) else extra
+    return ConnectionInfo(host, port, login, password, schema, extras)
 
 
 def _from_uri(text: str) -> ConnectionInfo:

@@ -81,8 +81,8 @@ class Gold(Settings):
 class UserSink(Settings):
     """A sink that the user wrote."""
 
-    open: FunctionPath = Field(description="module:function that opens the sink")
-    settings: dict[str, Any] = Field(default={}, description="settings of the sink, passed to it as they are")
+    open: FunctionPath = Field(description="module:function(name, pipeline, connections) that opens the sink")
+    settings: dict[str, Any] = Field(default={}, description="settings for the sink, not interpreted")
 
 
 class Quarantine(Settings):
