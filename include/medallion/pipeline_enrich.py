@@ -10,6 +10,25 @@ Name = Annotated[str, Field(min_length=1, max_length=63)]
 _one_name = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Name | list[Name])
 Names = Annotated[list[Name], _one_name, Field(min_length=1)]
 GeocoderName = Literal["offline", "google_geocoding", "google_address_validation"]
+
+
+def _alpha2(country: object) -> object:
+    """Return the ISO code of a country in the file, however it is spelled; None stays None."""
+    from include.medallion.geocoders.countries import suggest, to_alpha2  # noqa: PLC0415 (only files with a geocode)
+
+    if country is None:
+        return None
+    if isinstance(country, bool):
+        word = "YES, ON or Y is true" if country else "NO, OFF or N is false"
+        raise ValueError(f"in YAML an unquoted {word}: put the country in quotes, such as 'NO' for Norway")  # noqa: TRY004 (pydantic's way)
+    if found := to_alpha2(country):
+        return found
+    similar = suggest(country)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "use its ISO 3166-1 code."
+    raise ValueError(f"{country!r} is no country, or the name of several: {hint} DE, DEU and Germany are all read")
+
+
+Country = Annotated[str, BeforeValidator(_alpha2, json_schema_input_type=str | int)]
 AddedType = Literal["string", "long", "double", "boolean"]
 Expire = Literal["null_out", "keep"]
 GEOCODED = (
@@ -43,8 +62,9 @@ class Geocode(LookUps):
     """Postcodes to coordinates, by a built-in geocoder."""
 
     postcode: Name = Field(description="column that holds the postcode")
-    country: str | None = Field(None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code of every row")
-    country_column: Name | None = Field(None, description="column that holds each row's ISO country code")
+    country: Country | None = Field(None, description="country of every row: an ISO 3166-1 code or a name")
+    country_column: Name | None = Field(None, description="column that holds each row's country: ISO codes or names")
+    default_country: Country | None = Field(None, description="country of rows whose country_column is empty")
     geocoder: GeocoderName | None = Field(None, description="default: Google's if GOOGLE_API_KEY is set, else offline")
     calls_per_second: float = Field(40, gt=0, description="for the whole deployment, all mapped tasks together")
     concurrency: int = Field(8, ge=1, le=64, description="calls in flight in one mapped task")
@@ -57,6 +77,8 @@ class Geocode(LookUps):
     def _one_country(self) -> Geocode:
         if (self.country is None) == (self.country_column is None):
             raise ValueError("set exactly one of country (the same for all rows) and country_column")
+        if self.default_country and not self.country_column:
+            raise ValueError("default_country is for rows without one: set country_column, too")
         return self
 
     @property
