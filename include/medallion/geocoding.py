@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
 
 from include.medallion.enrichment import KEEP, LIFE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracked
+from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder
 from include.medallion.geocoders.location import ANSWERS, Status
-from include.medallion.geocoders.postcodes import normalise
+from include.medallion.geocoders.postcodes import normalise, restore_zeros
 from include.medallion.keys import Key, Normalise
 from include.medallion.pipeline_enrich import GEOCODED, Geocode
+from include.medallion.schema import Column
 
 CACHE = "locations"
 _KEY = pa.schema([("country", pa.string()), ("postcode", pa.string())])
@@ -31,13 +33,17 @@ _METERED_GROUP, _FREE_GROUP = 20, 1 << 17
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
-def geocoding(settings: Geocode, environ: Mapping[str, str]) -> Enrichment:
+def geocoding(settings: Geocode, environ: Mapping[str, str], columns: Iterable[Column] = ()) -> Enrichment:
     """
     Make the geocoding that a pipeline file describes.
 
+    Args:
+        columns: those that rows have before it, to check their types.
+
     Raises:
-        SettingError: the chosen geocoder lacks its key.
+        SettingError: the chosen geocoder lacks its key, or a column's type holds no postcode or country.
     """
+    check_types(settings, ((column.name, column.read_type) for column in columns))
     geocoder = open_geocoder(settings, environ)
     price = geocoder.list_price if settings.price_per_1000 is None else settings.price_per_1000
     return Enrichment(
@@ -66,14 +72,40 @@ def _tracked(settings: Geocode) -> Tracked:
     return Tracked(status, at, lambda found: _life(Status(found), settings), provider, frozenset({"offline"}))
 
 
+def check_types(settings: Geocode, columns: Iterable[tuple[str, pa.DataType]]) -> None:
+    """
+    Refuse columns that hold neither postcodes nor countries: bytes, dates, truth values, nested values.
+
+    Args:
+        columns: names of the source's columns, with their Arrow types as they are read.
+
+    Raises:
+        SettingError: names the setting, the column, its type and the fix.
+    """
+    types = dict(columns)
+    for setting, column in (("postcode", settings.postcode), ("country_column", settings.country_column)):
+        kind = types.get(column) if column else None
+        if kind is not None and not _may_hold_text(kind):
+            raise SettingError(
+                f"enrich.geocode.{setting}: column {column} is of type {kind}, which holds no {setting.split('_')[0]}: "
+                "choose a column of text or numbers, or cast it in a view"
+            )
+
+
+def _may_hold_text(kind: pa.DataType) -> bool:
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
 def _normaliser(settings: Geocode) -> Normalise:
-    if settings.country_column:
-        return lambda values: normalise(_text(values[0]), _text(values[1]))
-    return lambda values: normalise(settings.country, _text(values[0]))
+    if settings.restore_leading_zeros:
+        return lambda values: (key := _key_of(settings, values)) and restore_zeros(key)
+    return partial(_key_of, settings)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _key_of(settings: Geocode, values: Key) -> Key | None:
+    country = values[0] if settings.country_column else settings.country
+    return normalise(country, values[-1], settings.default_country)
 
 
 def _ask(geocoder: Geocoder, settings: Geocode, keys: list[Key]) -> pa.Table:

@@ -65,6 +65,7 @@ class Geocode(LookUps):
     country: Country | None = Field(None, description="country of every row: an ISO 3166-1 code or a name")
     country_column: Name | None = Field(None, description="column that holds each row's country: ISO codes or names")
     default_country: Country | None = Field(None, description="country of rows whose country_column is empty")
+    restore_leading_zeros: bool = Field(False, description="read a US postcode 501 as 00501; default: INVALID_POSTCODE")
     geocoder: GeocoderName | None = Field(None, description="default: Google's if GOOGLE_API_KEY is set, else offline")
     calls_per_second: float = Field(40, gt=0, description="for the whole deployment, all mapped tasks together")
     concurrency: int = Field(8, ge=1, le=64, description="calls in flight in one mapped task")

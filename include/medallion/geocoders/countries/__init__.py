@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from functools import cache, lru_cache
+from importlib import import_module
 
 from include.medallion.geocoders.countries import names
 from include.medallion.geocoders.countries.aliases import CODES
@@ -86,8 +87,6 @@ def _name(spelling: str) -> str | None:
 @cache
 def _codes() -> dict[str, str]:
     """Return alpha-2, alpha-3 and numeric codes, and those that ISO 3166-1 withdrew for a single country."""
-    from babel.core import get_global  # noqa: PLC0415 (loaded with the first country)
-
-    known = alpha2_codes()
-    aliases = {old: new[0] for old, new in get_global("territory_aliases").items() if len(new) == 1}
+    known, withdrawn = alpha2_codes(), import_module("babel.core").get_global("territory_aliases")
+    aliases = {old: new[0] for old, new in withdrawn.items() if len(new) == 1}
     return {**{old: new for old, new in aliases.items() if new in known}, **CODES, **{code: code for code in known}}

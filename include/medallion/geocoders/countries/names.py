@@ -5,9 +5,8 @@ from __future__ import annotations
 import pickle  # nosec B403: Babel's own data files
 import unicodedata
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-
-from babel import localedata
 
 from include.medallion.geocoders.countries.aliases import (
     ABBREVIATIONS,
@@ -93,7 +92,8 @@ def _names(languages: str) -> set[tuple[str, str]]:
 
 def _others() -> list[str]:
     """List the languages, and their scripts, but no variants of single countries."""
-    scripts = (name for name in localedata.locale_identifiers() if not any(map(_is_region, name.split("_")[1:])))
+    known = import_module("babel.localedata").locale_identifiers()
+    scripts = (name for name in known if not any(map(_is_region, name.split("_")[1:])))
     return sorted({*scripts} - {ENGLISH, *COMMON.split()})
 
 
@@ -108,7 +108,7 @@ def _aliases() -> dict[str, str]:
 
 def _territories(language: str) -> dict[str, str]:
     """Return the names of territories in one language: only them, since Babel keeps all it loads for ever."""
-    file = Path(localedata.resolve_locale_filename(language))
+    file = Path(import_module("babel.localedata").resolve_locale_filename(language))
     return pickle.loads(file.read_bytes()).get("territories", {})  # noqa: S301 (Babel's own data) # nosec B301
 
 
