@@ -1,9 +1,12 @@
 """Each geocoder's answers and failures; Google's over real sockets, against the sandbox's stand-in."""
 
+import gzip
 import importlib.util
 import json
 import logging
+import time
 import traceback
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import BytesIO
@@ -16,8 +19,10 @@ from google.maps.addressvalidation import ValidateAddressRequest
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
 from include.medallion.geocoders import google_address_validation, google_geocoding, offline, open_geocoder
+from include.medallion.geocoders.google_http import MOST_BYTES
 from include.medallion.geocoders.location import Location, Status
 from include.sandbox.google import KEY, serving
+from include.sandbox.google.server import gzip_bomb
 
 GOOGLE = ["google_geocoding", "google_address_validation"]
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "google_geocoding_sample_responses.json"
@@ -244,6 +249,75 @@ def test_a_server_that_hangs_is_given_up(google, provider):
 
 
 @pytest.mark.parametrize("provider", GOOGLE)
+@pytest.mark.parametrize("fault", ["slow_head", "slow_body"])
+def test_a_server_that_sends_a_byte_a_second_is_given_up(google, provider, fault):
+    """The time-out is for the whole call: no byte that arrives puts it off."""
+    google.fail(fault)
+    began = time.monotonic()
+    with pytest.raises(Transient, match="Timeout"):
+        opened(google, provider, timeout=1.5)("US", "98052")
+    assert 1.4 < time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_connection_keeps_its_deadline_when_it_is_used_again(google, provider):
+    """Each call over one connection has its own time, and the time between calls does not count."""
+    locate = opened(google, provider, timeout=0.6)
+    assert locate("US", "98052").status is Status.OK
+    google.closing.wait(0.7)
+    assert locate("US", "98052").status is Status.OK
+    google.fail("slow_body")
+    with pytest.raises(Transient, match="Timeout"):
+        locate("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_gzip_bomb_is_not_unpacked(google, provider):
+    """0.6 MB that would be 600 MB are given up after a few megabytes."""
+    google.fail("gzip_bomb")
+    gzip_bomb()
+    locate = opened(google, provider)
+    tracemalloc.start()
+    with pytest.raises(Transient, match="TooLarge"):
+        locate("US", "98052")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"status": "OK"', {"Content-Encoding": "gzip"}),
+        (gzip.compress(b'{"status": "ZERO_RESULTS"}')[:-9], {"Content-Encoding": "gzip"}),
+        (b"?", {"Content-Encoding": "br"}),
+        (b"[" * 1_000_000, {}),
+        (b"0" * (MOST_BYTES + 1), {}),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_transient(body, headers):
+    """Broken or unasked compression, endless nesting and size are no answer."""
+    session = requests.Session()
+    session.mount("https://", Canned(body, headers=headers))
+    with pytest.raises(Transient):
+        google_geocoding.geocoder(session, KEY)("US", "98052")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_a_compressed_answer_is_read(google, provider):
+    """Gzip is what calls ask for."""
+    module = google_geocoding if provider == "google_geocoding" else google_address_validation
+    document = {"status": "ZERO_RESULTS", "result": {"address": {}}}
+    session, canned = (
+        requests.Session(),
+        Canned(gzip.compress(json.dumps(document).encode()), headers={"Content-Encoding": "gzip"}),
+    )
+    session.mount("https://", canned)
+    assert module.geocoder(session, KEY)("US", "98052").status is Status.ZERO_RESULTS
+    assert canned.asked[0].headers["Accept-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
 def test_a_server_that_is_away_is_transient(provider):
     """A refused connection is worth another try."""
     with serving() as server:
@@ -309,7 +383,8 @@ def test_retry_after_as_a_date_is_seconds_from_now(google, ahead, least, most):
 
 @pytest.mark.parametrize("provider", GOOGLE)
 @pytest.mark.parametrize(
-    "fault", ["REQUEST_DENIED", "429", "503", "404", "hang", "disconnect", "truncated", "not_json"]
+    "fault",
+    ["REQUEST_DENIED", "429", "503", "404", "hang", "disconnect", "truncated", "not_json", "slow_head", "slow_body"],
 )
 def test_nothing_leaks(google, provider, fault, caplog):
     """Neither the key nor the postcode is in a message, a traceback or a log line, at DEBUG either."""

@@ -33,7 +33,22 @@ def test_it_prints_the_answer():
         "longitude": "-122.1232",
         "precision": "POSTCODE",
         "place_id": "-",
+        "radius_m": "-",
     }
+
+
+@pytest.mark.parametrize("country", ["USA", "united states", "Vereinigte Staaten", "840"])
+def test_a_country_may_be_spelled_in_any_way(country):
+    """Names and codes give the country's alpha-2 code."""
+    assert "country    US" in run("98052", "--country", country).stdout
+
+
+@pytest.mark.parametrize(("country", "fix"), [("Germny", "Germany (DE)"), ("Korea", "South Korea (KR)")])
+def test_an_unknown_country_comes_with_a_suggestion(country, fix):
+    """A misspelled name, and one of two countries, are refused with exit code 1."""
+    done = run("98052", "--country", country)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert fix in done.stderr
 
 
 def test_it_prints_json():

@@ -151,6 +151,40 @@ def test_both_countries_or_neither_are_refused(written, changes):
     assert "country_column" in reported
 
 
+@pytest.mark.parametrize("country", ["US", "usa", "United States", 840, "Vereinigte Staaten"])
+def test_a_country_may_be_spelled_in_any_way(written, country):
+    """ISO codes and names in any language give one country."""
+    assert pipeline_files.load_file(written(enrich__geocode__country=country)).enrich[0].geocode.country == "US"
+
+
+@pytest.mark.parametrize(
+    ("country", "fix"),
+    [
+        (False, "'NO' for Norway"),
+        (True, "in quotes"),
+        ("Germny", r"did you mean Germany \(DE\)"),
+        ("Congo", "Kinshasa"),
+        ("Korea", "South Korea"),
+        ("Atlantis", "DE, DEU and Germany"),
+        ("", "DE, DEU and Germany"),
+        (["US"], "DE, DEU and Germany"),
+    ],
+)
+@pytest.mark.parametrize("field", ["country", "default_country"])
+def test_a_wrong_country_comes_with_a_fix(written, field, country, fix):
+    """YAML's false for an unquoted NO, a misspelled name and a name of two countries are explained."""
+    other = {"country_column": "land"} if field == "default_country" else {}
+    (message,) = complaints(written(enrich__geocode={"postcode": "zip", field: country, **other}))
+    assert message.startswith(f"enrich.geocode.{field}: ")
+    assert re.search(fix, message)
+
+
+def test_a_default_country_needs_a_country_column(written):
+    """A country for rows without one makes no sense beside one for all rows."""
+    (message,) = complaints(written(enrich__geocode__default_country="DE"))
+    assert "set country_column" in message
+
+
 def test_a_country_column_alone_is_right(written):
     """Each row may name its own country; the column is read before the postcode."""
     made = pipeline_files.load_file(written(enrich__geocode={"postcode": "zip", "country_column": "land"}))
@@ -201,7 +235,6 @@ def test_both_enrichments_or_neither_are_refused(written, enrich):
         ("source__table", ""),
         ("source__table", "x" * 64),
         ("source__read", "log"),
-        ("enrich__geocode__country", "usa"),
         ("enrich__geocode__geocoder", "gogle"),
         ("enrich__geocode__calls_per_second", 0),
         ("enrich__geocode__keep_days", 31),

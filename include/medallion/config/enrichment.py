@@ -11,6 +11,25 @@ _one_name = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_sch
 Names = Annotated[list[Name], _one_name, Field(min_length=1)]
 FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 GeocoderName = Literal["offline", "google_geocoding", "google_address_validation"]
+
+
+def _alpha2(country: object) -> object:
+    """Return the ISO code of a country in the file, however it is spelled; None stays None."""
+    from include.medallion.config.countries import suggest, to_alpha2  # noqa: PLC0415 (only files with a geocode)
+
+    if country is None:
+        return None
+    if isinstance(country, bool):
+        word = "YES, ON or Y is true" if country else "NO, OFF or N is false"
+        raise ValueError(f"in YAML an unquoted {word}: put the country in quotes, such as 'NO' for Norway")  # noqa: TRY004 (pydantic's way)
+    if found := to_alpha2(country):
+        return found
+    similar = suggest(country)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "use its ISO 3166-1 code."
+    raise ValueError(f"{country!r} is no country, or the name of several: {hint} DE, DEU and Germany are all read")
+
+
+Country = Annotated[str, BeforeValidator(_alpha2, json_schema_input_type=str | int)]
 AddedType = Literal["string", "long", "double", "boolean"]
 Expire = Literal["null_out", "keep"]
 GEOCODE_COLUMNS = (
@@ -58,8 +77,14 @@ class GeocodeSettings(LookupSettings):
     """Postcodes to coordinates, by a built-in geocoder."""
 
     postcode: Name = Field(description="column that holds the postcode")
-    country: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code of every row")
-    country_column: Name | None = Field(default=None, description="column that holds each row's ISO country code")
+    country: Country | None = Field(default=None, description="country of every row: an ISO 3166-1 code or a name")
+    country_column: Name | None = Field(
+        default=None, description="column that holds each row's country: ISO codes or names"
+    )
+    default_country: Country | None = Field(default=None, description="country of rows whose country_column is empty")
+    restore_leading_zeros: bool = Field(
+        default=False, description="read a US postcode 501 as 00501; default: INVALID_POSTCODE"
+    )
     geocoder: GeocoderName | None = Field(
         default=None, description="default: Google's if GOOGLE_API_KEY is set, else offline"
     )
@@ -82,6 +107,8 @@ class GeocodeSettings(LookupSettings):
     def _one_country(self) -> GeocodeSettings:
         if (self.country is None) == (self.country_column is None):
             raise ValueError("set exactly one of country (the same for all rows) and country_column")
+        if self.default_country and not self.country_column:
+            raise ValueError("default_country is for rows without one: set country_column, too")
         return self
 
     @property

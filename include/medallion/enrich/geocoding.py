@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
 
 from include.medallion.config.enrichment import GEOCODE_COLUMNS, GeocodeSettings
+from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder
 from include.medallion.geocoders.location import ANSWERS, Status
-from include.medallion.geocoders.postcodes import normalise
+from include.medallion.geocoders.postcodes import normalise, restore_zeros
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracking
+from include.medallion.model.columns import Column
 from include.medallion.model.keys import Key, Normalise
 
 CACHE_TABLE = "locations"
@@ -31,17 +33,19 @@ _METERED_ANSWERS_PER_FILE, _FREE_ANSWERS_PER_FILE = 20, 1 << 17
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
-def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str]) -> Enrichment:
+def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str], columns: Iterable[Column] = ()) -> Enrichment:
     """
     Open the geocoding enrichment that a pipeline file describes.
 
     Args:
         settings: the file's `geocode` section.
         environ: environment variables, such as GOOGLE_API_KEY.
+        columns: those that rows have before it, to check their types.
 
     Raises:
-        SettingError: the geocoder needs an API key that is not set.
+        SettingError: the geocoder needs an API key that is not set, or a column's type holds no postcode or country.
     """
+    check_types(settings, ((column.name, column.read_type) for column in columns))
     geocoder = open_geocoder(settings, environ)
     price = geocoder.list_price if settings.price_per_1000 is None else settings.price_per_1000
     return Enrichment(
@@ -72,14 +76,41 @@ def _tracking(settings: GeocodeSettings) -> Tracking:
     )
 
 
+def check_types(settings: GeocodeSettings, columns: Iterable[tuple[str, pa.DataType]]) -> None:
+    """
+    Refuse columns that hold neither postcodes nor countries: bytes, dates, truth values, nested values.
+
+    Args:
+        settings: the file's `geocode` section.
+        columns: names of the source's columns, with their Arrow types as they are read.
+
+    Raises:
+        SettingError: names the setting, the column, its type and the fix.
+    """
+    types = dict(columns)
+    for setting, column in (("postcode", settings.postcode), ("country_column", settings.country_column)):
+        kind = types.get(column) if column else None
+        if kind is not None and not _may_hold_text(kind):
+            raise SettingError(
+                f"enrich.geocode.{setting}: column {column} is of type {kind}, which holds no {setting.split('_')[0]}: "
+                "choose a column of text or numbers, or cast it in a view"
+            )
+
+
+def _may_hold_text(kind: pa.DataType) -> bool:
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def _normaliser(settings: GeocodeSettings) -> Normalise:
-    if settings.country_column:
-        return lambda values: normalise(_text(values[0]), _text(values[1]))
-    return lambda values: normalise(settings.country, _text(values[0]))
+    if settings.restore_leading_zeros:
+        return lambda values: (key := _key_of(settings, values)) and restore_zeros(key)
+    return partial(_key_of, settings)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _key_of(settings: GeocodeSettings, values: Key) -> Key | None:
+    country = values[0] if settings.country_column else settings.country
+    return normalise(country, values[-1], settings.default_country)
 
 
 def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:

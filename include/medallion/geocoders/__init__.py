@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import SettingError
-from include.medallion.geocoders.location import Locate
+from include.medallion.geocoders.location import AREA, Locate, Location
+from include.medallion.geocoders.postcodes import is_area, unanswerable
 
 _GOOGLE = {"google_geocoding", "google_address_validation"}
 
@@ -43,12 +44,24 @@ def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geoc
     provider = settings.geocoder or ("google_geocoding" if key else "offline")
     module = import_module(f"{__name__}.{provider}")  # requests, or the postcode data: only what is used
     if provider not in _GOOGLE:
-        return Geocoder(provider, module.locate, metered=False)
+        return Geocoder(provider, answering(module.locate), metered=False)
     _check_key(provider, key)
     url = _url(environ, module.API.url_setting) or module.URL
     session = module.google_http.open_session(settings.concurrency)
     locate = module.geocoder(session, key, url, settings.timeout_seconds)
-    return Geocoder(provider, locate, metered=True, list_price=module.LIST_PRICE)
+    return Geocoder(provider, answering(locate), metered=True, list_price=module.LIST_PRICE)
+
+
+def answering(locate: Locate) -> Locate:
+    """Wrap a provider: keys that need no look-up are answered here, and an area says so as its precision."""
+
+    def located(country: str, postcode: str) -> Location:
+        if status := unanswerable(country, postcode):
+            return Location(status)
+        location = locate(country, postcode)
+        return location._replace(precision=AREA) if location.precision and is_area(country, postcode) else location
+
+    return located
 
 
 def _check_key(provider: str, key: str) -> None:

@@ -9,16 +9,17 @@ from typing import Annotated
 
 import typer
 
+from include.medallion.config.countries import suggest
 from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
 from include.medallion.errors import Refused, SettingError, Transient
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.location import Location
-from include.medallion.geocoders.postcodes import normalise
+from include.medallion.geocoders.postcodes import UNKNOWN, normalise
 
 
 def main(
     postcode: Annotated[str, typer.Argument(help="As people write it: 98052, 'sw1a 1aa', K1A0B1.")],
-    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2 code.")] = "US",
+    country: Annotated[str, typer.Option(help="ISO code or name, in any language.")] = "US",
     geocoder: Annotated[
         GeocoderName | None, typer.Option(help="Default: google_geocoding if GOOGLE_API_KEY is set, else offline.")
     ] = None,
@@ -45,9 +46,16 @@ def main(
 def _ask(postcode: str, country: str, settings: GeocodeSettings) -> tuple[str, tuple[str, str], Location]:
     key = normalise(country, postcode)
     if key is None:
-        raise SettingError("give a postcode and a country that are not blank")
+        raise SettingError("give a postcode that is not blank")
+    if key[0] == UNKNOWN:
+        raise SettingError(f"--country {country} is no country, or the name of several{_hint(country)}")
     opened = open_geocoder(settings, os.environ)
     return opened.provider, key, opened.locate(*key)
+
+
+def _hint(country: str) -> str:
+    similar = suggest(country)
+    return f": did you mean {' or '.join(similar)}?" if similar else ""
 
 
 def _print(provider: str, key: tuple[str, str], location: Location, as_json: bool) -> None:

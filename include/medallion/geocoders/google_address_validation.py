@@ -39,21 +39,21 @@ _KEY_REASONS = {"API_KEY_INVALID", "CREDENTIALS_MISSING"}
 
 
 def geocoder(session: requests.Session, key: str, url: str = URL, timeout: float = 10) -> Locate:
-    """Give a `Locate` over this session; `timeout` in seconds, of connecting and of each silence."""
+    """Give a `Locate` over this session; `timeout` in seconds, of a whole call."""
     headers = {"X-Goog-Api-Key": key}
 
     def locate(country: str, postcode: str) -> Location:
         body = {"address": {"regionCode": country, "postalCode": postcode}}
-        response = google_http.call(API, session, "POST", url, json=body, headers=headers, timeout=timeout)
+        answer = google_http.call(API, session, "POST", url, json=body, headers=headers, timeout=timeout)
         with google_http.documented(API):
-            return _answer(country, postcode, response)
+            return _answer(country, postcode, answer)
 
     return locate
 
 
-def _answer(country: str, postcode: str, response: requests.Response) -> Location:
-    body = google_http.document(API, response)
-    if response.status_code == HTTPStatus.BAD_REQUEST:
+def _answer(country: str, postcode: str, answer: google_http.Answer) -> Location:
+    body = google_http.document(API, answer)
+    if answer.status_code == HTTPStatus.BAD_REQUEST:
         details = (body.get("error") or {}).get("details") or ()
         for reason in {d.get("reason") for d in details} & _KEY_REASONS:
             raise google_http.refusal(API, reason)

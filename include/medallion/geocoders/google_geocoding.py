@@ -38,21 +38,21 @@ _PASSING = {"OVER_QUERY_LIMIT", "UNKNOWN_ERROR"}
 
 
 def geocoder(session: requests.Session, key: str, url: str = URL, timeout: float = 10) -> Locate:
-    """Give a `Locate` over this session; `timeout` in seconds, of connecting and of each silence."""
+    """Give a `Locate` over this session; `timeout` in seconds, of a whole call."""
 
     def locate(country: str, postcode: str) -> Location:
         if not set("|:").isdisjoint(country + postcode):  # they would end the filter and begin another
             return Location(Status.INVALID_REQUEST)
         parameters = {"components": f"postal_code:{postcode}|country:{country}", "key": key}
-        response = google_http.call(API, session, "GET", url, params=parameters, timeout=timeout)
+        answer = google_http.call(API, session, "GET", url, params=parameters, timeout=timeout)
         with google_http.documented(API):
-            return _answer(country, postcode, response)
+            return _answer(country, postcode, answer)
 
     return locate
 
 
-def _answer(country: str, postcode: str, response: requests.Response) -> Location:
-    body = google_http.document(API, response)
+def _answer(country: str, postcode: str, answer: google_http.Answer) -> Location:
+    body = google_http.document(API, answer)
     status = body.get("status")
     if status == "INVALID_REQUEST":
         return Location(Status.INVALID_REQUEST)
@@ -61,7 +61,7 @@ def _answer(country: str, postcode: str, response: requests.Response) -> Locatio
     if status in _ANSWERS:
         return _best(country, postcode, body.get("results") or [])
     word = status if status in _PASSING else "a status that it does not document"
-    raise Transient(f"{API.name} answered {word}", retry_after=google_http.retry_after(response))
+    raise Transient(f"{API.name} answered {word}", retry_after=google_http.retry_after(answer))
 
 
 def _best(country: str, postcode: str, results: list[dict[str, Any]]) -> Location:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+import pyarrow as pa
+
 
 class Status(StrEnum):
     """How a look-up ended; stored beside the coordinates in every layer."""
@@ -19,6 +21,8 @@ class Status(StrEnum):
     ZERO_RESULTS = "ZERO_RESULTS"  # the provider knows no such postcode
     WRONG_COUNTRY = "WRONG_COUNTRY"  # the only result lies in another country
     UNSUPPORTED = "UNSUPPORTED"  # the provider has no data for this country
+    UNKNOWN_COUNTRY = "UNKNOWN_COUNTRY"  # the row's country is missing or unclear: nothing was looked up
+    INVALID_POSTCODE = "INVALID_POSTCODE"  # a number with too few digits: nothing was looked up
     NO_POSTCODE = "NO_POSTCODE"  # the row has none: nothing was looked up
     PENDING = "PENDING"  # over budget: to be looked up later
     INVALID_REQUEST = "INVALID_REQUEST"  # the provider cannot read the key: quarantined
@@ -28,15 +32,32 @@ ANSWERS = frozenset({Status.OK, Status.ZERO_RESULTS, Status.WRONG_COUNTRY})
 """Statuses that the provider was asked for and that are worth keeping."""
 
 
+AREA = "AREA"
+"""Precision of a postcode that stands for an area of many (GB OX1, CA V8P): the area's centre."""
+
+
 class Location(NamedTuple):
     """Degrees (WGS 84) and how they were found."""
 
     status: Status
     latitude: float | None = None
     longitude: float | None = None
-    precision: str | None = None  # the provider's own word, e.g. APPROXIMATE
+    precision: str | None = None  # AREA, or the provider's own word, e.g. APPROXIMATE
     place_id: str | None = None
+    radius_m: float | None = None  # metres from the coordinate to the farthest part of the place; None: not known
 
+
+LOCATED = pa.schema(
+    [
+        ("status", pa.string()),
+        ("latitude", pa.float64()),
+        ("longitude", pa.float64()),
+        ("precision", pa.string()),
+        ("place_id", pa.string()),
+        ("radius_m", pa.float64()),
+    ]
+)
+"""The fields of a `Location` as columns."""
 
 Locate = Callable[[str, str], Location]
 """

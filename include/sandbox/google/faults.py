@@ -15,7 +15,7 @@ STATUSES = (
     "INVALID_REQUEST",
     "UNKNOWN_ERROR",
 )
-TRANSPORT = ("hang", "disconnect", "truncated", "not_json")
+TRANSPORT = ("hang", "disconnect", "truncated", "not_json", "slow_head", "slow_body", "gzip_bomb")
 ANSWERS = ("wrong_country", "null_island", "no_geometry", "several", "partial_match")
 KINDS = (*STATUSES, *TRANSPORT, *ANSWERS)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from include.medallion.geocoders import offline
 from include.medallion.geocoders.location import Status
-from include.medallion.geocoders.postcodes import normalise
+from include.medallion.geocoders.postcodes import normalise, system_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def find(country: str, postcode: str) -> Place | None:
     key = normalise(country, postcode)
     if key is None:
         return None
-    location = offline.locate(*key) if key[0] == "US" else None
+    location = offline.locate(*key) if system_of(key[0]) == "US" else None
     if location and location.status is Status.OK:
         return Place(*key, location.latitude, location.longitude)
     return Place(*key, *_ELSEWHERE[key]) if key in _ELSEWHERE else None

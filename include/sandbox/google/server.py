@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from urllib.parse import parse_qsl, urlsplit
@@ -114,6 +116,13 @@ def _twisted(place: places.Place, kind: str | None) -> places.Place:
     return replace(place, **changes.get(kind, {}))
 
 
+@cache
+def gzip_bomb() -> bytes:
+    """Make 0.6 MB that unpack to 600 MB."""
+    packer, zeros = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS), bytes(1_000_000)
+    return b"".join(packer.compress(zeros) for _ in range(600)) + packer.flush()
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Google
     protocol_version = "HTTP/1.1"
@@ -146,6 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in {"hang", "disconnect"}:
             self.server.closing.wait(None if kind == "hang" else 0)
             self.close_connection = True
+        elif kind in {"slow_head", "slow_body"}:
+            self._drip(answer, in_head=kind == "slow_head")
+        elif kind == "gzip_bomb":
+            self._send(Reply(200, gzip_bomb()), encoding="gzip")
         else:
             self._send(answer, fault.retry_after if fault else None, short=kind == "truncated")
 
@@ -160,9 +173,26 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _send(self, answer: Reply, retry_after: str | None = None, *, short: bool = False) -> None:
+    def _drip(self, answer: Reply, *, in_head: bool) -> None:
+        """Send a byte a second, from the answer's first byte on or from its body's."""
+        length = f"HTTP/1.1 {answer.code} OK\r\nContent-Length: {len(answer.body)}\r\n\r\n".encode()
+        fast, slow = (b"", length + answer.body) if in_head else (length, answer.body)
+        self.close_connection = True
+        with suppress(OSError):  # the caller went away
+            self.wfile.write(fast)
+            for number in range(len(slow)):
+                self.wfile.write(slow[number : number + 1])
+                self.wfile.flush()
+                if self.server.closing.wait(1):
+                    return
+
+    def _send(
+        self, answer: Reply, retry_after: str | None = None, *, short: bool = False, encoding: str | None = None
+    ) -> None:
         self.send_response(answer.code)
         self.send_header("Content-Type", answer.content_type)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.send_header("Content-Length", str(len(answer.body)))
         if retry_after is not None:
             self.send_header("Retry-After", retry_after)

@@ -7,8 +7,9 @@ key, and Google's own messages may carry the request.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,8 +17,14 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import requests
+import urllib3
 
 from include.medallion.errors import ProviderRefused, Transient
+from include.medallion.geocoders.google_http import body
+from include.medallion.geocoders.google_http.transport import Adapter
+
+MOST_BYTES = 4 * 1024 * 1024
+"""The largest answer that is read; Google's have a few thousand bytes."""
 
 _ANSWERED = {HTTPStatus.OK, HTTPStatus.BAD_REQUEST}
 _FORBIDDEN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
@@ -31,10 +38,18 @@ class Api(NamedTuple):
     url_setting: str
 
 
+class Answer(NamedTuple):
+    """An HTTP answer, read to its end."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 def open_session(connections: int) -> requests.Session:
     """Open a session that keeps this many connections alive, for as many threads."""
     session = requests.Session()
-    adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+    adapter = Adapter(pool_connections=1, pool_maxsize=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # urllib3 logs the path of each call at DEBUG, and the Geocoding API's path carries the key.
@@ -43,26 +58,36 @@ def open_session(connections: int) -> requests.Session:
     return session
 
 
-def call(api: Api, session: requests.Session, method: str, url: str, **request: Any) -> requests.Response:
+def call(api: Api, session: requests.Session, method: str, url: str, *, timeout: float, **request: Any) -> Answer:
     """
-    Send one request; the response is HTTP 200 or 400, read to its end.
+    Send one request; the answer is HTTP 200 or 400, with all of its body.
+
+    Args:
+        session: of `open_session`, whose connections keep the deadline.
+        timeout: seconds for the whole call, from connecting to the body's last byte.
 
     Raises:
-        Transient: no answer, half an answer, 408, 429 or 5xx; `retry_after` is Google's.
+        Transient: no answer in time, half an answer, one of more than MOST_BYTES, 408, 429 or 5xx;
+            `retry_after` is Google's.
         ProviderRefused: 401 or 403; anything else means that the address is wrong.
     """
+    headers = {**request.pop("headers", {}), "Accept-Encoding": body.ENCODING}
+    limits = urllib3.Timeout(total=timeout)
     try:
         # A redirect would carry the key to wherever it points.
-        response = session.request(method, url, allow_redirects=False, **request)
-    except requests.RequestException as error:
+        with session.request(
+            method, url, allow_redirects=False, stream=True, timeout=limits, headers=headers, **request
+        ) as response:
+            answer = Answer(response.status_code, response.headers, body.read(response, MOST_BYTES))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, body.TooLarge, body.Undecodable) as error:
         failure = type(error).__name__
     else:
-        return _judged(api, response)
+        return _judged(api, answer)
     # Raised out here, so that the error that holds the URL is not even its context.
     raise Transient(f"{api.name} did not answer ({failure})")
 
 
-def document(api: Api, response: requests.Response) -> dict[str, Any]:
+def document(api: Api, answer: Answer) -> dict[str, Any]:
     """
     Read the body as a JSON object.
 
@@ -70,12 +95,12 @@ def document(api: Api, response: requests.Response) -> dict[str, Any]:
         Transient: it is none (a proxy's page, a body cut short).
     """
     try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Transient(f"{api.name} answered HTTP {response.status_code} without a JSON object")
-    return body
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Transient(f"{api.name} answered HTTP {answer.status_code} without a JSON object")
+    return found
 
 
 @contextmanager
@@ -99,13 +124,13 @@ def refusal(api: Api, word: str) -> ProviderRefused:
     )
 
 
-def retry_after(response: requests.Response) -> float | None:
+def retry_after(answer: Answer) -> float | None:
     """
     Read `Retry-After` (RFC 9110, 10.2.3: seconds or a date) as seconds from now, never negative.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
-    value = response.headers.get("Retry-After", "").strip()
+    value = answer.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
     try:
@@ -115,14 +140,14 @@ def retry_after(response: requests.Response) -> float | None:
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _judged(api: Api, response: requests.Response) -> requests.Response:
-    code = response.status_code
+def _judged(api: Api, answer: Answer) -> Answer:
+    code = answer.status_code
     if code in _ANSWERED:
-        return response
+        return answer
     if code in _FORBIDDEN:
         raise refusal(api, f"HTTP {code}")
     if code in _MAY_PASS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Transient(f"{api.name} answered HTTP {code}", retry_after=retry_after(response))
+        raise Transient(f"{api.name} answered HTTP {code}", retry_after=retry_after(answer))
     raise ProviderRefused(f"{api.name} answered HTTP {code}: check {api.url_setting}, or unset it to use Google's own")
 
 

@@ -1,9 +1,13 @@
-"""What may be stored as a coordinate, whoever says so."""
+"""What may be stored as a coordinate, whoever says so, and how far coordinates are from each other."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+import numpy as np
+
+_EARTH_METRES = 6_371_008.8  # mean radius: https://iugg.org
 
 
 def usable(latitude: Any, longitude: Any) -> tuple[float, float] | None:
@@ -16,6 +20,13 @@ def usable(latitude: Any, longitude: Any) -> tuple[float, float] | None:
     if not (_number(latitude) and _number(longitude)) or (latitude == 0 and longitude == 0):
         return None
     return (float(latitude), float(longitude)) if abs(latitude) <= 90 and abs(longitude) <= 180 else None  # noqa: PLR2004 (degrees)
+
+
+def distances(latitude: float, longitude: float, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
+    """Return the great-circle distances in metres from one coordinate to others, all in degrees."""
+    here, there = np.radians([latitude, longitude]), np.radians([latitudes, longitudes])
+    north, east = np.sin((there - here[:, None]) / 2) ** 2
+    return 2 * _EARTH_METRES * np.arcsin(np.sqrt(north + math.cos(here[0]) * np.cos(there[0]) * east))
 
 
 def _number(value: Any) -> bool:

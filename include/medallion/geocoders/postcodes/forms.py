@@ -1,0 +1,162 @@
+"""
+The forms in which postal services write their codes.
+
+https://www.upu.int/en/postal-solutions/programmes-services/addressing-solutions
+A code is compared with its country's forms without spaces and punctuation, and written as the
+service writes it. An area is a code that stands for many others: the outward part of a British
+postcode, the first half of a Canadian one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from include.medallion.geocoders.postcodes.territories import system_of
+
+_DIGITS = {
+    3: "FO GN IS LS MG OM PG TW",
+    4: "AF AL AM AR AT AU BD BE BG CH CV CY DK ET GE GW HU LB LR LU MK MZ NE NO NZ PA PH PY SV SI TN VE ZA",
+    5: "BA BT CR CU DE DO DZ EE EG ES FI FR GT HN HR ID IL IQ IT JO KE KH KR KW LA LK LT MA ME MM MN MU MV MX MY NA NI "
+    "NP PE PK RS SD SN SS TH TR TW TZ UA UY VN XK ZM",
+    6: "BY CN CO EC IN KG KH KZ MN NG RO RU SG TJ TM TT TW UZ VN",
+    7: "CL IL EG CV",
+    10: "IR",
+}
+_THREE_TWO = (r"(\d{3})(\d{2})", "{} {}")
+_GREAT_BRITAIN = r"([A-Z]{1,2}\d[A-Z\d]?|GIR|ASCN|BBND|BIQQ|FIQQ|PCRN|SIQQ|STHL|TDCU|TKCA)(\d[A-Z]{2})"
+
+_WRITTEN: dict[str, list[tuple[str, str]]] = {
+    **{country: [_THREE_TWO] for country in ("SE", "CZ", "SK", "GR")},
+    "AD": [(r"(?:AD)?(\d{3})", "AD{}")],
+    "AI": [(r"(?:AI)?(2640)", "AI-{}")],
+    "AR": [(r"[A-Z](\d{4})", "{}"), (r"([A-Z]\d{4}[A-Z]{3})", "{}")],
+    "AZ": [(r"(?:AZ)?(\d{4})", "AZ{}")],
+    "BB": [(r"(?:BB)?(\d{5})", "BB{}")],
+    "BM": [(r"([A-Z]{2})([A-Z\d]{2})", "{} {}")],
+    "BN": [(r"([A-Z]{2}\d{4})", "{}")],
+    "BR": [(r"(\d{5})(\d{3})", "{}-{}")],
+    "CA": [(r"([A-Z]\d[A-Z])(\d[A-Z]\d)", "{} {}")],
+    "GB": [(_GREAT_BRITAIN, "{} {}")],
+    "HT": [(r"(?:HT)?(\d{4})", "HT{}")],
+    "IE": [(r"([A-Z]\d[\dW])([A-Z\d]{4})", "{} {}")],
+    "JP": [(r"(\d{3})(\d{4})", "{}-{}")],
+    "KR": [(r"(\d{3})(\d{3})", "{}-{}")],
+    "KY": [(r"(?:KY)?(\d)(\d{4})", "KY{}-{}")],
+    "LB": [(r"(\d{4})(\d{4})", "{} {}")],
+    "LC": [(r"(?:LC)?(\d{2})(\d{3})", "LC{} {}")],
+    "LV": [(r"(?:LV)?(\d{4})", "LV-{}")],
+    "MD": [(r"(?:MD)?(\d{4})", "MD-{}")],
+    "MS": [(r"(?:MSR)?(\d{4})", "MSR{}")],
+    "MT": [(r"([A-Z]{3})(\d{4})", "{} {}")],
+    "NL": [(r"(\d{4})([A-Z]{2})", "{} {}")],
+    "PL": [(r"(\d{2})(\d{3})", "{}-{}")],
+    "PT": [(r"(\d{4})(\d{3})", "{}-{}")],
+    "SA": [(r"(\d{5})(?:\d{4})?", "{}")],
+    "SZ": [(r"([A-Z]\d{3})", "{}")],
+    "US": [(r"(\d{5})(?:\d{4})?", "{}")],
+    "VC": [(r"(?:VC)?(\d{4})", "VC{}")],
+    "VG": [(r"(?:VG)?(\d{4})", "VG{}")],
+    "WS": [(r"(?:WS)?(\d{4})", "WS{}")],
+}
+_AREAS = {
+    country: re.compile(pattern, re.ASCII)
+    for country, pattern in {
+        "BR": r"\d{5}",
+        "CA": r"[A-Z]\d[A-Z]",
+        "GB": r"[A-Z]{1,2}\d[A-Z\d]?",
+        "IE": r"[A-Z]\d[\dW]",
+        "NL": r"\d{4}",
+        "PT": r"\d{4}",
+    }.items()
+}
+# A British sector, "OX1 2", has the letters and digits of another outward code, "OX12": its space counts.
+_SECTOR = re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)[ -](\d)", re.ASCII)
+
+_PUNCTUATION = re.compile(r"[\W_]")
+
+# Signs of vehicles, where they are not the alpha-2 code: https://unece.org/DAM/trans/conventn/Distsigns.pdf
+_SIGN_PAIRS = (
+    "AT:A AU:AUS BA:BIH BE:B CA:CDN DE:D EE:EST ES:E FI:FIN FR:F GB:UK GL:KN HU:H IE:IRL IT:I JP:J LI:FL LU:L ME:MNE "
+    "NO:N PT:P RS:SRB RU:RUS SE:S SI:SLO SM:RSM US:USA VA:V"
+)
+_SIGNS = dict(pair.split(":") for pair in _SIGN_PAIRS.split())
+_WORDS = ("ZIPCODE", "ZIP", "PLZ", "CEP", "CP", "CAP", "PINCODE", "PIN", "POSTCODE")
+_LOST = 2  # leading zeros that a code may have lost: 00501 is 501
+
+
+class Formed(NamedTuple):
+    """A code in its country's form, and whether it stands for an area of many codes."""
+
+    code: str
+    area: bool = False
+
+
+def formed(country: str, text: str) -> Formed | None:
+    """Return tidied text in one of the country's forms, with or without a prefix ("D-"), or None."""
+    return _bare(system_form(country), text) or prefixed(country, text)
+
+
+def prefixed(country: str, text: str) -> Formed | None:
+    """Return what follows a prefix of this country in one of the country's forms; None without the prefix."""
+    form = system_form(country)
+    starts = (country, _SIGNS.get(country, country), *_WORDS)
+    rests = (text.removeprefix(start).strip(" -.:") for start in starts if text.startswith(start))
+    return next((found for rest in rests if (found := _bare(form, rest))), None)
+
+
+def system_form(country: str) -> str:
+    """Return the country whose forms this one's codes have: its own, or those of its postal system."""
+    return country if country in _FORMS else system_of(country)
+
+
+def is_short(country: str, code: str) -> bool:
+    """Tell whether a code is a number that lacks digits of its country's codes, such as leading zeros."""
+    return _lacking(country, code) > 0
+
+
+def with_zeros(country: str, code: str) -> str:
+    """Return a code that lacks one or two digits with leading zeros, any other as it is."""
+    lacking = _lacking(country, code)
+    return code.zfill(len(code) + lacking) if 0 < lacking <= _LOST else code
+
+
+def _lacking(country: str, code: str) -> int:
+    """Count the digits that a number lacks of its country's shortest codes, or one or two of longer ones; else 0."""
+    lengths = _lengths(system_form(country))
+    if not (lengths and code.isascii() and code.isdigit()) or formed(country, code):
+        return 0
+    lacking = min((length - len(code) for length in lengths if length > len(code)), default=0)
+    return lacking if lacking <= _LOST or len(code) < lengths[0] else 0
+
+
+def _bare(country: str, text: str) -> Formed | None:
+    letters = text if text.isalnum() else _PUNCTUATION.sub("", text)
+    for pattern, form in _FORMS.get(country, ()):
+        if match := pattern.fullmatch(letters):
+            return Formed(form(*match.groups()))
+    if country not in _AREAS:
+        return None
+    if country == "GB" and (sector := _SECTOR.fullmatch(text)):
+        return Formed(f"{sector[1]} {sector[2]}", area=True)
+    return Formed(letters, area=True) if _AREAS[country].fullmatch(letters) else None
+
+
+def _compiled() -> dict[str, list[tuple[re.Pattern[str], Callable[..., str]]]]:
+    digits = [(country, (rf"(\d{{{n}}})", "{}")) for n, countries in _DIGITS.items() for country in countries.split()]
+    written = [(country, form) for country, forms in _WRITTEN.items() for form in forms]
+    found: dict[str, list[tuple[re.Pattern[str], Callable[..., str]]]] = {}
+    for country, (pattern, form) in (*digits, *written):
+        found.setdefault(country, []).append((re.compile(pattern, re.ASCII), form.format))
+    return found
+
+
+@cache
+def _lengths(country: str) -> tuple[int, ...]:
+    """Return the numbers of digits that codes of this country may have; none where codes have letters, too."""
+    return tuple(n for n in range(1, 11) if any(p.fullmatch("1" * n) for p, _ in _FORMS.get(country, ())))
+
+
+_FORMS = _compiled()
