@@ -30,4 +30,10 @@ PARAMS = {
         title="Replay quarantine",
         description="Read quarantined rows again from the source; those that are valid now are loaded.",
     ),
+    "approve_schema_change": Param(
+        default=False,
+        type="boolean",
+        title="Approve schema change",
+        description="Apply a change of the table's schema that the policy stops, or that reads many rows again.",
+    ),
 }

@@ -75,6 +75,7 @@ def run(
     max_rows: Annotated[int | None, typer.Option(min=1, help="a trial: does not advance the watermark")] = None,
     refresh_lookups: Annotated[bool, typer.Option(help="look up PENDING and expired results again")] = False,
     replay_quarantine: Annotated[bool, typer.Option(help="read the quarantined rows again")] = False,
+    approve_schema_change: Annotated[bool, typer.Option(help="apply a schema change that was stopped")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
     from include.medallion.steps.row_counts import summary_line
@@ -83,6 +84,7 @@ def run(
 
     options = {"full_refresh": full_refresh, "max_rows": max_rows}
     options |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
+    options |= {"approve_schema_change": approve_schema_change}
     with _opened(name) as (pipeline, connections):
         summary = run_batch(pipeline, connections, parse_run_options(options))
         print(summary_line(summary) if summary else "nothing new")

@@ -91,10 +91,10 @@ def _buffer_head(chunks: ChunkRows) -> Iterator[tuple[int, pa.RecordBatch | None
 
 def _choose_part_count(head: list[pa.RecordBatch], expected: float, key: PartitionKey | None, sizes: Parts) -> int:
     """Choose the number of parts: from the rows if the head is all of them, else from the planner's estimate."""
-    seen = sum(b.num_rows for b in head)
+    seen: int = sum(b.num_rows for b in head)
     rows = seen if sum(b.nbytes for b in head) <= BATCH_BYTES else max(expected, seen)
     keys = _count_keys(head, key) if key and key.metered else 0
-    wanted = max(ceil(rows / sizes.rows_per_part), ceil(keys / sizes.keys_per_part))
+    wanted: int = max(ceil(rows / sizes.rows_per_part), ceil(keys / sizes.keys_per_part))
     return max(1, min(sizes.max_parts, wanted))
 
 

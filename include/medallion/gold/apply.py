@@ -71,8 +71,10 @@ def check_batch(batch: Batch) -> None:
         ContractBroken: names the column, both types and the fix.
     """
     table = delta.open_table(batch.lake, batch.pipeline.gold_table)
-    if table is not None and batch.window.mode is not Mode.REFRESH:
-        check_types(batch.pipeline, table, gold_schema(batch.columns))
+    if table is None or batch.window.mode is Mode.REFRESH:
+        return
+    conformed = conform(batch, read_position(table, batch.pipeline.name, batch.window.source))
+    check_types(batch.pipeline, table, gold_schema(conformed.columns))
 
 
 def gold_schema(columns: Sequence[Column]) -> pa.Schema:

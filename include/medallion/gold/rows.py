@@ -42,7 +42,7 @@ def read_chunk(batch: GoldBatch, chunk: int) -> Iterator[pa.RecordBatch]:
 
 
 def _complete(batch: GoldBatch, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Give rows all columns of the table: those of the batch are filled in, those that the rows do not have are NULL."""
+    """Return rows with all columns of the table: those of the batch filled in, those that the rows lack NULL."""
     constants = dict(zip((c.name for c in SYSTEM_COLUMNS[1:]), batch_columns(batch.window), strict=True))
     arrays = []
     for field in batch.schema:

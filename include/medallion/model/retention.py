@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from include.medallion.model.window import new_batch_id
+from include.medallion.model.batch_id import new_batch_id
 
 ORPHAN_AGE = timedelta(days=1)
 """No try of a task runs that long: what is older was left by a killed one."""

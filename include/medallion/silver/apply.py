@@ -43,8 +43,11 @@ def check_batch(cursor: SnowflakeCursor, batch: Batch) -> None:
     Raises:
         ContractBroken: names the column, both types and the fix.
     """
-    if batch.window.mode is not Mode.REFRESH:
-        check_types(batch.pipeline, read_types(cursor, batch.pipeline), batch.columns)
+    if batch.window.mode is Mode.REFRESH:
+        return
+    open_ledger(cursor, batch.pipeline)
+    conformed = conform(batch, read_position(cursor, batch.pipeline))
+    check_types(batch.pipeline, read_types(cursor, batch.pipeline), conformed.columns)
 
 
 def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
@@ -115,9 +118,9 @@ def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], A
 def _check_row_counts(applied: Applied, pipeline: Pipeline) -> None:
     if applied.accounted != applied.read:
         raise ContractBroken(
-            f"{applied.accounted:,} of {applied.read:,} rows were applied: the Silver table {pipeline.silver_table} holds "
-            "rows without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, or use "
-            "another table"
+            f"{applied.accounted:,} of {applied.read:,} rows were applied: the Silver table {pipeline.silver_table} "
+            "holds rows without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, "
+            "or use another table"
         )
 
 

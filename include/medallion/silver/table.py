@@ -73,9 +73,9 @@ def check_types(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Col
         wanted, there = comparable(column.snowflake_type), types.get(column.snowflake_name)
         if there is not None and there != wanted:
             raise ContractBroken(
-                f"column {column.snowflake_name} of the Silver table {pipeline.silver_table} is {there}, but the rows of "
-                f"pipeline {pipeline.name} bring {wanted}: nothing was written. Trigger medallion_{pipeline.name} with "
-                "full_refresh, which gives the table the source's types"
+                f"column {column.snowflake_name} of the Silver table {pipeline.silver_table} is {there}, but the rows "
+                f"of pipeline {pipeline.name} bring {wanted}: nothing was written. Trigger medallion_{pipeline.name} "
+                "with full_refresh, which gives the table the source's types"
             )
 
 

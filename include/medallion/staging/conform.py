@@ -58,8 +58,8 @@ def _read(batch: Batch, number: int) -> SourceSchema:
         return read_document(batch.lake, schema_file(batch.window.pipeline, number), SourceSchema)
     except FileNotFoundError:
         raise ContractBroken(
-            f"the schema of batch {batch.window.batch_id} of {batch.window.pipeline} is not recorded any more: it cannot "
-            "be applied again. Trigger a new run"
+            f"the schema of batch {batch.window.batch_id} of {batch.window.pipeline} is not recorded any more: it "
+            "cannot be applied again. Trigger a new run"
         ) from None
 
 
@@ -84,13 +84,20 @@ def _restage(batch: Batch, part: EnrichedPart, old: SourceSchema, new: SourceSch
 def _convert(rows: pa.RecordBatch, batch: Batch, old: SourceSchema, new: SourceSchema) -> pa.RecordBatch:
     named = dict(_renamed(rows, old, new))
     try:
-        arrays = [values.cast(_arrow_type(name, new, values)) for name, values in named.items()]
+        arrays = [_cast(values, _arrow_type(name, new, values)) for name, values in named.items()]
     except pa.ArrowInvalid:
         raise ContractBroken(
             f"values of batch {batch.window.batch_id} of {batch.window.pipeline} do not fit the types that the columns "
             "have since: it cannot be applied again. Trigger a new run"
         ) from None
     return pa.RecordBatch.from_arrays(arrays, names=[*named])
+
+
+def _cast(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Convert values exactly; Arrow refuses integers for a decimal type that does not hold all integers."""
+    if pa.types.is_decimal(type_) and pa.types.is_integer(values.type):
+        values = values.cast(pa.decimal128(38, type_.scale))
+    return values.cast(type_)
 
 
 def _renamed(rows: pa.RecordBatch, old: SourceSchema, new: SourceSchema) -> Iterator[tuple[str, pa.Array]]:

@@ -21,8 +21,9 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     """
     Apply a batch to one of the pipeline's sinks.
 
-    The first sink's step also checks that every sink can take the batch, and quarantines the batch's invalid rows; the last one's also merges new look-up results into
-    their cache, and closes the quarantine entries of rows that all sinks hold then.
+    The first sink's step also checks that every sink can take the batch, and quarantines the batch's invalid rows. The
+    last one's also merges new look-up results into their cache, and closes the quarantine entries of rows that all
+    sinks hold then.
 
     Raises:
         Incomplete: a stage of the batch is missing.

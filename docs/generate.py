@@ -1,0 +1,114 @@
+"""
+Write the generated pages of the documentation: `python docs/generate.py`; with `--check`, only compare.
+
+A test runs the comparison, so that the pages never differ from the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from include.medallion.model.schema_changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
+
+WORDS = {
+    Action.NOTHING: "nothing",
+    Action.ADD_COLUMN: "add the column",
+    Action.RELOAD: "read all rows again",
+    Action.REPLACE: "replace the table",
+}
+EXAMPLES = {
+    Kind.ADDED: "`ADD COLUMN c text`",
+    Kind.ADDED_WITH_VALUE: "`ADD COLUMN c text DEFAULT 'x'`, a generated column",
+    Kind.RENAMED: "`RENAME b TO c`",
+    Kind.DROPPED: "`DROP COLUMN b`",
+    Kind.READDED: "`DROP COLUMN b`, then `ADD COLUMN b ...`",
+    Kind.WIDENED: "`int` to `bigint`, `numeric(10,2)` to `numeric(12,4)`",
+    Kind.NARROWED: "`bigint` to `int`, `numeric(12,4)` to `numeric(10,2)`",
+    Kind.RETYPED: "`int` to `text`, `numeric(10,2)` to `numeric`",
+    Kind.LABELS: "`ALTER TYPE mood RENAME VALUE ...`, attributes of a composite type",
+    Kind.EXPRESSION: "`ALTER COLUMN c SET EXPRESSION ...`",
+    Kind.KEY: "another `source.key` in the pipeline file",
+    Kind.SELECTED: "a column is excluded no longer",
+    Kind.EXCLUDED: "a column is excluded or masked now",
+    Kind.SETTINGS: "another setting that decides values",
+    Kind.ENRICHMENT: "an enrichment adds further columns",
+}
+
+
+def schema_changes() -> str:
+    """Return the page with what each kind of schema change means."""
+    lines = [
+        "# Schema changes",
+        "",
+        "Generated from `include/medallion/model/schema_changes.py` by `docs/generate.py`.",
+        "",
+        "Every run compares the schema of the source with the schema that each sink's position names. Columns are",
+        "followed by their number in PostgreSQL's catalog, so a rename is told from a drop and an add. The strongest",
+        "action that a sink needs decides what the run reads:",
+        "",
+        "- **nothing**: rows written from now on have the new schema; a dropped column is NULL in them.",
+        "- **add the column**: nullable; rows that exist already are right without a value.",
+        "- **read all rows again**: all rows are applied through the fence. Rows that were deleted in the source stay",
+        "  marked. Cached look-ups are not billed again.",
+        "- **replace the table**: like a full refresh, in one commit for each sink, with the columns and types of the",
+        "  source. Grants are kept. Rows that were deleted in the source are gone afterwards.",
+        "",
+        "Above `max_reload_rows` (10,000,000) the last two ask first: trigger the DAG with `approve_schema_change`.",
+        "",
+        "## Policy",
+        "",
+        "`on_schema_change: evolve` (default), `freeze` or `fail`, or one for each kind:",
+        "",
+        "```yaml",
+        "on_schema_change:",
+        "  default: evolve",
+        "  renamed: fail",
+        "  added: freeze",
+        "```",
+        "",
+        "- **evolve** does what the table says.",
+        "- **freeze** keeps the sinks' columns: new ones do not flow, renamed ones keep their name, and the summary",
+        "  reports both. A column whose type changed cannot be frozen: the run stops.",
+        "- **fail** stops before anything is written. The message shows the change and the options.",
+        "",
+        "Changes in the pipeline file itself (`key`, `selected`, `excluded`, `settings`, `enrichment`) evolve unless",
+        "their kind is named.",
+        "",
+        "## Change, sink, action",
+        "",
+        "| kind | for example | silver | gold | other sinks |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, actions in ACTIONS.items():
+        words = [WORDS[actions[sink]] for sink in ("silver", "gold", "other")]
+        lines.append(f"| `{kind}` | {EXAMPLES[kind]} | {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"schema-changes.md": schema_changes}
+
+
+def main() -> int:
+    """Write the pages, or with `--check` return 1 if one differs."""
+    differing = [name for name, page in PAGES.items() if not _is_current(name, page())]
+    if "--check" in sys.argv:
+        print(*(f"docs/{name} differs from the code: run python docs/generate.py" for name in differing), sep="\n")
+        return int(bool(differing))
+    for name in differing:
+        (DOCS / name).write_text(PAGES[name](), "utf-8")
+        print(f"wrote docs/{name}")
+    return 0
+
+
+def _is_current(name: str, text: str) -> bool:
+    file = DOCS / name
+    return file.exists() and file.read_text("utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
