@@ -16,12 +16,12 @@ from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.lake import object_store
 from include.medallion.lake.object_store import create_parquet, open_lake, open_parquet, read_row_groups
-from include.medallion.lake.parquet import column_chunks, writer
+from include.medallion.lake.parquet import reader, writer
 from include.medallion.lake.parquet.writer import Writer
 from include.medallion.model.columns import source_column
 from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, may_be_invalid
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, part_file
-from include.medallion.staging.parts import Part
+from include.medallion.staging.parts import Part, StagedFile
 from tests.integration.gold_people import People, batch
 
 NUMERIC_10_2 = ((10 << 16) | 2) + 4  # as Postgres's catalogue has it
@@ -56,7 +56,7 @@ def stage(people, groups):
         for rows in groups:
             arrays = [pa.array([row.get(f.name) for row in rows], _stored(f.type)).cast(f.type) for f in SCHEMA]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
-    return Part(0, sum(map(len, groups)))
+    return Part(0, 1, (StagedFile(part_file(batch(1), RAW, 0), 0, out.file),))
 
 
 def _stored(type_):
@@ -71,14 +71,14 @@ def enriched(people, part):
     for stage_ in (ENRICHED, QUARANTINED):
         with open_parquet(people.lake, part_file(batch(1), stage_, 0)) as file:
             tables.append(file.read().drop_columns(["geocoded_at"] if stage_ == ENRICHED else []))
-    assert [table.num_rows for table in tables] == [done.enriched, done.quarantined]
+    assert [table.num_rows for table in tables] == [done.rows, done.quarantined]
     return tables
 
 
 @pytest.fixture
 def groups_of_a_batch(monkeypatch):
     """Let each batch that is written become a row group."""
-    monkeypatch.setattr(writer, "GROUP_BYTES", 1)
+    monkeypatch.setattr(writer, "ROW_GROUP_BYTES", 1)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,7 +92,7 @@ def test_groups_come_out_as_if_they_were_decoded(tmp_path, groups_of_a_batch, gr
     part = stage(people, groups)
     handed_on = enriched(people, part)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(column_chunks, "MOST_ROWS", 0)
+        patch.setattr(reader, "MAX_GROUP_ROWS", 0)
         decoded = enriched(people, part)
     assert handed_on[0].equals(decoded[0])
     assert handed_on[1].equals(decoded[1])

@@ -181,7 +181,7 @@ def test_a_table_that_asks_more_of_a_writer_is_merged_into(people):
 
 def test_a_batch_too_large_for_memory_is_merged(people, monkeypatch):
     """Above the bound delta-rs streams it."""
-    monkeypatch.setattr(gold_rewrite, "BATCH_BYTES", 0)
+    monkeypatch.setattr(gold_rewrite, "MAX_BATCH_BYTES", 0)
     people.write(batch(1), [person(1, "ann@")])
     people.write(batch(2), [person(1, "bob@", 150)])
     assert operations(people)[0] == "MERGE"
