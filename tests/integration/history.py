@@ -19,8 +19,9 @@ import snowflake.connector  # noqa: TID253 (its errors are a lost race's)
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
 from include.medallion.gold import reconcile as gold_reconcile
 from include.medallion.lake.object_store import filesystem, list_files
+from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.counts import Applied
-from include.medallion.model.window import Mode, Window, new_batch_id
+from include.medallion.model.window import Mode, Window
 from include.medallion.ops import reconcile
 from include.medallion.staging.parts import EnrichedPart, Part
 from include.medallion.steps import run

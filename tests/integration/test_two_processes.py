@@ -90,6 +90,7 @@ def bring(worker: Worker, given: Path, barrier) -> dict:
         window = tried(lambda: open_window(pipeline, connections, remembered=remembered))
     barrier.wait(PATIENCE)
     parts = tried(lambda: extract(pipeline, connections, window))
+    barrier.wait(PATIENCE)
     for part in parts:
         tried(lambda number=part.number: enrich(pipeline, connections, window, number))
     for sink in pipeline.sink_steps:
@@ -130,7 +131,7 @@ def test_two_processes_at_once_end_right(people, google, tmp_path, same):
             window = people.begin()
             (tmp_path / f"window-{number}.json").write_text(json.dumps(window.to_json()))
         with suppress(BrokenBarrierError):
-            for _ in range(5):
+            for _ in range(6):
                 barrier.wait(PATIENCE)
         told = [json.loads((tmp_path / f"told-{number}-{n}.json").read_text()) for n in range(2)]
         assert [t["error"] for t in told if "error" in t] == []
