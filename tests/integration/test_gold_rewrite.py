@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import nan
 from uuid import uuid4
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from include.medallion.gold import rewrite as gold_rewrite
 from include.medallion.lake.object_store import filesystem, open_lake, read_row_groups
+from include.medallion.lake.parquet.row_groups import encoded_chunks
 from include.medallion.model.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, person
 
@@ -85,9 +87,9 @@ def files(people):
 
 
 def groups(people):
-    """Return the row groups of the table's only file."""
+    """Return the encoded columns of each row group of the table's only file."""
     (name,) = people.table().to_pyarrow_dataset().files
-    return [*read_row_groups(people.lake, f"people/{name}")]
+    return [encoded_chunks(group) for group in read_row_groups(people.lake, f"people/{name}")]
 
 
 def operations(people):
@@ -164,7 +166,7 @@ def test_what_a_batch_does_not_change_stays_as_it_is_encoded(people):
     people.write(batch(3), [person(11, "z@", 250, postcode="10001")])
     assert people.rows("email")[-1] == ("z@",)
     changed = [
-        {n for n, c in new.chunks.items() if c.data != old.chunks[n].data}
+        {name for name, chunk in new.items() if chunk.data != old[name].data}
         for old, new in zip(before, groups(people), strict=True)
     ]
     assert sorted(changed, key=len) == [set(), {"email", "_version", "_batch_id", "_loaded_at"}]
@@ -197,3 +199,14 @@ def test_the_log_tells_when_files_were_removed(people):
     (removed,) = (action["remove"] for action in actions if "remove" in action)
     assert begun <= removed["deletionTimestamp"] / 1000 + 0.001
     assert removed["dataChange"]
+
+
+@pytest.mark.parametrize(("old", "new"), [(0.0, -0.0), (-0.0, 0.0), (0.0, nan), (nan, 0.0), (nan, nan), (1.5, None)])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+def test_the_sign_of_zero_arrives(people, kind, old, new):
+    """A batch that brings -0.0 for 0.0 writes it, though the two are equal; the same for NaN."""
+    schema = SCHEMA.append(pa.field("score", kind))
+    people.write(batch(1), [person(1, "ann@", score=old), person(2, "bob@", score=old)], schema=schema)
+    people.write(batch(2), [person(1, "ann@", 150, score=new)], schema=schema)
+    assert operations(people)[0] == "WRITE"
+    assert list(map(repr, people.rows("id", "score"))) == [repr((1, new)), repr((2, old))]
