@@ -40,6 +40,9 @@ class _Cursor:
             self.watched.after(statement)
         return self.real
 
+    def fetchall(self):
+        return self.real.fetchall()
+
 
 def mortal(connection, number):
     """Watch a connection that is lost before statement `number`, counted from 0, and with it the process."""

@@ -48,10 +48,22 @@ class People:
         return Batch(lake or self.lake, self.pipeline, window, tuple(enriched))
 
     def _part(self, window, number, rows, schema):
-        path = part_file(window, ENRICHED, number)
+        files = (self.stage_chunk(window, number, 0, [rows], schema),)
+        return EnrichedPart(number, (), len(rows), files, ())
+
+    def stage_chunk(self, window, part, chunk, writes, schema):
+        """Write one enriched file, `writes` being lists of rows; what a row leaves out is NULL. Return its reference."""
+        path = part_file(window, ENRICHED, part, chunk)
         with create_parquet(self.lake, path, schema) as out:
-            out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
-        return EnrichedPart(number, (), len(rows), (StagedFile(path, 0, out.file),), ())
+            for rows in writes:
+                out.write_table(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema))
+        return StagedFile(path, chunk, out.file)
+
+    def batch(self, window, *parts):
+        """Return a batch of parts, each given as the references of its files."""
+        rows = [sum(file.info.rows for file in files) for files in parts]
+        enriched = (EnrichedPart(n, (), rows[n], tuple(files), ()) for n, files in enumerate(parts))
+        return Batch(self.lake, self.pipeline, window, tuple(enriched))
 
     def write(self, window, *parts, schema=SCHEMA, lake=None):
         """Stage parts and write them to Gold."""
@@ -66,9 +78,9 @@ class People:
         found = self.table(version).to_pyarrow_table(columns=list(columns or ("id", "email"))).to_pylist()
         return sorted(tuple(row.values()) for row in found)
 
-    def held(self):
-        """Ask Gold what it holds of SOURCE."""
-        return GoldSink(self.lake, self.pipeline).position(SOURCE)
+    def held(self, source=SOURCE):
+        """Ask Gold what it holds of a source."""
+        return GoldSink(self.lake, self.pipeline).position(source)
 
     def log(self):
         """Return all that stands in the Delta log: commits as they are, checkpoints as text."""

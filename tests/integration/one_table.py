@@ -13,9 +13,10 @@ from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich
 from include.medallion.steps.extract import extract
-from include.medallion.steps.open_window import open_window
+from include.medallion.steps.open_window import open_window, read_positions
 from include.medallion.steps.run import run
 from include.medallion.steps.run_options import RunOptions
+from include.medallion.steps.sinks import open_sinks
 
 
 class OneTable:
@@ -52,9 +53,17 @@ class OneTable:
         """Bring one batch to both sinks; return its summary."""
         return run(self.pipeline, self.connections, RunOptions(**options))
 
-    def begin(self, **options):
-        """Open a window."""
-        return open_window(self.pipeline, self.connections, RunOptions(**options))
+    def begin(self, remembered=None, **options):
+        """Open a window; `remembered` are positions that no sink is asked for."""
+        return open_window(self.pipeline, self.connections, RunOptions(**options), remembered)
+
+    def sink(self, name):
+        """Open one of the pipeline's sinks."""
+        return next(sink for sink in open_sinks(self.pipeline, self.connections) if sink.name == name)
+
+    def positions(self):
+        """Return what each sink holds, by its name."""
+        return read_positions(open_sinks(self.pipeline, self.connections), self.begin().source, {})
 
     def extract(self, window):
         """Stage a window's rows; return the parts."""
@@ -63,6 +72,10 @@ class OneTable:
     def enrich(self, window, part=0, parallel=1):
         """Enrich one part of a staged batch."""
         return enrich(self.pipeline, self.connections, window, part, parallel)
+
+    def stage(self, window):
+        """Stage and enrich a window's rows; return the enriched parts."""
+        return [self.enrich(window, part.number) for part in self.extract(window)]
 
     def apply(self, window, sink):
         """Apply a staged and enriched batch to one sink."""

@@ -19,8 +19,8 @@ from importlib import import_module
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.connections import open_connections
 from include.medallion.lake import delta_maintenance
+from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance
-from include.medallion.ops.maintenance import Retention
 
 
 def main() -> None:
@@ -33,9 +33,9 @@ def main() -> None:
     setattr(owner, last, trap(when, getattr(owner, last)))
     delta_maintenance.COMMITS_PER_CHECKPOINT = 1
     pipeline = pipeline_files.find_pipeline(name)
-    keep, later = Retention(timedelta(days=30), timedelta(0)), datetime.now(UTC) + timedelta(days=365)
-    maintenance.maintain(pipeline, open_connections(pipeline, os.environ), keep, later)
-    sys.exit("nobody was struck")
+    keep = Retention(datetime.now(UTC) + timedelta(days=365), timedelta(days=30), timedelta(0))
+    maintenance.maintain(pipeline, open_connections(pipeline, os.environ), keep)
+    sys.exit("maintenance ended without reaching the point")
 
 
 def trap(when: str, function: object) -> object:

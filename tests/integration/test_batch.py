@@ -6,13 +6,10 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from deltalake import DeltaTable
 
-from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import open_lake
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
+from tests.integration.one_table import OneTable
 
 EMPLOYEES = {
     "name": "employees",
@@ -27,33 +24,17 @@ INSERT = """INSERT INTO employees (first_name, postcode, salary, employment_star
             VALUES (%s, %s, %s, '2020-02-29', '2021-01-01 10:00:00.123456+02')"""
 
 
-class Trial:
+class Trial(OneTable):
     """One table, its pipeline, and what has arrived."""
 
     def __init__(self, dsn, lake_uri, lake, silver):
-        self.dsn = dsn
+        super().__init__(dsn, lake_uri, lake, silver, EMPLOYEES["source"])
         self.pipeline = Pipeline.model_validate(EMPLOYEES)
-        self.silver_account = silver
-        self.connections = connection_settings.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
 
-    def sql(self, statement, *values):
+    def insert(self, *values):
+        """Insert an employee."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else None
-
-    def run(self, **options):
-        return run.run(self.pipeline, self.connections, **options)
-
-    def gold(self):
-        lake = self.connections.lake
-        table = DeltaTable(lake.table(self.pipeline.gold.table), storage_options=dict(lake.options))
-        return sorted(table.to_pyarrow_table().to_pylist(), key=lambda r: r["id"])
-
-    def silver(self):
-        with self.silver_account.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM EMPLOYEES_ENRICHED ORDER BY ID")
-            names = [d[0].lower() for d in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            connection.execute(INSERT, values)
 
 
 @pytest.fixture
@@ -62,7 +43,7 @@ def trial(bronze_dsn, lake_uri, lake, silver):
     trial = Trial(bronze_dsn, lake_uri, lake, silver)
     trial.sql(DDL)
     for row in [("Ann", "98052", "1.50"), ("Bob", None, None), ("Cid", "XXXXX", "-2.25")]:
-        trial.sql(INSERT, *row)
+        trial.insert(*row)
     return trial
 
 
@@ -93,7 +74,7 @@ def test_nothing_new_changes_nothing(trial):
 def test_only_what_changed_arrives(trial):
     """Inserts and updates since the last run are read; nothing else."""
     trial.run()
-    trial.sql(INSERT, "Dee", "10001", 0)
+    trial.insert("Dee", "10001", 0)
     trial.sql("UPDATE employees SET first_name = 'Bobby' WHERE first_name = 'Bob'")
     summary = trial.run()
     assert (summary.read, summary.sinks["gold"].inserted, summary.sinks["gold"].updated) == (2, 1, 1)
@@ -102,13 +83,12 @@ def test_only_what_changed_arrives(trial):
 
 
 def test_a_replayed_batch_is_not_applied_again(trial):
-    """Each stage may run again with the same window: both sinks say that they hold it."""
-    window = run.open_window(trial.pipeline, trial.connections, None)
-    parts = run.extract(trial.pipeline, trial.connections, window)
-    answered = [run.enrich(trial.pipeline, trial.connections, window, p) for p in parts]
-    for stage in (run.load_silver, run.write_gold):
-        assert not stage(trial.pipeline, trial.connections, window, answered).replayed
-        assert stage(trial.pipeline, trial.connections, window, answered).replayed
+    """Each step may run again with the same window: both sinks say that they hold it."""
+    window = trial.begin()
+    trial.stage(window)
+    for sink in ("silver", "gold"):
+        assert not trial.apply(window, sink).replayed
+        assert trial.apply(window, sink).replayed
 
 
 def test_a_full_refresh_replaces_both_sinks(trial):
@@ -130,12 +110,11 @@ def test_a_trial_leaves_the_watermark(trial):
 
 def test_an_older_batch_leaves_what_a_newer_one_wrote_of_the_same_version(trial):
     """A trial replayed after a newer batch with the same rows changes nothing: both sinks call it superseded."""
-    window = run.open_window(trial.pipeline, trial.connections, None, Mode.TRIAL, 3)
-    parts = run.extract(trial.pipeline, trial.connections, window)
-    answered = [run.enrich(trial.pipeline, trial.connections, window, p) for p in parts]
+    window = trial.begin(mode=Mode.TRIAL, max_rows=3)
+    trial.stage(window)
     newer = trial.run().batch_id
-    for stage in (run.load_silver, run.write_gold):
-        applied = stage(trial.pipeline, trial.connections, window, answered)
+    for sink in ("silver", "gold"):
+        applied = trial.apply(window, sink)
         assert (applied.inserted, applied.updated, applied.superseded) == (0, 0, 3)
     assert {r["_batch_id"] for r in trial.gold()} == {newer}
     assert trial.silver() == trial.gold()
@@ -143,13 +122,14 @@ def test_an_older_batch_leaves_what_a_newer_one_wrote_of_the_same_version(trial)
 
 def test_two_windows_that_got_one_batch_id_do_not_mix_their_rows(trial):
     """Ids come from clocks. What an older window stages meanwhile takes no row away from a newer one of the same id."""
-    older = run.open_window(trial.pipeline, trial.connections, None)
-    trial.sql(INSERT, "Dee", "10001", 0)
-    newer = replace(run.open_window(trial.pipeline, trial.connections, None), batch_id=older.batch_id)
-    parts = run.extract(trial.pipeline, trial.connections, newer)
-    run.extract(trial.pipeline, trial.connections, older)
-    answered = [run.enrich(trial.pipeline, trial.connections, newer, p) for p in parts]
-    for stage in (run.load_silver, run.write_gold):
-        assert stage(trial.pipeline, trial.connections, newer, answered).inserted == 4
+    older = trial.begin()
+    trial.insert("Dee", "10001", 0)
+    newer = replace(trial.begin(), batch_id=older.batch_id)
+    parts = trial.extract(newer)
+    trial.extract(older)
+    for part in parts:
+        trial.enrich(newer, part.number)
+    for sink in ("silver", "gold"):
+        assert trial.apply(newer, sink).inserted == 4
     assert [r["first_name"] for r in trial.gold()] == ["Ann", "Bob", "Cid", "Dee"]
     assert trial.silver() == trial.gold()

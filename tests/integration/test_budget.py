@@ -11,7 +11,10 @@ from include.medallion.config.enrichment import LookupSettings
 from include.medallion.config.pipeline import Gold, Parts, Silver
 from include.medallion.lookups import leases, usage_ledger
 from include.medallion.lookups.usage_ledger import BillingKey
-from include.medallion.steps import run
+from include.medallion.staging.parts import LookupCounts
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
 from tests.integration.paying import FIVE, insert, paid, set_geocode
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -44,9 +47,9 @@ def test_a_budget_of_the_run_holds_over_tries_of_a_part(people, google):
     """A part that is tried again has no new budget: what the first try spent is gone."""
     set_geocode(people, max_calls_per_run=3, concurrency=1)
     insert(people, *FIVE)
-    window = run.open_window(people.pipeline, people.connections, None)
-    (part,) = run.extract(people.pipeline, people.connections, window)
-    first, again = (run.enrich(people.pipeline, people.connections, window, part) for _ in range(2))
+    window = people.begin()
+    (part,) = people.extract(window)
+    first, again = (people.enrich(window, part.number).lookups for _ in range(2))
     assert (first.calls, again.calls, again.cached) == (3, 0, 3)
     assert len(google.calls) == 3
 
@@ -101,14 +104,14 @@ def test_two_pipelines_that_meet_the_same_postcodes_at_once_pay_once(people, goo
     insert(people, *FIVE)
     staged = []
     for pipeline in (people.pipeline, second(people)):
-        window = run.open_window(pipeline, people.connections, None)
-        (part,) = run.extract(pipeline, people.connections, window)
-        staged.append((pipeline, people.connections, window, part))
+        window = open_window(pipeline, people.connections)
+        (part,) = extract(pipeline, people.connections, window)
+        staged.append((pipeline, people.connections, window, part.number))
     with ThreadPoolExecutor(2) as pool:
-        enriched = list(pool.map(lambda arguments: run.enrich(*arguments), staged))
+        lookups = [part.lookups for part in pool.map(lambda arguments: enrich(*arguments), staged)]
     assert paid(google) == dict.fromkeys(FIVE, 1)
-    assert [e.statuses for e in enriched] == [{"OK": 5}] * 2
-    assert sorted(e.calls + e.cached for e in enriched) == [5, 5]
+    assert [counts.statuses for counts in lookups] == [{"OK": 5}] * 2
+    assert [counts.calls + counts.cached for counts in lookups] == [5, 5]
 
 
 def test_a_claimed_key_is_not_anothers(here):
@@ -148,16 +151,10 @@ def test_a_failed_part_leaves_no_claim_behind(people, google):
     assert people._delta(leases.TABLE) == []
 
 
-def test_the_summary_tells_what_was_saved_and_what_it_cost(people, google):
-    """Calls, calls saved by de-duplication and by the cache, and the money at the list price."""
+def test_the_summary_counts_what_was_saved_and_what_it_cost(people, google):
+    """Rows, distinct keys, cached keys, calls, and the cost at the list price."""
     insert(people, *FIVE)
     people.run()
     insert(people, *FIVE, *FIVE, "02139")
-    assert people.run().lookups == {
-        "keys": 6,
-        "cached": 5,
-        "calls": 1,
-        "calls_saved": {"by_duplicates": 5, "by_cache": 5},
-        "cost_usd": 0.005,
-        "statuses": {"OK": 6},
-    }
+    lookups = people.run().lookups
+    assert lookups == LookupCounts(rows=11, keys=6, cached=5, calls=1, cost_usd=0.005, statuses={"OK": 6})

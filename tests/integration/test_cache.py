@@ -17,7 +17,7 @@ from include.medallion.geocoders import offline
 from include.medallion.lookups import cache
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
+from include.medallion.staging.parts import LookupCounts
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.s3_proxy import meeting
 
@@ -36,9 +36,9 @@ def test_each_distinct_postcode_is_paid_for_once(people, google):
 def test_a_retried_task_pays_nothing_again(people, google):
     """A part that is enriched again, before anything was merged, finds its answers in staging."""
     insert(people, *FIVE)
-    window = run.open_window(people.pipeline, people.connections, None)
-    (part,) = run.extract(people.pipeline, people.connections, window)
-    first, second = (run.enrich(people.pipeline, people.connections, window, part) for _ in range(2))
+    window = people.begin()
+    (part,) = people.extract(window)
+    first, second = (people.enrich(window, part.number).lookups for _ in range(2))
     assert (first.calls, second.calls, second.cached) == (5, 0, 5)
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
@@ -49,10 +49,8 @@ def test_later_runs_and_a_full_refresh_pay_for_new_postcodes_only(people, google
     people.run()
     insert(people, *FIVE)
     assert people.run().lookups.calls == 2
-    assert people.run(mode=Mode.REFRESH).lookups == {
-        "keys": 5, "cached": 5, "calls": 0, "cost_usd": 0,
-        "calls_saved": {"by_duplicates": 3, "by_cache": 5}, "statuses": {"OK": 5},
-    }  # fmt: skip
+    lookups = people.run(mode=Mode.REFRESH).lookups
+    assert lookups == LookupCounts(rows=8, keys=5, cached=5, calls=0, cost_usd=0, statuses={"OK": 5})
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
 
@@ -74,7 +72,7 @@ def test_a_refusal_half_way_keeps_what_was_paid_and_writes_nothing(people, googl
     with pytest.raises(ProviderRefused):
         people.run()
     assert paid(google)["98052"] == paid(google)["10001"] == 1
-    assert run.silver_position(people.pipeline, people.connections) is None
+    assert people.positions()["silver"] is None
     assert [people.open(table) for table in ("one", "quarantine")] == [None, None]
     google.control({"reset": True})
     assert people.run().lookups.statuses == {"OK": 5}
@@ -87,7 +85,7 @@ def test_a_refused_key_stops_the_run_with_nothing_written(people, google):
     insert(people, *FIVE)
     with pytest.raises(ProviderRefused):
         people.run()
-    assert run.silver_position(people.pipeline, people.connections) is None
+    assert people.positions()["silver"] is None
     assert [people.open(table) for table in ("one", "quarantine")] == [None, None]
 
 

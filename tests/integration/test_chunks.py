@@ -168,7 +168,7 @@ def test_a_killed_extract_goes_on_after_the_last_whole_chunk(people):
     struck(people, window, after=2)
     lake = people.connections.lake
     before, done = moments(lake, window), read_json(lake, f"{stage_folder(window, RAW)}/checkpoint.json")["rows"]
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     kept = {key for key in before if key.endswith(tuple(f"-{int(n):04d}.parquet" for n in done))}
     assert len(done) == len(kept) == 2
     assert {key: moments(lake, window)[key] for key in kept} == {key: before[key] for key in kept}
@@ -180,7 +180,7 @@ def test_what_a_killed_extract_left_of_a_chunk_is_deleted(people):
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=1)
     put_json(lake, part_file(window, RAW, 3, 63), {"no": "parquet"})
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
@@ -189,7 +189,7 @@ def test_a_table_that_was_written_anew_is_read_from_its_start(people):
     window = people.begin()
     struck(people, window, after=3)
     people.sql(f"DELETE FROM people WHERE id <= {ROWS // 3}", "VACUUM FULL people")
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(ROWS // 3 + 1, ROWS + 1))
 
 
@@ -198,7 +198,7 @@ def test_a_table_with_another_column_is_read_from_its_start(people):
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=2)
     people.sql("ALTER TABLE people ADD phone text DEFAULT '1'")
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     files = [lake.path(key) for part in parts for key in part.files(window, RAW)]
     assert all("phone" in pq.read_schema(file, filesystem=filesystem(lake)).names for file in files)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
@@ -209,16 +209,16 @@ def test_a_chunk_whose_file_is_gone_is_read_again(people):
     window, lake = people.begin(), people.connections.lake
     struck(people, window, after=2)
     filesystem(lake).delete_file(lake.path(list_files(lake, stage_folder(window, RAW))[0]))
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
 def test_a_finished_extract_that_is_run_again_starts_anew(people):
     """Nothing tells how far it had come: who clears it wants the rows read again."""
     window, lake = people.begin(), people.connections.lake
-    run.extract(people.pipeline, people.connections, window)
+    people.extract(window)
     people.sql("DELETE FROM people WHERE id > 100")
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, 101))
     assert checkpoint.load(lake, window, RAW, bronze_chunks.SINGLE_CHUNK).rows == {}
 
@@ -226,11 +226,11 @@ def test_a_finished_extract_that_is_run_again_starts_anew(people):
 def test_a_part_whose_files_another_try_wrote_over_is_refused(people):
     """Rows that `extract` did not tell of, or that are gone, stop the run before a sink sees them."""
     window = people.begin()
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     people.sql("DELETE FROM people WHERE id <= 10")
-    run.extract(people.pipeline, people.connections, window)
+    people.extract(window)
     with pytest.raises(ContractBroken, match=r"holds \d+ rows, but \d+ were extracted: clear `extract`"):
-        [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
+        [people.enrich(window, part.number) for part in parts]
 
 
 def test_chunks_of_a_first_load_are_files_of_gold(people):

@@ -21,7 +21,7 @@ from include.medallion.lake.parquet.row_groups import encoded_chunks
 from include.medallion.model.columns import source_column
 from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, may_be_invalid
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, part_file
-from include.medallion.staging.parts import Part
+from include.medallion.staging.parts import Part, StagedFile
 from tests.integration.gold_people import People, batch
 
 NUMERIC_10_2 = ((10 << 16) | 2) + 4  # as Postgres's catalogue has it
@@ -56,7 +56,7 @@ def stage(people, groups):
         for rows in groups:
             arrays = [pa.array([row.get(f.name) for row in rows], _stored(f.type)).cast(f.type) for f in SCHEMA]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
-    return Part(0, sum(map(len, groups)))
+    return Part(0, 1, (StagedFile(part_file(batch(1), RAW, 0), 0, out.file),))
 
 
 def _stored(type_):
@@ -71,7 +71,7 @@ def enriched(people, part):
     for stage_ in (ENRICHED, QUARANTINED):
         found = read_table(people.lake, part_file(batch(1), stage_, 0))
         tables.append(found.drop_columns(["geocoded_at"] if stage_ == ENRICHED else []))
-    assert [table.num_rows for table in tables] == [done.enriched, done.quarantined]
+    assert [table.num_rows for table in tables] == [done.rows, done.quarantined]
     return tables
 
 

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from include.medallion.config import connections as connection_settings
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
-from include.medallion.gold import sink as gold_sink
 from include.medallion.lake.object_store import filesystem, open_lake
 from include.medallion.model.window import Mode, Position
-from include.medallion.steps import run
+from include.medallion.steps.open_window import open_window
+from include.medallion.steps.run_options import RunOptions
 from tests.integration.gold_people import (
     FIRST,
     SCHEMA,
@@ -134,11 +134,11 @@ def test_a_recreated_source_is_refused_until_a_full_refresh(people, bronze_dsn):
         connection.execute("CREATE TABLE people (id bigint PRIMARY KEY, postcode text)")
     connections = connection_settings.Connections(bronze_dsn, None, people.lake, {})
     with pytest.raises(SourceChanged, match="full_refresh"):
-        run.open_window(people.pipeline, connections, None)
-    window = run.open_window(people.pipeline, connections, None, Mode.REFRESH)
+        open_window(people.pipeline, connections, remembered={"silver": None})
+    window = open_window(people.pipeline, connections, RunOptions(Mode.REFRESH), {"silver": None})
     people.write(window, [person(1, "new@", 3)])
     assert people.rows() == [(1, "new@")]
-    assert gold_sink.read_position(people.lake, people.pipeline, window.source) == window.position
+    assert people.held(window.source) == window.position
 
 
 def test_a_full_refresh_is_one_commit_between_whole_tables(people):
@@ -274,7 +274,7 @@ def test_another_pipeline_writes_to_the_same_table_meanwhile(people, lake):
     assert (counts(applied), len(proxy.answers)) == ((1, 0, 0), 2)
     assert people.rows() == [(1, "ann@"), (2, "bob@"), (3, "cid@")]
     assert people.held() == Position(SOURCE, 200, SECOND)
-    assert gold_sink.read_position(others.lake, others.pipeline, SOURCE).batch_id == 20260101000000003
+    assert others.held().batch_id == 20260101000000003
 
 
 def test_a_table_made_meanwhile_is_used(people, lake):

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.medallion.gold import append as gold_append
-from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.apply import apply_batch
+from include.medallion.gold.files import GoldBatch
+from include.medallion.gold.log import commit_properties
 from include.medallion.gold.rows import interleave_parts
-from include.medallion.lake.object_store import create_parquet, filesystem, open_lake
+from include.medallion.lake.object_store import filesystem, open_lake
 from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns
 from include.medallion.model.window import Mode
 from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import Part
 from tests.integration.gold_people import SCHEMA, People, batch, counts, met, person
 
 WHOLE = pa.schema([*SCHEMA, *((c.name, c.type) for c in SYSTEM_COLUMNS[1:])])
@@ -56,12 +57,13 @@ def test_a_part_becomes_a_file_of_the_table(people):
 
 def stage_by_key(people, window, version):
     """Stage ids from 1 to 8 as two parts, odd and even, each with a file for the first four and one for the others."""
+    parts = [], []
     for part, first in enumerate((1, 2)):
         for chunk in (0, 1):
             ids = range(first + 4 * chunk, 5 + 4 * chunk, 2)
-            with create_parquet(people.lake, part_file(window, ENRICHED, part, chunk), WHOLE) as out:
-                out.write_table(pa.Table.from_pylist(whole(window, *(person(i, "x@", version) for i in ids)), WHOLE))
-    return [Part(number, 4, 2, (0, 1)) for number in (0, 1)]
+            rows = whole(window, *(person(i, "x@", version) for i in ids))
+            parts[part].append(people.stage_chunk(window, part, chunk, [rows], WHOLE))
+    return people.batch(window, *parts)
 
 
 @pytest.mark.parametrize("mode", [Mode.WINDOW, Mode.REFRESH])
@@ -70,7 +72,7 @@ def test_parts_cut_by_key_become_a_file_for_each_chunk(people, mode):
     if mode is Mode.REFRESH:
         write(people, batch(1), [person(3, "old@"), person(99, "gone@")])
     window = batch(2, after=0, mode=mode)
-    applied = gold_sink.apply_batch(people.lake, people.pipeline, window, stage_by_key(people, window, 150))
+    applied = apply_batch(stage_by_key(people, window, 150))
     assert counts(applied) == (8, 0, 0)
     files = filesystem(people.lake)
     assert sorted(pq.read_table(path, filesystem=files)["id"].to_pylist() for path in paths(people)) == [
@@ -83,16 +85,13 @@ def test_parts_cut_by_key_become_a_file_for_each_chunk(people, mode):
 
 def test_a_chunk_larger_than_a_file_becomes_several(people, monkeypatch):
     """The files of a large refresh, which is one chunk, have the size of the table's others; no row is lost between."""
-    monkeypatch.setattr(gold_append, "FILE_BYTES", 4 << 20)
+    monkeypatch.setattr(gold_append, "TARGET_FILE_BYTES", 4 << 20)
     window, parts = batch(1), []
     for part in (0, 1):
         ids = [i for i in range(40) if i % 2 == part]
         rows = whole(window, *(person(i, f"{i}{secrets.token_hex(250_000)}") for i in ids))
-        with create_parquet(people.lake, part_file(window, ENRICHED, part), WHOLE) as out:
-            for row in rows:
-                out.write_table(pa.Table.from_pylist([row], WHOLE))
-        parts.append(Part(part, 20, 2))
-    assert counts(gold_sink.apply_batch(people.lake, people.pipeline, window, parts)) == (40, 0, 0)
+        parts.append([people.stage_chunk(window, part, 0, [[row] for row in rows], WHOLE)])
+    assert counts(apply_batch(people.batch(window, *parts))) == (40, 0, 0)
     sizes = [filesystem(people.lake).get_file_info(path).size for path in paths(people)]
     assert len(sizes) > 1
     assert max(sizes) < 4 * (4 << 20)
@@ -161,12 +160,12 @@ def test_a_table_with_another_column_gets_a_written_file(people):
 
 def test_parts_are_written_in_turns(people):
     """Rows that were neighbours in the source are near each other in Gold, though their parts were two."""
+    window, files = batch(1), []
     for part in (0, 1):
-        with create_parquet(people.lake, part_file(batch(1), ENRICHED, part), WHOLE) as out:
-            for n in range(1 + part, 61, 2):
-                out.write_batch(pa.RecordBatch.from_pylist(whole(batch(1), person(n, MEGABYTE, postcode="1")), WHOLE))
-    read = interleave_parts(people.lake, WHOLE, batch(1), [Part(0, 30, 2), Part(1, 30, 2)]).read_all()
-    order = read["id"].to_pylist()
+        rows = whole(window, *(person(n, MEGABYTE, postcode="1") for n in range(1 + part, 61, 2)))
+        files.append(people.stage_chunk(window, part, 0, [[row] for row in rows], WHOLE))
+    gold = GoldBatch(people.lake, people.pipeline, window, files, None, WHOLE, commit_properties(window))
+    order = interleave_parts(gold).read_all()["id"].to_pylist()
     assert sorted(order) == list(range(1, 61))
     assert max(abs(n - place) for place, n in enumerate(order, 1)) < 20
 
@@ -176,4 +175,4 @@ def test_a_part_of_several_is_not_added_as_it_is(people):
     applied = write(people, batch(1), [person(1, "ann@")], [person(2, "bob@")])
     assert counts(applied) == (2, 0, 0)
     assert len(paths(people)) == 1
-    assert gold_sink.read_position(people.lake, people.pipeline, batch(1).source).batch_id == batch(1).batch_id
+    assert people.held().batch_id == batch(1).batch_id

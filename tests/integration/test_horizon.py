@@ -9,7 +9,6 @@ import pytest
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze import horizon
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
 from include.sandbox import postgres as postgres_server
 from include.sandbox import processes
 from include.sandbox.processes import Daemon
@@ -55,7 +54,7 @@ def test_a_crash_of_the_source_gives_no_id_of_a_window_to_another(items, sandbox
             for number in range(50):
                 connection.execute(INSERT, [2, f"undone {number}"])
                 connection.rollback()
-        window = run.open_window(table.pipeline, table.connections, None)
+        window = table.begin()
         _crash(crashing)
         assert table.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint") >= [(window.upto,)]
 
@@ -79,7 +78,7 @@ def test_a_transaction_that_stays_open_keeps_nobody_waiting(items, sandbox_state
         with psycopg.connect(table.dsn) as connection:
             for number in range(2, 7):
                 connection.execute(INSERT, [number, "open"])
-                run.open_window(table.pipeline, table.connections, None)
+                table.begin()
 
 
 def _fill_page(cluster):

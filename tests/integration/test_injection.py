@@ -11,14 +11,13 @@ from psycopg import sql
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
+from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance, reconcile
-from include.medallion.ops.maintenance import Retention
-from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 ATTACKS = ['x"; DROP TABLE victim; --', "x; DROP TABLE victim", "{0.__class__}%(name)s"]
 LITERAL = "x'); DROP TABLE victim; --"  # the Snowflake stand-in itself puts names into literals: for the source only
-KEEP = Retention(timedelta(days=1), timedelta(days=1))
+KEEP = Retention(datetime.now(UTC), timedelta(days=1), timedelta(days=1))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -43,7 +42,7 @@ def test_names_that_are_attacks_are_only_names(bronze_dsn, lake_uri, lake, silve
     assert one.run().sinks["silver"].inserted == 2
     one.sql(sql.SQL("DELETE FROM {} WHERE {} = 2").format(table, key))
     assert reconcile.reconcile(one.pipeline, one.connections).lost == 0
-    maintenance.maintain(one.pipeline, one.connections, KEEP, datetime.now(UTC))
+    maintenance.maintain(one.pipeline, one.connections, KEEP)
     assert one.sql("SELECT count(*) FROM victim") == [(0,)]
     with one.account.connect() as connection:
         assert connection.cursor().execute("SELECT count(*) FROM VICTIM").fetchone() == (0,)
@@ -60,7 +59,7 @@ def test_names_of_the_source_never_end_a_literal(bronze_dsn, lake_uri, lake, sil
         sql.SQL("CREATE TABLE {} ({} int PRIMARY KEY, postcode text)").format(table, key),
         sql.SQL("INSERT INTO {} VALUES (1, '98052')").format(table),
     )
-    (part,) = run.extract(one.pipeline, one.connections, one.begin())
+    (part,) = one.extract(one.begin())
     assert part.rows == 1
     assert one.sql("SELECT count(*) FROM victim") == [(0,)]
 

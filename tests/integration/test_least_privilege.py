@@ -29,8 +29,8 @@ from include.medallion.bronze import connection as bronze_connection
 from include.medallion.config import connections as connection_settings
 from include.medallion.errors import SettingError, Transient
 from include.medallion.lake.object_store import open_lake
+from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance
-from include.medallion.ops.maintenance import Retention
 from include.sandbox import postgres as postgres_server
 from include.sandbox import private, processes
 from include.sandbox.processes import Daemon
@@ -40,7 +40,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 DDL = "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)"
 INSERT = "INSERT INTO people SELECT n, 'name ' || n, '98052' FROM generate_series(1, 9) AS n"
 PASSWORD = "of-the-role"
-KEEP = Retention(timedelta(days=1), timedelta(days=1))
+IN_DAYS = Retention(datetime.now(UTC) + timedelta(days=9), timedelta(days=1), timedelta(days=1))
 
 
 @pytest.fixture
@@ -146,8 +146,9 @@ def test_the_lake_policy_is_enough_for_runs_and_maintenance(granted, bronze_dsn,
     for n in range(2):
         people.sql(INSERT.replace("generate_series(1, 9)", f"generate_series({9 * n}, {9 * n + 8})"))
         people.run()
-    done = maintenance.maintain(people.pipeline, people.connections, KEEP, datetime.now(UTC) + timedelta(days=9))
-    assert (done["gold"]["files"], done["batches"], len(people.gold())) == (1, 1, 18)
+    done = maintenance.maintain(people.pipeline, people.connections, IN_DAYS)
+    assert (len(people.open("one").file_uris()), len(people.gold())) == (1, 18)
+    assert done.endswith("; 1 staged batches deleted")
 
 
 @pytest.mark.parametrize("act", ["put_object", "get_object", "delete_object"])
@@ -259,7 +260,7 @@ def test_the_source_is_read_over_tls_with_its_certificate_checked(over_tls, tmp_
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     uri = libpq(server, sslmode="verify-full", sslrootcert=str(tmp_path / "ca.pem"))
     with bronze_connection.connect(uri) as connection:
-        assert bronze_connection.fetch_rows(connection, "bronze_moment")
+        assert bronze_connection.fetch_rows(connection, "moment")
 
 
 def test_a_source_with_a_strange_certificate_is_refused(over_tls, tmp_path):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from include.medallion.config.pipeline import Silver
 from include.medallion.errors import SinkBehind
 from include.medallion.lake.object_store import filesystem
-from include.medallion.steps import run
-from include.medallion.steps.row_counts import check_row_counts
-from include.medallion.steps.watermark import advanced, corrected, silver_position
+from include.medallion.steps.open_window import open_window
+from include.medallion.steps.watermark import advanced, corrected
 from tests.integration.one_table import OneTable
 
 
 class Runs:
-    """A table, and its runs one after another with the hint between them, as the DAG does."""
+    """A table, and its runs one after another with the remembered positions between them, as in the DAG."""
 
     def __init__(self, one):
-        self.one, self.hint, self.asked, self.first = one, None, 0, None
+        self.one, self.remembered, self.asked, self.first = one, {}, 0, None
         one.sql("CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)")
 
     def insert(self, key):
@@ -26,32 +27,32 @@ class Runs:
 
     def run(self):
         """Bring one batch to both sinks; return its summary, None if nothing is new."""
-        pipeline, connections = self.one.pipeline, self.one.connections
-        window = run.open_window(pipeline, connections, silver_position(self.hint, self._ask))
-        parts = run.extract(pipeline, connections, window)
-        if not parts:
+        window = self._begin()
+        if not self.one.stage(window):
             return None
-        answered = [run.enrich(pipeline, connections, window, part) for part in parts]
-        self.first = self.first or (window, answered)
-        try:
-            loaded = run.load_silver(pipeline, connections, window, answered)
-        except SinkBehind as e:
-            self.hint = corrected(e.held)
-            raise
-        written = run.write_gold(pipeline, connections, window, answered)
-        summary = check_row_counts(
-            window,
-            [p.to_json() for p in parts],
-            [a.to_json() for a in answered],
-            loaded.to_json(),
-            written.to_json(),
-        )
-        self.hint = advanced(self.hint, window)
+        self.first = self.first or window
+        for sink in self.one.pipeline.sink_steps:
+            self._apply(window, sink)
+        summary = self.one.commit(window)
+        self.remembered = advanced(self.remembered, window, self.one.pipeline.sink_steps)
         return summary
 
-    def _ask(self):
-        self.asked += 1
-        return run.silver_position(self.one.pipeline, self.one.connections)
+    def _begin(self):
+        """Open a window, and count the connections to Silver that this takes."""
+        plain = self.one.connections
+
+        def connect():
+            self.asked += 1
+            return plain.silver()
+
+        return open_window(self.one.pipeline, replace(plain, silver=connect), remembered=self.remembered)
+
+    def _apply(self, window, sink):
+        try:
+            self.one.apply(window, sink)
+        except SinkBehind as e:
+            self.remembered = corrected(self.remembered, sink, e.held)
+            raise
 
     def silver(self, *statements):
         """Change Silver behind our back."""
@@ -88,7 +89,7 @@ def test_silver_is_asked_once_only(runs):
 
 def test_a_lost_hint_applies_nothing_again(runs):
     """Silver is asked instead, and the next run reads what is new and no more."""
-    runs.hint = None
+    runs.remembered = {}
     assert runs.run() is None
     runs.insert(3)
     assert runs.run().read == 1
@@ -98,7 +99,7 @@ def test_a_lost_hint_applies_nothing_again(runs):
 
 def test_a_hint_older_than_the_sinks_doubles_nothing(runs):
     """Rows since the old hint are read and applied again; the sinks end as if they had not been."""
-    runs.hint = corrected(None)
+    runs.remembered = corrected(runs.remembered, "silver", None)
     runs.insert(3)
     summary = runs.run()
     assert (summary.read, summary.sinks["silver"].inserted, summary.sinks["silver"].updated) == (3, 1, 2)
@@ -107,7 +108,7 @@ def test_a_hint_older_than_the_sinks_doubles_nothing(runs):
 
 def test_silver_restored_to_an_older_state_is_found_and_healed(runs):
     """The run after a restore is refused and corrects the hint; the next one brings what Silver lost."""
-    batch = runs.last["batch_id"]
+    batch = runs.last.batch_id
     runs.silver(
         f"DELETE FROM ONE WHERE _BATCH_ID = {batch}", f"DELETE FROM _MEDALLION_BATCHES WHERE BATCH_ID = {batch}"
     )
@@ -143,8 +144,8 @@ def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
 def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
     """The first batch makes the table anew and is in it; what came after it is read again."""
     runs.silver("DROP TABLE ONE")
-    assert not run.load_silver(runs.one.pipeline, runs.one.connections, *runs.first).replayed
-    runs.hint = None
+    assert not runs.one.apply(runs.first, "silver").replayed
+    runs.remembered = {}
     assert runs.run().sinks["silver"].inserted == 1
     runs.check(1, 2)
 
@@ -152,7 +153,7 @@ def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
 def test_another_silver_table_is_filled_from_the_start(runs):
     """A pipeline file that names another table brings all rows there, though the ledger knows the pipeline."""
     runs.one.pipeline = runs.one.pipeline.model_copy(update={"silver": Silver(table="OTHER")})
-    runs.hint = None
+    runs.remembered = {}
     assert runs.run().sinks["silver"].inserted == 2
     runs.check(1, 2)
     assert runs.run() is None
@@ -172,7 +173,7 @@ def test_both_sinks_lost_are_healed(runs, hint_lost):
     """With nothing left in either, one run brings all rows to both."""
     runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
     runs.delete_gold()
-    runs.hint = None if hint_lost else runs.hint
+    runs.remembered = {} if hint_lost else runs.remembered
     assert runs.run().read == 2
     runs.check(1, 2)
     assert runs.run() is None

@@ -17,29 +17,36 @@ from pyarrow import fs
 
 from include.medallion.errors import SettingError
 from include.medallion.lake import delta_maintenance
-from include.medallion.lake.object_store import filesystem, put_json
+from include.medallion.lake.object_store import filesystem, write_bytes
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.window import Position
+from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance, reconcile
-from include.medallion.ops.maintenance import Retention
 from include.medallion.staging import archive
+from include.medallion.staging.source_keys import finish_reconcile
+from include.medallion.steps.sinks import open_sinks
 from tests.integration.one_table import OneTable
 
 ROOT = Path(__file__).parents[2]
 DDL = "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)"
 INSERT = "INSERT INTO people SELECT n, 'name ' || n, '98052' FROM generate_series({}, {}) AS n"
-KEEP = Retention(timedelta(days=30), timedelta(days=7))
 AGES = timedelta(days=365)
 NOW = datetime.now(UTC)
+KEEP = Retention(NOW, timedelta(days=30), timedelta(days=7))
 
 
 class Table(OneTable):
     """A table and the ways to look at what its runs left."""
 
-    def tend(self, keep=KEEP, now=None):
-        """Do tonight's maintenance, or that of another night."""
-        return maintenance.maintain(self.pipeline, self.connections, keep, now or datetime.now(UTC))
+    def maintain(self, later=timedelta(0), versions=timedelta(days=7)):
+        """Run the maintenance of tonight, or of a later night; return its line of counts."""
+        keep = Retention(datetime.now(UTC) + later, timedelta(days=30), versions)
+        return maintenance.maintain(self.pipeline, self.connections, keep)
+
+    def maintain_gold(self, versions=timedelta(days=7)):
+        """Maintain Gold alone; return what was done."""
+        return delta_maintenance.maintain(self.connections.lake, "one", versions, self.pipeline.source.key)
 
     def delta(self):
         """Open Gold."""
@@ -57,7 +64,7 @@ class Table(OneTable):
 
     def batches(self):
         """Return the ids of the staged batches."""
-        return archive.batches(self.connections.lake, "one")
+        return archive.batch_ids(self.connections.lake, "one")
 
     def environ(self, folder):
         """Return the environment of a program that knows this pipeline; its file is put into a folder."""
@@ -89,7 +96,7 @@ def people(bronze_dsn, lake_uri, lake, silver):
 def test_no_row_changes_and_the_sinks_still_know_their_batch(people):
     """All rows are as before in both sinks, and the next run finds nothing new, brings what is, and replays nothing."""
     gold, silver = people.gold(), people.silver()
-    people.tend(now=datetime.now(UTC) + AGES)
+    people.maintain(AGES)
     assert (people.gold(), people.silver()) == (gold, silver)
     assert people.run() is None
     people.sql(INSERT.format(31, 32))
@@ -98,10 +105,9 @@ def test_no_row_changes_and_the_sinks_still_know_their_batch(people):
 
 def test_small_files_are_joined_once(people):
     """Three small files become one; a second maintenance makes no commit at all."""
-    done = people.tend()
-    assert (done["gold"]["files_before"], done["gold"]["files"]) == (3, 1)
+    assert "gold: 3 files, now 1 (compacted)," in people.maintain()
     version = people.delta().version()
-    assert people.tend()["gold"]["gave_way"] is False
+    assert "gold: 1 files, now 1 (compacted)," in people.maintain()
     assert people.delta().version() == version
 
 
@@ -110,19 +116,19 @@ def test_gold_is_sorted_when_a_key_can_be_in_many_files(people, monkeypatch):
     for rest in range(3):
         people.sql(f"UPDATE people SET name = name || '!' WHERE id % 3 = {rest}")
         people.run()
-    monkeypatch.setattr(delta_maintenance, "OVERLAP", 0.5)
+    monkeypatch.setattr(delta_maintenance, "MAX_OVERLAP", 0.5)
     before = people.gold()
-    assert people.tend()["gold"]["sorted"]
+    assert people.maintain_gold().sorted
     assert delta_maintenance.overlap(people.delta(), ["id"]) == 1
     assert people.gold() == before
 
 
 def test_a_table_too_large_to_sort_is_compacted(people, monkeypatch):
     """Beyond what one worker can sort, small files are joined all the same."""
-    monkeypatch.setattr(delta_maintenance, "OVERLAP", 0.5)
-    monkeypatch.setattr(delta_maintenance, "SORTABLE", 1)
-    done = people.tend()["gold"]
-    assert (done["sorted"], done["files"]) == (False, 1)
+    monkeypatch.setattr(delta_maintenance, "MAX_OVERLAP", 0.5)
+    monkeypatch.setattr(delta_maintenance, "MAX_SORT_BYTES", 1)
+    done = people.maintain_gold()
+    assert (done.sorted, done.files) == (False, 1)
 
 
 def test_overlap_counts_the_files_that_a_key_can_be_in(people):
@@ -140,7 +146,7 @@ def test_a_table_without_bounds_is_only_compacted(people):
 
 def test_the_log_keeps_no_more_statistics_than_before(people):
     """What maintenance writes has bounds of the same columns: no person's data comes into the log."""
-    people.tend(now=datetime.now(UTC) + AGES)
+    people.maintain(AGES)
     people.delta().create_checkpoint()
     columns = people.delta().get_add_actions(flatten=True).schema.names
     assert {c for c in columns if c.startswith(("min.", "max."))} == {
@@ -151,7 +157,7 @@ def test_the_log_keeps_no_more_statistics_than_before(people):
 def test_files_of_old_versions_are_deleted_and_young_ones_kept(people, monkeypatch):
     """What only versions older than the retention need is deleted; until then every version can be read."""
     first = people.delta().version() - 2
-    assert people.tend()["gold"]["deleted"] == 0
+    assert people.maintain_gold().deleted == 0
     lake = people.connections.lake
     old = DeltaTable(lake.table("one"), version=first, storage_options=dict(lake.options))
     assert old.to_pyarrow_table().num_rows == 10
@@ -175,18 +181,18 @@ def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(people):
 
 def test_the_log_is_summed_up_when_it_is_long(people, monkeypatch):
     """After enough commits there is a checkpoint, and the table still tells which batch it holds."""
-    monkeypatch.setattr(delta_maintenance, "COMMITS", 3)
+    monkeypatch.setattr(delta_maintenance, "COMMITS_PER_CHECKPOINT", 3)
     newest = people.ledger()[-1]
-    assert people.tend()["gold"]["checkpoint"]
+    assert people.maintain_gold().checkpoint
     assert people.delta().transaction_version("medallion/one") == newest
-    assert not people.tend()["gold"]["checkpoint"]
+    assert not people.maintain_gold().checkpoint
 
 
 def test_old_batches_leave_the_archive_but_not_the_newest(people):
     """Batches older than the retention are deleted, except the one that the sinks stand at."""
     batches = people.batches()
-    assert people.tend()["batches"] == 0
-    assert people.tend(now=datetime.now(UTC) + AGES)["batches"] == 2
+    assert people.maintain().endswith("; 0 staged batches deleted")
+    assert people.maintain(AGES).endswith("; 2 staged batches deleted")
     assert people.batches() == batches[-1:]
 
 
@@ -202,14 +208,14 @@ def test_a_batch_that_a_sink_does_not_hold_stays_whatever_its_age(people):
 
 def test_a_reconcile_that_is_not_finished_keeps_its_keys(people):
     """What a reconcile staged stays until it is finished."""
-    keys = reconcile.stage_keys(people.pipeline, people.connections)
+    sinks = open_sinks(people.pipeline, people.connections)
+    keys = reconcile.stage_keys(people.pipeline, people.connections, sinks)
     people.sql(INSERT.format(31, 31))
     people.run()
-    later = datetime.now(UTC) + AGES
-    people.tend(now=later)
+    people.maintain(AGES)
     assert keys.window.batch_id in people.batches()
-    reconcile.finish(people.connections, keys, None)
-    people.tend(now=later)
+    finish_reconcile(people.connections.lake, keys)
+    people.maintain(AGES)
     assert keys.window.batch_id not in people.batches()
 
 
@@ -221,8 +227,8 @@ def test_the_ledger_keeps_its_newest_row_whatever_its_age(people):
             "INSERT INTO _MEDALLION_BATCHES SELECT 'other', 1, MODE, SOURCE, 1, 1, 1, 1, 1, 1, APPLIED_AT "
             f"FROM _MEDALLION_BATCHES WHERE BATCH_ID = {newest}"
         )
-    assert people.tend()["ledger"] == 0
-    assert people.tend(now=datetime.now(UTC) + AGES)["ledger"] == 2
+    assert "silver: 0 ledger rows deleted;" in people.maintain()
+    assert "silver: 2 ledger rows deleted;" in people.maintain(AGES)
     assert people.ledger() == [1, newest]
 
 
@@ -234,7 +240,7 @@ def test_tables_of_killed_tries_are_dropped_after_a_day(people):
     with people.account.connect() as connection, connection.cursor() as cursor:
         for name in (*names, young):
             cursor.execute(f"CREATE TRANSIENT TABLE {name} (ID BIGINT)")
-    people.tend()
+    people.maintain()
     assert people.silver_tables() == sorted(["_MEDALLION_BATCHES", young])
 
 
@@ -245,9 +251,9 @@ def test_shared_tables_are_tended_and_foreign_ones_left_alone(people):
     for name in ("lookups_mine", "somebody_elses"):
         for _ in range(3):
             write_deltalake(lake.table(name), rows, mode="append", storage_options=dict(lake.options))
-    put_json(lake, "notes/about.json", {})
-    done = maintenance.maintain_shared(lake, KEEP, NOW)
-    assert [(t["table"], t["files"]) for t in done] == [("locations", 1), ("lookups_mine", 1)]
+    write_bytes(lake, "notes/about.json", b"{}")
+    done = maintenance.maintain_shared(lake, KEEP)
+    assert [line.partition(" (")[0] for line in done] == ["locations: 1 files, now 1", "lookups_mine: 3 files, now 1"]
     assert len(people.open("somebody_elses").file_uris()) == 3
 
 
@@ -259,7 +265,7 @@ def test_answers_that_are_too_old_leave_the_caches(people):
         write_deltalake(
             lake.table("lookups_mine"), _expiring(rows, moment), mode="append", storage_options=dict(lake.options)
         )
-    maintenance.maintain_shared(lake, KEEP, NOW)
+    maintenance.maintain_shared(lake, KEEP)
     assert people.open("lookups_mine").to_pyarrow_table()["expires_at"].to_pylist() == [NOW + timedelta(days=1)]
 
 
@@ -276,19 +282,19 @@ def test_a_writer_that_is_quicker_wins(people, monkeypatch):
         people.run()
         return compact(table, key)
 
-    monkeypatch.setattr(delta_maintenance, "_laid_out", overtaken)
-    assert people.tend()["gold"]["gave_way"]
+    monkeypatch.setattr(delta_maintenance, "_optimize", overtaken)
+    assert "gave way to a writer" in people.maintain()
     assert {row["name"] for row in people.gold()} == {"new"}
 
 
 def test_writers_and_maintenance_at_the_same_time_lose_and_double_nothing(people):
     """While batches arrive, maintenance runs again and again: source, Silver and Gold end equal."""
     with ThreadPoolExecutor() as pool:
-        tending = pool.submit(lambda: [people.tend() for _ in range(4)])
+        maintained = pool.submit(lambda: [people.maintain() for _ in range(4)])
         for n in range(4):
             people.sql(f"UPDATE people SET name = 'round {n}' WHERE id % 2 = {n % 2}", INSERT.format(31 + n, 31 + n))
             people.run()
-        assert len(tending.result()) == 4
+        assert len(maintained.result()) == 4
     people.run()
     source = people.sql("SELECT id, name, xmin::text::bigint FROM people ORDER BY id::text")
     assert [(r["id"], r["name"], r["_version"]) for r in people.gold()] == source
@@ -299,20 +305,23 @@ def test_the_command_tends_and_tells_what_it_did(people, tmp_path):
     """`maintain` does the same in a shell, and says so in one line."""
     command = [sys.executable, "-m", "include.medallion", "maintain", "one"]
     done = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
-    told = "one: 3 files, now 1 (compacted), 0 old ones deleted; 0 staged batches and 0 ledger rows deleted\n"
-    assert (done.returncode, done.stdout) == (0, told), done.stderr
+    line = (
+        "one: silver: 0 ledger rows deleted; gold: 3 files, now 1 (compacted), 0 old ones deleted; "
+        "0 staged batches deleted\n"
+    )
+    assert (done.returncode, done.stdout) == (0, line), done.stderr
 
 
 @pytest.mark.parametrize("value", ["0.5", "0", "-3", "a week", "nan"])
 def test_a_retention_that_could_hurt_a_task_at_work_is_refused(value):
     """Less than a day, or no number, is named with its setting."""
     with pytest.raises(SettingError, match="MEDALLION_STAGING_DAYS must be a number of days"):
-        maintenance.retention({"MEDALLION_STAGING_DAYS": value})
+        maintenance.retention({"MEDALLION_STAGING_DAYS": value}, NOW)
 
 
 def test_retention_has_defaults():
     """Thirty days of archive, seven of versions."""
-    assert maintenance.retention({"MEDALLION_STAGING_DAYS": ""}) == KEEP
+    assert maintenance.retention({"MEDALLION_STAGING_DAYS": ""}, NOW) == KEEP
 
 
 POINTS = [
@@ -321,9 +330,9 @@ POINTS = [
     ("during", "deltalake.table", "DeltaTable.vacuum"),
     ("after", "include.medallion.lake.delta_maintenance", "_vacuum"),
     ("during", "deltalake.table", "DeltaTable.create_checkpoint"),
-    ("after", "include.medallion.silver.maintenance", "sweep"),
-    ("after", "include.medallion.silver.maintenance", "tend"),
-    ("before", "include.medallion.staging.archive", "batches"),
+    ("after", "include.medallion.silver.sink", "drop_orphans"),
+    ("after", "include.medallion.silver.sink", "prune"),
+    ("before", "include.medallion.ops.maintenance", "batch_ids"),
     ("after", "include.medallion.ops.maintenance", "batch_folder"),
 ]
 
@@ -339,7 +348,7 @@ def test_killed_at_any_point_it_has_changed_no_row_and_the_next_one_ends_the_wor
         source = people.sql("SELECT id, name FROM people ORDER BY id::text")
         assert [(r["id"], r["name"]) for r in people.gold()] == source, point
         assert people.silver() == people.gold(), point
-    people.tend(keep=Retention(timedelta(days=30), timedelta(0)), now=datetime.now(UTC) + AGES)
+    people.maintain(AGES, versions=timedelta(0))
     assert people.files() == {uri.rpartition("/")[2] for uri in people.delta().file_uris()}
     assert (len(people.batches()), len(people.ledger())) == (1, 1)
     assert people.run() is None

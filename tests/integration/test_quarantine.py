@@ -8,9 +8,7 @@ import pytest
 
 from include.medallion.config.pipeline import Parts, Quarantine
 from include.medallion.errors import QuarantineOverflow
-from include.medallion.gold import sink as gold_sink
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 DDL = "CREATE TABLE people (code text UNIQUE, name text, born date, postcode text)"
@@ -32,21 +30,6 @@ def limit(people, **limits):
     people.pipeline = people.pipeline.model_copy(update={"quarantine": Quarantine(**limits)})
 
 
-def answered(people):
-    """Take a batch as far as its enriched parts."""
-    window = run.open_window(people.pipeline, people.connections, None)
-    parts = run.extract(people.pipeline, people.connections, window)
-    return window, [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
-
-
-def positions(people):
-    """Give what Silver and Gold hold."""
-    source = run.open_window(people.pipeline, people.connections, None).source
-    return run.silver_position(people.pipeline, people.connections), gold_sink.read_position(
-        people.connections.lake, people.pipeline, source
-    )
-
-
 def test_a_row_without_a_key_is_set_aside_and_the_others_arrive(people):
     """Both sinks get the good rows; the bad one is in the table, whole, with reason and batch."""
     people.sql(GOOD, NAMELESS)
@@ -64,8 +47,10 @@ def test_the_books_balance_with_bad_rows(people):
     people.sql(GOOD, NAMELESS, ANCIENT)
     summary = people.run()
     assert (summary.read, summary.quarantined) == (4, 2)
-    for sink in ("silver", "gold"):
-        assert (summary[sink]["read"], summary[sink]["inserted"], summary[sink]["quarantined"]) == (2, 2, 2)
+    assert {name: (sink.read, sink.inserted) for name, sink in summary.sinks.items()} == {
+        "silver": (2, 2),
+        "gold": (2, 2),
+    }
 
 
 def test_a_row_with_a_date_that_no_sink_holds_can_still_be_read(people):
@@ -86,7 +71,7 @@ def test_too_large_a_share_fails_before_silver_and_the_rows_can_be_looked_at(peo
     with pytest.raises(QuarantineOverflow, match=r"3 of 5 rows .*NULL_KEY 2, OUT_OF_RANGE 1.*max_share is 0\.5"):
         people.run()
     assert [row["reason"] for row in people.quarantine()] == ["OUT_OF_RANGE", "NULL_KEY", "NULL_KEY"]
-    assert positions(people) == (None, None)
+    assert people.positions() == {"silver": None, "gold": None}
 
 
 def test_a_share_at_the_limit_passes(people):
@@ -115,23 +100,25 @@ def test_every_bad_row_counts_also_if_rows_are_equal(people):
 def test_equal_rows_in_different_parts_are_one_entry(people):
     """Rows without any key are spread over the parts; the same one is set aside once all the same."""
     people.sql(NAMELESS, NAMELESS, NAMELESS)
-    window = run.open_window(people.pipeline, people.connections, None)
+    window = people.begin()
     people.pipeline = people.pipeline.model_copy(update={"parts": Parts(rows_per_part=1)})
-    parts = run.extract(people.pipeline, people.connections, window)
+    parts = people.extract(window)
     assert len(parts) == 3
-    done = [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
+    for part in parts:
+        people.enrich(window, part.number)
     for _ in range(2):
-        run.load_silver(people.pipeline, people.connections, window, done)
+        people.apply(window, "silver")
         assert len(people.quarantine()) == 1
 
 
 def test_a_replayed_batch_sets_nothing_aside_again(people):
     """Loading a batch again, as a retry does, leaves the table's rows as they are."""
     people.sql(GOOD, NAMELESS, ANCIENT)
-    window, enriched = answered(people)
-    run.load_silver(people.pipeline, people.connections, window, enriched)
+    window = people.begin()
+    people.stage(window)
+    people.apply(window, "silver")
     before = people.quarantine()
-    run.load_silver(people.pipeline, people.connections, window, enriched)
+    people.apply(window, "silver")
     assert len(before) == 2
     assert people.quarantine() == before
 
@@ -159,7 +146,7 @@ def test_a_batch_of_bad_rows_alone_moves_on(people):
     people.sql(NAMELESS, ANCIENT)
     summary = people.run()
     assert (summary.read, summary.quarantined) == (2, 2)
-    assert [p.batch_id for p in positions(people)] == [summary.batch_id] * 2
+    assert [position.batch_id for position in people.positions().values()] == [summary.batch_id] * 2
     assert people.run() is None
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from include.medallion.config.pipeline import Quarantine
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 from tests.integration.paying import insert, set_geocode
 
@@ -72,7 +71,7 @@ def test_a_row_that_is_good_now_arrives_and_its_entry_is_closed(people, google):
     insert(people, "60601", "98052")
     people.run()
     google.faults.clear()
-    batch = replay(people)["batch_id"]
+    batch = replay(people).batch_id
     assert [(r["postcode"], r["geocode_status"]) for r in people.gold()] == [("60601", "OK"), ("98052", "OK")]
     assert people.silver() == people.gold()
     (entry,) = people.quarantine()
@@ -102,7 +101,7 @@ def test_an_entry_whose_row_is_gone_is_closed(amounts):
     one.sql("INSERT INTO t VALUES (8, 'NaN', '98052')")
     one.run()
     one.sql("DELETE FROM t WHERE k = 7")
-    assert replay(one)["quarantined"] == 1
+    assert replay(one).quarantined == 1
     assert entries(one) == [("NOT_A_NUMBER", True), ("NOT_A_NUMBER", False)]
 
 
@@ -111,10 +110,10 @@ def test_a_row_without_a_key_is_found_again(amounts):
     one = amounts("integer", "7")
     one.sql("INSERT INTO t VALUES (NULL, 5, '98052')")
     one.run()
-    assert replay(one)["quarantined"] == 2
+    assert replay(one).quarantined == 2
     one.sql("UPDATE t SET k = 9 WHERE k IS NULL")
     one.run()
-    assert replay(one)["quarantined"] == 1
+    assert replay(one).quarantined == 1
     assert sorted(entries(one)) == [("NOT_A_NUMBER", False), ("NULL_KEY", True)]
 
 
@@ -132,15 +131,14 @@ def test_an_old_batch_that_is_loaded_again_opens_nothing(amounts):
     """Replaying the batch that set a row aside does not undo what a newer one has closed."""
     one = amounts("integer", "7")
     one.sql("UPDATE t SET amount = 'NaN'")
-    window = run.open_window(one.pipeline, one.connections, run.silver_position(one.pipeline, one.connections))
-    parts = run.extract(one.pipeline, one.connections, window)
-    enriched = [run.enrich(one.pipeline, one.connections, window, part) for part in parts]
-    run.load_silver(one.pipeline, one.connections, window, enriched)
+    window = one.begin()
+    one.stage(window)
+    one.apply(window, "silver")
     one.sql("UPDATE t SET amount = 1")
     one.run()
     assert entries(one) == [("NOT_A_NUMBER", True)]
-    run.load_silver(one.pipeline, one.connections, window, enriched)
-    run.write_gold(one.pipeline, one.connections, window, enriched)
+    one.apply(window, "silver")
+    one.apply(window, "gold")
     assert entries(one) == [("NOT_A_NUMBER", True)]
 
 
@@ -148,7 +146,7 @@ def test_a_replay_is_not_bound_by_the_share(amounts):
     """All rows of a replay may be bad: they were before."""
     one = amounts("integer", "7")
     one.pipeline = one.pipeline.model_copy(update={"quarantine": Quarantine(max_share=0, min_bad_rows=0)})
-    assert replay(one)["quarantined"] == 1
+    assert replay(one).quarantined == 1
 
 
 def test_a_replay_moves_no_watermark(amounts):

@@ -89,8 +89,10 @@ def test_readers_of_a_full_refresh_see_whole_tables_only(people, google):
         )
         reading = pool.submit(reader.read)
         people.connections, plain = watched, people.connections
-        summary = people.run(mode=Mode.REFRESH)
-        reader.ended.set()
+        try:
+            summary = people.run(mode=Mode.REFRESH)
+        finally:
+            reader.ended.set()
         reading.result()
         people.connections = plain
     reader.look()

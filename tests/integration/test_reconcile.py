@@ -237,16 +237,14 @@ def test_a_full_refresh_meanwhile_raises_no_alarm(people, deletes):
 def test_rows_that_only_one_sink_holds_wait(people):
     """What Silver holds and Gold does not yet is neither due nor deleted, until both hold it."""
     people.sql(INSERT.format(5, 6))
-    window = run.open_window(
-        people.pipeline, people.connections, run.silver_position(people.pipeline, people.connections)
-    )
-    parts = run.extract(people.pipeline, people.connections, window)
-    answered = [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
-    run.load_silver(people.pipeline, people.connections, window, answered)
+    window = people.begin()
+    parts = people.extract(window)
+    answered = [people.enrich(window, part.number) for part in parts]
+    people.apply(window, "silver")
     people.sql("DELETE FROM people WHERE id = 5")
     report = people.reconcile()
     assert (report.silver.deleted, report.gold.deleted, report.lost) == (0, 0, 0)
-    run.write_gold(people.pipeline, people.connections, window, answered)
+    people.apply(window, "gold")
     people.reconcile()
     assert people.deleted("silver") == [5]
     assert people.silver() == people.gold()

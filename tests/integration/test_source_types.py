@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from include.medallion.errors import ContractBroken, SettingError, Transient
-from include.medallion.steps import run
+from include.medallion.steps.run import run
 from tests.integration.one_table import OneTable
 
 NOON = datetime(2021, 1, 1, 12, 0, 0, 123456)  # noqa: DTZ001 (what `timestamp` means)
@@ -438,7 +438,7 @@ def stranger(pipeline):
 
 def as_stranger(one, uri=None):
     """Run the pipeline with the stranger's login, or another."""
-    return run.run(one.pipeline, replace(one.connections, bronze=uri or one.stranger))
+    return run(one.pipeline, replace(one.connections, bronze=uri or one.stranger))
 
 
 def test_a_role_that_may_not_read_is_told_what_to_grant(stranger):
@@ -450,7 +450,7 @@ def test_a_role_that_may_not_read_is_told_what_to_grant(stranger):
 def test_select_is_the_only_right_that_is_needed(stranger):
     """A role with SELECT on the table, and nothing else, runs the pipeline."""
     stranger.sql(f"GRANT SELECT ON one TO {stranger.role}")
-    assert as_stranger(stranger)["read"] == 1
+    assert as_stranger(stranger).read == 1
 
 
 def test_a_policy_that_hides_rows_is_refused(stranger):

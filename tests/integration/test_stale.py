@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion.gold import sink as gold_sink
 from include.medallion.model.window import Mode
-from include.medallion.steps import run
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 
 AT_ONCE_OLD = {"keep_days": 1e-9, "keep_missing_days": 1e-9}
@@ -21,23 +19,16 @@ def refresh(people):
     return people.run(mode=Mode.LOOKUPS)
 
 
-def positions(people):
-    """Give what both sinks say they hold."""
-    source = people.begin().source
-    silver = run.silver_position(people.pipeline, people.connections)
-    return silver, gold_sink.read_position(people.connections.lake, people.pipeline, source)
+def stage(people):
+    """Take a refresh as far as its enriched parts; return its window."""
+    window = people.begin(mode=Mode.LOOKUPS)
+    people.stage(window)
+    return window
 
 
-def steps(people):
-    """Take a refresh as far as its enriched parts."""
-    window = run.open_window(people.pipeline, people.connections, None, Mode.LOOKUPS)
-    parts = run.extract(people.pipeline, people.connections, window)
-    return window, [run.enrich(people.pipeline, people.connections, window, part) for part in parts]
-
-
-def both(people, stage):
-    """Apply a refresh's steps to both sinks."""
-    return [act(people.pipeline, people.connections, *stage) for act in (run.load_silver, run.write_gold)]
+def apply_to_both(people, window):
+    """Apply a staged refresh to both sinks."""
+    return [people.apply(window, sink) for sink in ("silver", "gold")]
 
 
 @pytest.fixture
@@ -63,7 +54,7 @@ def test_a_refresh_keeps_to_the_budget_and_goes_on_the_next_day(waiting, google)
     """With two calls a run, five keys take three refreshes; a row that stays PENDING is not written again."""
     set_geocode(waiting, max_calls_per_run=2)
     summaries = [refresh(waiting) for _ in range(4)]
-    assert [s and (s["read"], s["unchanged"], s["gold"]["updated"]) for s in summaries] == [
+    assert [s and (s.read, s.unchanged, s.sinks["gold"].updated) for s in summaries] == [
         (5, 3, 2), (3, 1, 2), (1, 0, 1), None,
     ]  # fmt: skip
     assert paid(google) == dict.fromkeys(FIVE, 1)
@@ -80,9 +71,9 @@ def test_nothing_due_changes_nothing(waiting):
 
 def test_a_refresh_moves_no_watermark(waiting):
     """Both sinks hold what they held; the next window reads only what is new."""
-    before = positions(waiting)
+    before = waiting.positions()
     refresh(waiting)
-    assert positions(waiting) == before
+    assert waiting.positions() == before
     insert(waiting, "98052")
     assert waiting.run().read == 1
 
@@ -93,7 +84,7 @@ def test_only_what_enrichments_add_changes(people, google):
     insert(people, *FIVE)
     people.run()
     before = people.gold()
-    batch = refresh(people)["batch_id"]
+    batch = refresh(people).batch_id
     changed = [{name for name in row if row[name] != old[name]} for row, old in zip(people.gold(), before, strict=True)]
     assert changed == [{"geocoded_at", "_batch_id", "_loaded_at"}] * 5
     assert {row["_batch_id"] for row in people.silver()} == {batch}
@@ -135,7 +126,7 @@ def test_an_old_answer_is_kept_if_the_file_says_so(people, google):
     people.run()
     before = people.gold()
     set_geocode(people, **AT_ONCE_OLD, expire="keep", max_calls_per_run=0)
-    assert refresh(people)["unchanged"] == 1
+    assert refresh(people).unchanged == 1
     assert people.gold() == people.silver() == before
 
 
@@ -150,11 +141,11 @@ def test_offline_answers_do_not_age(people):
 
 def test_a_row_that_changes_meanwhile_is_left_to_its_own_batch(waiting):
     """A newer version that arrives between a refresh's reading and its writing stays as it is, in both sinks."""
-    stage = steps(waiting)
+    window = stage(waiting)
     waiting.sql("UPDATE people SET postcode = '33101' WHERE postcode = '98052'")
     waiting.run()
     before = {row["id"]: row for row in waiting.gold()}
-    applied = both(waiting, stage)
+    applied = apply_to_both(waiting, window)
     assert [(a.updated, a.superseded) for a in applied] == [(4, 1)] * 2
     assert waiting.gold()[0] == before[1]
     assert waiting.silver() == waiting.gold()
@@ -162,7 +153,7 @@ def test_a_row_that_changes_meanwhile_is_left_to_its_own_batch(waiting):
 
 def test_a_row_that_is_deleted_meanwhile_stays_deleted(waiting):
     """A refresh brings no row back, neither one that is marked nor one that is gone."""
-    stage = steps(waiting)
+    window = stage(waiting)
     lake = waiting.connections.lake
     table = DeltaTable(lake.table("one"), storage_options=dict(lake.options))
     table.update(updates={"_deleted_at": "'2026-01-01T00:00:00Z'"}, predicate="id = 1")
@@ -170,7 +161,7 @@ def test_a_row_that_is_deleted_meanwhile_stays_deleted(waiting):
     with waiting.account.connect() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE ONE SET _DELETED_AT = '2026-01-01T00:00:00Z'::TIMESTAMP_TZ(6) WHERE ID = 1")
         cursor.execute("DELETE FROM ONE WHERE ID = 2")
-    assert [(a.updated, a.superseded) for a in both(waiting, stage)] == [(3, 2)] * 2
+    assert [(a.updated, a.superseded) for a in apply_to_both(waiting, window)] == [(3, 2)] * 2
     assert [(r["id"], r["_deleted_at"] is None) for r in waiting.gold()] == [
         (1, False), (3, True), (4, True), (5, True), (6, True),
     ]  # fmt: skip
@@ -179,18 +170,18 @@ def test_a_row_that_is_deleted_meanwhile_stays_deleted(waiting):
 
 def test_a_replayed_refresh_changes_nothing(waiting, google):
     """Each step of a refresh may run again, also after a newer one."""
-    stage = steps(waiting)
-    both(waiting, stage)
+    window = stage(waiting)
+    apply_to_both(waiting, window)
     after = waiting.gold()
-    both(waiting, stage)
+    apply_to_both(waiting, window)
     assert waiting.gold() == waiting.silver() == after
     assert paid(google) == dict.fromkeys(FIVE, 1)
 
 
 def test_a_refresh_that_died_between_the_sinks_is_made_good_by_the_next(waiting, google):
     """Silver alone has the answers: the next refresh finds the rows in Gold, pays nothing, and both are equal."""
-    window, answered = steps(waiting)
-    run.load_silver(waiting.pipeline, waiting.connections, window, answered)
+    window = stage(waiting)
+    waiting.apply(window, "silver")
     assert waiting.silver() != waiting.gold()
     assert refresh(waiting).lookups.calls == 0
     assert set(statuses(waiting).values()) == {("OK", True, True), ("NO_POSTCODE", False, False)}

@@ -7,7 +7,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import BrokenBarrierError
 from typing import TypeVar
@@ -19,8 +19,11 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import Refused
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Window
-from include.medallion.steps import run
-from include.medallion.steps.row_counts import check_row_counts
+from include.medallion.steps.apply import apply_batch
+from include.medallion.steps.commit import commit
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
 from include.sandbox.google import KEY
 from include.sandbox.snowflake import Snowflake
 from tests.integration.one_table import OneTable
@@ -83,17 +86,17 @@ def bring(worker: Worker, given: Path, barrier) -> dict:
     if given.exists():
         window = Window.from_json(json.loads(given.read_text()))
     else:
-        held = run.silver_position(pipeline, connections) if worker.number == 0 else None
-        window = tried(lambda: run.open_window(pipeline, connections, held))
+        remembered = {} if worker.number == 0 else {"silver": None}
+        window = tried(lambda: open_window(pipeline, connections, remembered=remembered))
     barrier.wait(PATIENCE)
-    parts = tried(lambda: run.extract(pipeline, connections, window))
-    answered = [tried(lambda p=p: run.enrich(pipeline, connections, window, p)) for p in parts]
+    parts = tried(lambda: extract(pipeline, connections, window))
     barrier.wait(PATIENCE)
-    loaded = tried(lambda: run.load_silver(pipeline, connections, window, answered))
-    barrier.wait(PATIENCE)
-    written = tried(lambda: run.write_gold(pipeline, connections, window, answered))
-    told = [[one.to_json() for one in some] for some in (parts, answered)]
-    return check_row_counts(window, *told, loaded.to_json(), written.to_json())
+    for part in parts:
+        tried(lambda number=part.number: enrich(pipeline, connections, window, number))
+    for sink in pipeline.sink_steps:
+        barrier.wait(PATIENCE)
+        tried(lambda sink=sink: apply_batch(pipeline, connections, window, sink))
+    return asdict(commit(pipeline, connections.lake, window))
 
 
 @pytest.fixture
@@ -125,11 +128,10 @@ def test_two_processes_at_once_end_right(people, google, tmp_path, same):
     for number in range(ROUNDS):
         change(people, number)
         if same:
-            held = run.silver_position(people.pipeline, people.connections)
-            window = run.open_window(people.pipeline, people.connections, held)
+            window = people.begin()
             (tmp_path / f"window-{number}.json").write_text(json.dumps(window.to_json()))
         with suppress(BrokenBarrierError):
-            for _ in range(5):
+            for _ in range(6):
                 barrier.wait(PATIENCE)
         told = [json.loads((tmp_path / f"told-{number}-{n}.json").read_text()) for n in range(2)]
         assert [t["error"] for t in told if "error" in t] == []

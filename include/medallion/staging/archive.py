@@ -25,9 +25,15 @@ class ArchivedBatch:
 
 
 def batch_ids(lake: Lake, pipeline: str) -> list[int]:
-    """Return the ids of a pipeline's staged batches, oldest first."""
-    folder = fs.FileSelector(lake.path(f"_staging/{pipeline}"), allow_not_found=True)
-    names = [info.base_name for info in filesystem(lake).get_file_info(folder) if info.type is fs.FileType.Directory]
+    """
+    Return the ids of a pipeline's staged batches, oldest first.
+
+    A batch has files: some S3 servers keep listing the folders of deleted objects.
+    """
+    root = lake.path(f"_staging/{pipeline}")
+    found = filesystem(lake).get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True))
+    paths = (info.path[len(root) + 1 :] for info in found if info.type is fs.FileType.File)
+    names = {path.partition("/")[0] for path in paths}
     return sorted(int(name) for name in names if name.isdigit())
 
 
