@@ -139,7 +139,7 @@ def test_rows_without_a_key_are_spread():
 def test_a_key_goes_to_the_same_part_in_every_process():
     """The part is no matter of Python's random hashes: a retry on another machine agrees."""
     keys = [("US", str(code)) for code in range(50)]
-    code = f"from include.medallion.model.keys import part_of; print([part_of(k, 7) for k in {keys!r}])"
+    code = f"from include.medallion.model.keys import partition_of; print([partition_of(k, 7) for k in {keys!r}])"
     found = {
         subprocess.run(
             [sys.executable, "-c", code],
