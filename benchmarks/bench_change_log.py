@@ -1,4 +1,4 @@
-"""Ask what a change log would spare the writer of Gold, and what its readers would pay for it."""
+"""Measure what a change log would save the writer of Gold, and what it would cost its readers."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from statistics import median
 from typing import Annotated, TypeVar
 
 import duckdb
+import pyarrow as pa
 import typer
 from deltalake import DeltaTable, write_deltalake
 from pyarrow import dataset
 
 from benchmarks.harness import employees
-from benchmarks.harness.contest import PIPELINE
+from benchmarks.harness.contest import GOLD_ONLY
 from benchmarks.harness.options import Changed, Rounds, Rows
 from benchmarks.harness.results import Question, keep
 from benchmarks.harness.servers import Servers, servers
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.files import GoldBatch
+from include.medallion.gold.log import commit_properties
 from include.medallion.gold.rows import interleave_parts
+from include.medallion.gold.sink import GoldSink
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake, open_lake
-from include.medallion.model.window import Window
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part, staged_columns
-from include.medallion.steps import run
+from include.medallion.staging.batch import Batch, open_batch
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
 
-PEOPLE = Pipeline.model_validate(PIPELINE)
+PEOPLE = Pipeline.model_validate(GOLD_ONLY)
 PLACE = "change-log"
 T = TypeVar("T")
 MERGED_VIEW = """
@@ -54,7 +57,7 @@ class Layouts:
     log: DeltaTable
 
     def rows(self) -> dict[str, dataset.Dataset]:
-        """Return what a reader opens."""
+        """Return the tables that a reader opens."""
         return {name: table.to_pyarrow_dataset() for name, table in vars(self).items()}
 
 
@@ -70,13 +73,12 @@ def main(
         employees.fill(there, rows)
         lake = open_lake(f"s3://{there.lake.bucket}/{PLACE}", there.lake.options)
         writers = {"merged": _merge, "log": _append}
-        window, parts = _stage(there, lake, None)
-        _merge(lake, window, parts)
+        _merge(_stage(there, lake))
         base, writes, reads = delta.open_table(lake, "gold"), [], {}
         for number in range(1, batches + 1):
             employees.update_random(there, count)
-            window, parts = _stage(there, lake, window)
-            writes.append({name: _timed(partial(write, lake, window, parts))[1] for name, write in writers.items()})
+            batch = _stage(there, lake)
+            writes.append({name: _timed(partial(write, batch))[1] for name, write in writers.items()})
             if number in {1, batches}:
                 layouts = Layouts(delta.open_table(lake, "gold"), base, delta.open_table(lake, "log"))
                 reads[number] = _read(layouts, rounds)
@@ -84,27 +86,28 @@ def main(
     keep(Question.CHANGE_LOG, rows, {**about, "writes": writes, "reads": reads}, _table(rows, about, writes, reads))
 
 
-def _stage(there: Servers, lake: Lake, before: Window | None) -> tuple[Window, list[Part]]:
-    """Read and enrich what is new since a batch, all if there is none."""
+def _stage(there: Servers, lake: Lake) -> Batch:
+    """Read and enrich what Gold does not have yet."""
     connections = connection_settings.Connections(there.uri, None, lake, {})
-    window = run.open_window(PEOPLE, connections, before and before.position)
-    answered = [run.enrich(PEOPLE, connections, window, part) for part in run.extract(PEOPLE, connections, window)]
-    return window, [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
+    window = open_window(PEOPLE, connections)
+    for part in extract(PEOPLE, connections, window):
+        enrich(PEOPLE, connections, window, part.number)
+    return open_batch(lake, PEOPLE, window)
 
 
-def _merge(lake: Lake, window: Window, parts: list[Part]) -> None:
-    gold_sink.apply_batch(lake, PEOPLE, window, parts)
+def _merge(batch: Batch) -> None:
+    GoldSink(batch.lake, PEOPLE).apply(batch)
 
 
-def _append(lake: Lake, window: Window, parts: list[Part]) -> None:
-    rows = interleave_parts(
-        lake, gold_sink.gold_schema(staged_columns(lake, window, ENRICHED, parts[0])), window, parts
-    )
+def _append(batch: Batch) -> None:
+    lake, window, table = batch.lake, batch.window, delta.open_table(batch.lake, "gold")
+    schema = pa.schema(table.schema().to_arrow())
+    rows = interleave_parts(GoldBatch(lake, PEOPLE, window, batch.files, table, schema, commit_properties(window)))
     write_deltalake(lake.table("log"), rows, mode="append", storage_options=dict(lake.options))
 
 
 def _read(layouts: Layouts, rounds: int) -> dict[str, dict[str, float]]:
-    """Ask each question of both, in turns; return the median seconds of each."""
+    """Run each query on both, in turns; return the median seconds of each."""
     return {name: _asked(layouts, query, rounds) for name, query in QUERIES.items()}
 
 
@@ -112,11 +115,11 @@ def _asked(layouts: Layouts, query: str, rounds: int) -> dict[str, float]:
     found = {"merged": [], "log": []}
     for number in range(rounds):
         turns = [("merged", "merged"), ("log", f"({MERGED_VIEW})")]
-        told = {}
+        answers = {}
         for name, source in turns if number % 2 == 0 else turns[::-1]:
-            told[name], seconds = _timed(partial(_answer, layouts, query.format(source)))
+            answers[name], seconds = _timed(partial(_answer, layouts, query.format(source)))
             found[name].append(seconds)
-        if told["merged"] != told["log"]:
+        if answers["merged"] != answers["log"]:
             raise RuntimeError(f"the two layouts hold different rows: {query}")
     return {name: median(seconds) for name, seconds in found.items()}
 

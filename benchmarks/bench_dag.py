@@ -1,4 +1,4 @@
-"""Ask what Airflow adds: a whole DAG run by the real scheduler, against the same stages in one process."""
+"""Measure what Airflow adds: a DAG run by the real scheduler, compared with the same stages in one process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def main(rows: Rows = 100_000, rounds: Rounds = 2) -> None:
     """
     Load a whole table into both sinks, in turns by a DAG run and by one process, each time into empty tables.
 
-    Who is first alternates: the later one finds caches warm. A DAG run that does not count comes before all, since the
-    api-server takes seconds for the first task that it is ever told of, whatever that does.
+    The order alternates: the second one finds caches warm. A DAG run that does not count comes first, since the
+    api-server takes seconds for its first task, regardless of what that does.
     """
     with deployed(rows, rounds + 1) as there:
         trial(there, f"employees_{rounds}")
@@ -31,7 +31,7 @@ def main(rows: Rows = 100_000, rounds: Rounds = 2) -> None:
 
 
 def _round(there: Deployment, number: int) -> tuple[dict, dict]:
-    """Let both do it, in turns first, and keep nothing of what they wrote."""
+    """Measure both, in alternating order, and delete what they wrote."""
     sides = {"dag": partial(_dag, there, number), "core": partial(_core, there, number)}
     order = ("core", "dag") if number % 2 else ("dag", "core")
     found = {side: sides[side]() for side in order}

@@ -1,4 +1,4 @@
-"""Ask what a run takes when little has changed, or nothing."""
+"""Measure a run when little has changed, or nothing."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only
     """
     Load the table once into each Gold, then, for each kind of change, change some of it and let all follow.
 
-    Row by row knows of new rows only, so it is left behind after the first question.
+    Row by row finds new rows only, so it takes part in the first question only.
     """
     count = changed or max(1, rows // 100)
-    everybody = chosen([*FOLLOWERS, contest.ROW_BY_ROW, contest.BARE_SCAN], only, rows)
+    contenders = chosen([*FOLLOWERS, contest.ROW_BY_ROW, contest.BARE_SCAN], only, rows)
     with servers(rows) as there:
         employees.fill(there, rows)
-        first = contest.compete(there, [c for c in everybody if c.gold], 1, place=lambda _, c: c.slug)
-        list(contest.told(first))
+        first = contest.compete(there, [c for c in contenders if c.gold], 1, place=lambda _, c: c.slug)
+        list(contest.printed(first))
         for question, (change, able) in QUESTIONS.items():
-            if not (able_ := [c for c in able if c in everybody]):
+            if not (turns := [c for c in able if c in contenders]):
                 continue
             found = contest.compete(
-                there, able_, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
+                there, turns, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
             )
             about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
-            report(question, rows, list(contest.told(found)), about)
-            for left_behind in (c for c in able_ if c not in FOLLOWERS):
-                there.discard(left_behind.slug)
+            report(question, rows, list(contest.printed(found)), about)
+            for finished in (c for c in turns if c not in FOLLOWERS):
+                there.discard(finished.slug)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask how long it takes until a whole table is in Gold."""
+"""Measure how long it takes until a whole table is in Gold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
     with servers(rows) as there:
         employees.fill(there, rows)
         found = contest.compete(there, able, rounds, place=lambda n, c: f"{c.slug}-{n}", finish=there.discard)
-        report(Question.INITIAL_LOAD, rows, list(contest.told(found)), {"rounds": rounds})
+        report(Question.INITIAL_LOAD, rows, list(contest.printed(found)), {"rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask how long a new row takes from INSERT to Gold under the real scheduler."""
+"""Measure how long a new row takes from INSERT to Gold under the real scheduler."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Ask what Silver's ledger, fence and checks cost: against PUT, COPY and MERGE by hand."""
+"""Measure what Silver's ledger, fence and checks cost, compared with PUT, COPY and MERGE by hand."""
 
 from __future__ import annotations
 
 import typer
 
 from benchmarks.harness import employees, silver_contest
-from benchmarks.harness.contest import told
+from benchmarks.harness.contest import printed
 from benchmarks.harness.options import Changed, Rounds, Rows
 from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
@@ -19,15 +19,15 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 4) -> N
     """
     Load a whole table into Snowflake's stand-in, then some random updates of it, from the same staged files.
 
-    A contender's figures are those of its process; what the stand-in took meanwhile is counted apart.
+    A contender's figures are those of its process; the stand-in's are counted separately.
     """
     count = changed or max(1, rows // 100)
     with servers(rows) as there, silver_contest.account(there) as account:
         employees.fill(there, rows)
         whole = silver_contest.stage(there, PLACE)
         employees.update_random(there, count)
-        batches = [whole, silver_contest.stage(there, PLACE, whole)]
-        found = list(told(silver_contest.compete(there, account, batches, rounds)))
+        batches = [whole, silver_contest.stage(there, PLACE)]
+        found = list(printed(silver_contest.compete(there, account, batches, rounds)))
     for index, (question, batch) in enumerate(zip(QUESTIONS, batches, strict=True)):
         turns = sorted((t for t in found if t["batch"] == index), key=lambda t: t["contender"] != "medallion")
         report(question, rows, turns, {"rows in the batch": batch.rows, "rounds": rounds})

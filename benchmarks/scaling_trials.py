@@ -1,5 +1,5 @@
 """
-Where the limits lie: one trial for each claim of docs/scaling.md that two cores can try.
+Measure the limits: one trial for each claim of docs/scaling.md that can be tried on two cores.
 
     PYTHONPATH=. .venv/bin/python benchmarks/scaling_trials.py
 
@@ -16,21 +16,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
+from pydantic import TypeAdapter
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import sink as gold_sink
+from include.medallion.gold.sink import GoldSink
 from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import Lake, create_parquet
 from include.medallion.model.columns import SYSTEM_COLUMNS, VERSION, batch_columns
 from include.medallion.model.window import Window
+from include.medallion.staging.batch import Batch
 from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import EnrichedPart, Part
+from include.medallion.staging.parts import EnrichedPart, StagedFile
 from include.sandbox import postgres
 
 GIB = 1 << 30
@@ -56,13 +57,14 @@ def main() -> None:
 
 
 def xcom() -> Iterator[str]:
-    """Weigh what XCom carries, in bytes of JSON, by parts."""
-    part = Part(9, 1_000_000, 1024).to_json()
-    answer = {field.name: 1_000_000 for field in fields(EnrichedPart)} | {
-        "statuses": {"OK": 980_000, "ZERO_RESULTS": 10_000}
-    }
+    """Measure what XCom carries, in bytes of JSON, by parts: the references that `extract` and `enrich` return."""
+    source = "7300000000000000000.1.16384.16385"
+    window = TypeAdapter(Window).dump_python(
+        Window("people", source, 1_000_000_000, 1_001_000_000, 20260101000000000), mode="json"
+    )
     for parts in (1, 10, 1024):
-        yield f"| {parts:>5} parts | {parts * len(json.dumps(part)):>9,} | {parts * len(json.dumps(answer)):>9,} |"
+        sizes = [len(json.dumps({"window": window, "part": part})) for part in range(parts)]
+        yield f"| {parts:>5} parts | {sum(sizes):>9,} | {sum(sizes):>9,} |"
 
 
 def source_scan() -> Iterator[str]:
@@ -104,13 +106,14 @@ def delta_log() -> Iterator[str]:
 def sorting() -> Iterator[str]:
     """Sort a table by key, by rows: seconds, memory over an idle process, files that a key can be in."""
     for rows in (250_000, 1_000_000, 4_000_000):
-        told = alone("sort", rows)
-        size, memory, order = told["bytes"] / GIB, told["memory"] / GIB, f"{told['before']:.1f} -> {told['after']:.1f}"
-        yield f"| {rows:>9,} rows, {size:.2f} GiB | {told['seconds']:.1f} s | {memory:.2f} GiB | {order} |"
+        found = alone("sort", rows)
+        size, memory = found["bytes"] / GIB, found["memory"] / GIB
+        order = f"{found['before']:.1f} -> {found['after']:.1f}"
+        yield f"| {rows:>9,} rows, {size:.2f} GiB | {found['seconds']:.1f} s | {memory:.2f} GiB | {order} |"
 
 
 def sort_by_key(rows: int) -> dict:
-    """Write rows in random order as eight batches, sort them by key, and tell what it took."""
+    """Write rows in random order as eight batches, sort them by key, and return what it took."""
     folder, chance = Path(tempfile.mkdtemp()), random.Random(1)
     for _ in range(8):
         ids = pa.array([chance.randrange(1 << 40) for _ in range(rows // 8)], pa.int64())
@@ -130,23 +133,24 @@ def writing_over() -> Iterator[str]:
     for rows in (1_000_000, 4_000_000):
         for keys in ("newest", "spread"):
             for way in ("in place", "MERGE"):
-                told = alone("over", rows, keys, way)
-                files, memory = f"{told['rewritten']} of {told['files']}", f"{told['memory'] / GIB:.2f} GiB"
-                yield f"| {rows:>9,} rows, {keys}, {way} | {told['seconds']:.2f} s | {memory} | {files} |"
+                found = alone("over", rows, keys, way)
+                files, memory = f"{found['rewritten']} of {found['files']}", f"{found['memory'] / GIB:.2f} GiB"
+                yield f"| {rows:>9,} rows, {keys}, {way} | {found['seconds']:.2f} s | {memory} | {files} |"
 
 
 def write_over(rows: int, keys: str, way: str) -> dict:
-    """Write rows as files of 125 000 in the order of their key, change 10 000 of them, and tell what it took."""
+    """Write rows as files of 125 000 in the order of their key, change 10 000 of them, and return what it took."""
     lake, each = Lake(Path(tempfile.mkdtemp()).as_uri(), {}), 125_000
+    sink = GoldSink(lake, PEOPLE)
     for number, begin in enumerate(range(0, rows, each), start=1):
-        gold_sink.apply_batch(lake, PEOPLE, *stage(lake, number, range(begin, begin + each)))
+        sink.apply(stage(lake, number, range(begin, begin + each)))
     table = delta.open_table(lake, "gold")
-    if way == "MERGE":  # what asks more of a writer is left to delta-rs
+    if way == "MERGE":  # a table that requires more of a writer is left to delta-rs
         table.alter.add_constraint({"numbered": "_version > 0"})
     changed = range(0, rows, rows // 10_000) if keys == "spread" else range(rows - 10_000, rows)
     before, batch = set(table.file_uris()), stage(lake, rows // each + 1, changed)
     idle, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, time.perf_counter()
-    gold_sink.apply_batch(lake, PEOPLE, *batch)
+    sink.apply(batch)
     seconds, most = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     table.update_incremental()
     return {
@@ -157,25 +161,26 @@ def write_over(rows: int, keys: str, way: str) -> dict:
     }
 
 
-def stage(lake: Lake, number: int, ids: range) -> tuple[Window, list[Part]]:
+def stage(lake: Lake, number: int, ids: range) -> Batch:
     """Stage the n-th batch as `enrich` does."""
     window = Window("people", "trial", 100 * (number - 1), 100 * number, 20260101000000000 + number)
     rows = people(ids).append_column(VERSION, pa.repeat(pa.scalar(100 * number - 50), len(ids)))
     for column, value in zip(SYSTEM_COLUMNS[1:], batch_columns(window), strict=True):
         rows = rows.append_column(column.name, pa.repeat(value, len(ids)))
-    with create_parquet(lake, part_file(window, ENRICHED, 0), rows.schema) as out:
+    path = part_file(window, ENRICHED, 0)
+    with create_parquet(lake, path, rows.schema) as out:
         out.write_table(rows)
-    return window, [Part(0, len(ids))]
+    return Batch(lake, PEOPLE, window, (EnrichedPart(0, (), len(ids), (StagedFile(path, 0, out.file),), ()),))
 
 
 def people(ids: range) -> pa.Table:
     """Make a row for each key."""
-    texts = pa.array([f"some text of {n} that nobody else has {n * 7919 % 1_000_003}" for n in ids])
+    texts = pa.array([f"some text of {n} that no other row has {n * 7919 % 1_000_003}" for n in ids])
     return pa.table({"id": pa.array(ids, pa.int64()), "a": texts, "b": texts})
 
 
 def alone(*arguments: object) -> dict:
-    """Run a trial in a process of its own, whose memory is nobody else's."""
+    """Run a trial in a process of its own, so that its memory can be measured."""
     command = [sys.executable, __file__, *map(str, arguments)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 

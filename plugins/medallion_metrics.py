@@ -2,7 +2,7 @@
 A run's numbers, sent where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
 
 Each is named `medallion.<pipeline>.<number>`, behind Airflow's own prefix. A
-number that cannot be sent is logged; it never harms the run that it tells of.
+number that cannot be sent is logged; it never harms the run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ GAUGES = {
 
 
 def wanted() -> bool:
-    """Tell whether Airflow is configured to send metrics anywhere."""
+    """Return whether Airflow is configured to send metrics anywhere."""
     from airflow.sdk.configuration import conf
 
     return any(conf.getboolean("metrics", name) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on"))
@@ -148,5 +148,5 @@ def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
             lambda name, value: stats.incr(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
             lambda name, value: stats.gauge(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
         )
-    except Exception as error:  # noqa: BLE001 a number must not harm what it tells of
+    except Exception as error:  # noqa: BLE001 a number must not harm the run
         log.warning("metrics of %s were not sent (%s)", pipeline, type(error).__name__)

@@ -1,4 +1,4 @@
-"""What a contender of ours, or by hand, tells of its own time: seconds of wall and of CPU in each stage."""
+"""The time that a contender measures itself: wall and CPU seconds of each stage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """The stages of this process, the first of which is its start: from the parent's call to the end of imports."""
+    """Stages of this process; the first is its start, from the parent's call to the end of the imports."""
 
     def __init__(self) -> None:
         self.stages = {"imports": time.time() - float(os.environ["BENCH_BEGUN"])}
@@ -17,7 +17,7 @@ class Clock:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Take the time of one stage."""
+        """Measure one stage."""
         start, used = time.perf_counter(), time.process_time()
         yield
         self.stages[stage], self.stages_cpu[stage] = time.perf_counter() - start, time.process_time() - used

@@ -1,46 +1,39 @@
-"""The core in one process, source to both sinks: what a DAG run does, without Airflow; stage by stage what it took."""
+"""The core in one process, source to both sinks: what a DAG run does, without Airflow; the time of each stage."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-begun = float(os.environ["BENCH_BEGUN"])  # when the parent started this process
+from benchmarks.contenders.clock import Clock
+from include.medallion.config import connections as connection_settings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.steps.apply import apply_batch
+from include.medallion.steps.commit import commit
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
 
-from include.medallion.config import connections as connection_settings  # noqa: E402 (the clock first)
-from include.medallion.config.pipeline import Pipeline  # noqa: E402
-from include.medallion.steps import run  # noqa: E402 (the clock first)
-
-stages: dict[str, float] = {"imports": time.time() - begun}
+clock = Clock()
 
 
 def main(task: dict) -> dict:
     """Bring one batch to Silver and Gold."""
     pipeline = Pipeline.model_validate(task["pipeline"])
     connections = connection_settings.open_connections(pipeline, os.environ)
-    with timed("open_window"):
-        window = run.open_window(pipeline, connections, run.silver_position(pipeline, connections))
-    with timed("extract"):
-        parts = run.extract(pipeline, connections, window)
-    with timed("enrich"):
-        answered = [run.enrich(pipeline, connections, window, part) for part in parts]
-    with timed("load_silver"):
-        run.load_silver(pipeline, connections, window, answered)
-    with timed("write_gold"):
-        run.write_gold(pipeline, connections, window, answered)
-    return {"stages": stages, "look_ups": sum(a.keys - a.cached for a in answered)}
-
-
-@contextmanager
-def timed(stage: str) -> Iterator[None]:
-    """Take the time of one stage."""
-    start = time.perf_counter()
-    yield
-    stages[stage] = time.perf_counter() - start
+    with clock.timed("open_window"):
+        window = open_window(pipeline, connections)
+    with clock.timed("extract"):
+        parts = extract(pipeline, connections, window)
+    with clock.timed("enrich"):
+        enriched = [enrich(pipeline, connections, window, part.number) for part in parts]
+    for sink, step in pipeline.sink_steps.items():
+        with clock.timed(step):
+            apply_batch(pipeline, connections, window, sink)
+    with clock.timed("commit"):
+        commit(pipeline, connections.lake, window)
+    return clock.account(sum(part.lookups.keys - part.lookups.cached for part in enriched))
 
 
 if __name__ == "__main__":

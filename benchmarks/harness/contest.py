@@ -1,4 +1,4 @@
-"""Several contenders at the same work: interleaved, each on a Gold of its own, each result checked."""
+"""Several contenders do the same work: interleaved, each with a Gold of its own, each result checked."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ PIPELINE = {
     "silver": {"table": "EMPLOYEES_ENRICHED"},
     "gold": {"table": "gold"},
 }
+GOLD_ONLY = {name: value for name, value in PIPELINE.items() if name != "silver"}
 Change = Callable[[Servers, int], None]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The most rows that somebody can do, and why not more."""
+    """The most rows that a contender can do, and why not more."""
 
     rows: int
     reason: str
@@ -40,19 +41,19 @@ class Contender:
 
     name: str
     script: str
-    gold: str | None  # where its Gold lies below its own prefix; None if it writes none
+    gold: str | None  # path of its Gold below its own prefix; None if it writes none
     enriches: bool
     python: Callable[[], Path] = lambda: Path(sys.executable)
     settings: dict = field(default_factory=dict)
     limit: Limit | None = None
 
     def able(self, rows: int) -> bool:
-        """Tell whether it can do a table of so many rows."""
+        """Return whether it can do a table of so many rows."""
         return self.limit is None or rows <= self.limit.rows
 
     @property
     def slug(self) -> str:
-        """Return the name as it can be part of a path."""
+        """The name in a form that can be part of a path."""
         return self.name.replace(" ", "-")
 
     def command(self, servers: Servers, place: str) -> list[str | Path]:
@@ -103,9 +104,9 @@ def compete(
     Let each contender do the work once a round, in turns; yield a row per contender and round.
 
     Args:
-        place: names where a contender works in a round: the same place again to go on from there.
-        prepare: called with the round's number before anybody's turn.
-        finish: called with a contender's place after its turn and the check of what it did.
+        place: returns where a contender works in a round; the same place again continues from there.
+        prepare: called with the round's number before the first turn.
+        finish: called with a contender's place after its turn and the check of its result.
     """
     for number in range(rounds):
         prepare(number)
@@ -127,8 +128,8 @@ def compete(
             yield row
 
 
-def told(rows: Iterator[dict]) -> Iterator[dict]:
-    """Pass rows on and tell of each."""
+def printed(rows: Iterator[dict]) -> Iterator[dict]:
+    """Pass rows on and print each."""
     for row in rows:
         stages = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in row["said"]["stages"].items())
         print(
@@ -146,7 +147,7 @@ def _fault(
     truth: equality.Digest,
     coordinates: dict[str, equality.Digest],
 ) -> str | None:
-    """Say why a result does not count; None if it is right."""
+    """Return why a result does not count; None if it is right."""
     found = equality.of_gold(table, columns)
     if found != truth:
         return f"Gold differs from the source: {found[0]:,} rows of {truth[0]:,}"

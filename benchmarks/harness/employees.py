@@ -40,7 +40,7 @@ WHERE id > (SELECT max(id) FROM employees) - {count}
 
 
 def fill(servers: Servers, rows: int) -> None:
-    """Make the table anew with so many rows, the postcodes of which are real."""
+    """Create the table again with so many rows; their postcodes are real."""
     codes = sorted(row["zip_code"] for row in zipcodes.list_all())
     with psycopg.connect(servers.bronze.dsn(servers.database), autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS employees, zips")

@@ -1,4 +1,4 @@
-"""What every benchmark can be told on its command line."""
+"""Command-line options of all benchmarks."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def chosen(contenders: Sequence[Contender], only: list[str] | None, rows: int) -
         most = shortly(contender.limit.rows)
         print(f"{contender.name} is left out above {most} rows: {contender.limit.reason}", flush=True)
     if not (able := [c for c in asked if c.able(rows)]):
-        raise typer.BadParameter(f"nobody is left who can do {rows:,} rows")
+        raise typer.BadParameter(f"no contender is left that can do {rows:,} rows")
     return able

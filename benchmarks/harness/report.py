@@ -114,10 +114,10 @@ def _cell(measured: str, spread: dict) -> str:
 
 
 def _stages(row: dict) -> str:
-    told = ", ".join(f"{stage} {s:.2f}{_in_cpu(row['stages_cpu'].get(stage))}" for stage, s in row["stages"].items())
+    text = ", ".join(f"{stage} {s:.2f}{_in_cpu(row['stages_cpu'].get(stage))}" for stage, s in row["stages"].items())
     if bare := row["without_start"]:
-        return f"{told}; all without the start of Python {bare['wall']:.2f}{_in_cpu(bare['cpu'])}"
-    return told
+        return f"{text}; all without the start of Python {bare['wall']:.2f}{_in_cpu(bare['cpu'])}"
+    return text
 
 
 def _in_cpu(seconds: float | None) -> str:

@@ -1,8 +1,7 @@
 """
 Two ways into Snowflake with the same staged batches, in turns, each into a schema of its own, compared row by row.
 
-The batches are staged once by the core's own functions: the whole table, then what changed. Their quarantine is landed
-meanwhile (no row of these is bad), so neither contender's figures hold that.
+The batches are staged once by the core's own functions: the whole table, then what changed.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
-from benchmarks.harness.contest import PIPELINE, SCRIPTS
+from pydantic import TypeAdapter
+
+from benchmarks.harness.contest import GOLD_ONLY, PIPELINE, SCRIPTS
 from benchmarks.harness.measure import measure
 from benchmarks.harness.servers import Servers, child_environment
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import open_lake
 from include.medallion.model.columns import SYSTEM_COLUMNS, Column
-from include.medallion.model.window import Position
-from include.medallion.quarantine import table as quarantine_table
-from include.medallion.staging.layout import ENRICHED
-from include.medallion.staging.parts import Part, staged_columns
-from include.medallion.steps import run
+from include.medallion.model.window import Window
+from include.medallion.staging.batch import open_batch
+from include.medallion.steps.open_window import open_window
+from include.medallion.steps.run import run_window
 from include.sandbox import processes, snowflake
 from include.sandbox.processes import Daemon
 from include.sandbox.snowflake import Snowflake
@@ -35,12 +35,11 @@ TABLE = PIPELINE["silver"]["table"]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A staged batch, as both contenders are told of it, and the position of a sink that holds it."""
+class StagedBatch:
+    """A staged batch: the task that both contenders get, and the number of its rows."""
 
     task: dict
     rows: int
-    position: Position
 
 
 @contextmanager
@@ -54,36 +53,32 @@ def account(servers: Servers) -> Iterator[Snowflake]:
         snowflake.stop(servers.state)
 
 
-def stage(servers: Servers, place: str, before: Batch | None = None) -> Batch:
+def stage(servers: Servers, place: str) -> StagedBatch:
     """
-    Stage what is new since a batch, all if there is none, below this place in the lake.
+    Stage what is new since the last batch, below this place in the lake.
 
-    It goes to Gold as well: otherwise the next window would start where this one did, for Gold's sake.
+    It is written to Gold, where the next window starts.
     """
-    pipeline = Pipeline.model_validate(PIPELINE)
+    pipeline = Pipeline.model_validate(GOLD_ONLY)
     root = f"s3://{servers.lake.bucket}/{place}"
     connections = connection_settings.Connections(servers.uri, None, open_lake(root, servers.lake.options), {})
-    lake = connections.lake
-    window = run.open_window(pipeline, connections, before and before.position)
-    answered = [run.enrich(pipeline, connections, window, p) for p in run.extract(pipeline, connections, window)]
-    parts = [Part(a.part, a.enriched, chunks=a.chunks) for a in answered]
-    quarantine_table.record_rows(lake, window, parts)
-    run.write_gold(pipeline, connections, window, answered)
+    window = open_window(pipeline, connections)
+    run_window(pipeline, connections, window)
+    batch = open_batch(connections.lake, pipeline, window)
     task = {
         "lake": root,
         "options": servers.lake.options,
         "pipeline": PIPELINE,
-        "window": window.to_json(),
-        "parts": [p.to_json() for p in parts],
-        "files": [lake.path(file) for p in parts for file in p.files(window, ENRICHED)],
-        "columns": _told(staged_columns(lake, window, ENRICHED, parts[0])),
-        "system": _told(SYSTEM_COLUMNS),
+        "window": TypeAdapter(Window).dump_python(window, mode="json"),
+        "files": [connections.lake.path(file.path) for file in batch.files],
+        "columns": _columns(batch.columns),
+        "system": _columns(SYSTEM_COLUMNS),
         "loaded_at": window.opened_at.isoformat(),
     }
-    return Batch(task, sum(p.rows for p in parts), window.position)
+    return StagedBatch(task, batch.rows)
 
 
-def compete(servers: Servers, there: Snowflake, batches: Sequence[Batch], rounds: int) -> Iterator[dict]:
+def compete(servers: Servers, there: Snowflake, batches: Sequence[StagedBatch], rounds: int) -> Iterator[dict]:
     """Let each contender load the batches, one after the other, in turns; yield a row per turn, with `batch` from 0."""
     for number in range(rounds):
         for index, batch in enumerate(batches):
@@ -96,7 +91,7 @@ def compete(servers: Servers, there: Snowflake, batches: Sequence[Batch], rounds
                 connection.cursor().execute(f"DROP SCHEMA {_schema(name, number)}")
 
 
-def load(there: Snowflake, batch: Batch, name: str, schema: str) -> dict:
+def load(there: Snowflake, batch: StagedBatch, name: str, schema: str) -> dict:
     """Let a contender load a batch into a schema; return what its process took, as `measure` does."""
     given = {"AIRFLOW_CONN_SILVER": replace(there, schema=schema).airflow(), **there.environment}
     command = [sys.executable, SCRIPTS / CONTENDERS[name], json.dumps(batch.task)]
@@ -104,7 +99,7 @@ def load(there: Snowflake, batch: Batch, name: str, schema: str) -> dict:
 
 
 def fault(there: Snowflake, schemas: Sequence[str]) -> str | None:
-    """Compare the tables of both, all columns of all rows; say how they differ, None if they do not."""
+    """Compare all columns of all rows of both tables; return how they differ, None if they do not."""
     one, other = (f"{there.database}.{schema}.{TABLE}" for schema in schemas)
     # as the core connects: ten million rows take longer to compare than the sandbox's own client waits
     given = {"AIRFLOW_CONN_SILVER": there.airflow()}
@@ -115,12 +110,12 @@ def fault(there: Snowflake, schemas: Sequence[str]) -> str | None:
         connection.cursor() as cursor,
     ):
         (rows, others) = (cursor.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in (one, other))
-        # keys are unique: with equal counts, and no row that the other has not, neither has one too many
+        # keys are unique: if the counts are equal and the other has every row, neither has one too many
         (only,) = cursor.execute(f"SELECT COUNT(*) FROM (SELECT * FROM {one} MINUS SELECT * FROM {other})").fetchone()
     return f"the two tables differ: {rows:,} and {others:,} rows, {only:,} unlike" if rows != others or only else None
 
 
-def _told(columns: Sequence[Column]) -> list[tuple[str, str, str]]:
+def _columns(columns: Sequence[Column]) -> list[tuple[str, str, str]]:
     return [(c.name, c.snowflake_name, c.snowflake_type) for c in columns]
 
 
@@ -128,7 +123,7 @@ def _schema(name: str, number: int) -> str:
     return f"{name}_{number}".replace(" ", "_").upper()
 
 
-def _turn(servers: Servers, there: Snowflake, batch: Batch, name: str, number: int) -> dict:
+def _turn(servers: Servers, there: Snowflake, batch: StagedBatch, name: str, number: int) -> dict:
     traffic, server_cpu = servers.traffic(), _cpu(servers)
     row = load(there, batch, name, _schema(name, number))
     row |= {"server_cpu": _cpu(servers) - server_cpu, "contender": name, "round": number}

@@ -11,7 +11,7 @@ Every failure that the core raises on purpose.
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
-    └── Unforeseen         a library failed; told without the values that its message may quote
+    └── Unforeseen         a library failed; values that its message quotes are redacted
 
 Messages name the setting and the fix. They never hold a secret or a row's values.
 """
@@ -68,4 +68,4 @@ class Transient(MedallionError):
 
 
 class Unforeseen(MedallionError):
-    """A library failed in a way nobody planned for; made by `discretion.discreet` only."""
+    """A library failed unexpectedly; raised by `redaction.library_errors` only."""

@@ -58,7 +58,7 @@ def test_a_geocode_has_the_shape_of_a_real_one(google):
 
 @pytest.mark.skipif(not SAMPLES.exists(), reason="no ../shared/data/google_geocoding_sample_responses.json")
 def test_no_results_look_like_the_real_ones(google):
-    """An unknown postcode is answered word for word as by Google."""
+    """The answer to an unknown postcode is Google's, word for word."""
     real = json.loads(SAMPLES.read_text())["components_zero_results_response"]
     assert geocode(google, components="postal_code:99999|country:US").json() == real
 
@@ -93,7 +93,7 @@ def test_the_wrong_method_is_no_page(google):
     assert requests.get(google.validation_url, timeout=5).status_code == 404
 
 
-def test_faults_strike_as_often_as_they_are_told():
+def test_a_fault_happens_as_often_as_is_set():
     """The next two calls fail, the third does not."""
     with serving() as server:
         server.fail("UNKNOWN_ERROR", times=2)
@@ -101,7 +101,7 @@ def test_faults_strike_as_often_as_they_are_told():
 
 
 def test_a_share_of_calls_fails_the_same_way_again():
-    """The same seed draws the same fates."""
+    """The same seed gives the same faults."""
     with serving() as server:
         runs = []
         for _ in range(2):
@@ -120,7 +120,7 @@ def test_one_postcode_fails_alone():
 
 
 def test_calls_are_counted_over_http():
-    """GET /_calls tells how many calls came, with which key, for which postcode."""
+    """GET /_calls returns how many calls came, with which key, for which postcode."""
     with serving() as server:
         geocode(server)
         validate(server)

@@ -1,5 +1,5 @@
 """
-What Silver promises, on every backend: the stand-in always, a real Snowflake when its settings are there.
+What Silver promises, on every backend: always the stand-in, and a real Snowflake if its settings are there.
 
 SNOWFLAKE_ACCOUNT, _USER, _DATABASE, _WAREHOUSE, _SCHEMA and _PASSWORD (or
 _PRIVATE_KEY_FILE) choose the real one; tables are made in a schema of their own
@@ -12,6 +12,7 @@ import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,9 +28,12 @@ from include.medallion.lake.object_store import Lake, create_parquet
 from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.silver import sink as silver_sink
+from include.medallion.silver.apply import apply_batch
+from include.medallion.silver.sink import SilverSink
+from include.medallion.staging.batch import Batch
 from include.medallion.staging.layout import ENRICHED, part_file
-from include.medallion.staging.parts import Part
-from tests.contract.watched import Killed, Watched, mortal
+from include.medallion.staging.parts import EnrichedPart, StagedFile
+from tests.contract.tracing import Killed, TracedConnection, killed_at
 
 NEEDED = ("ACCOUNT", "USER", "DATABASE", "WAREHOUSE", "SCHEMA")
 SOURCE = "system.1.2.3"
@@ -75,7 +79,7 @@ class Backend:
 
 @pytest.fixture(params=["stand-in", "snowflake"])
 def backend(request):
-    """Lend an empty schema of each backend."""
+    """Return an empty schema of each backend."""
     if request.param == "stand-in":
         backend = Backend(request.getfixturevalue("snowflake_connect"))
         yield backend
@@ -104,7 +108,7 @@ def _real(schema=None):
 
 @pytest.fixture
 def people(backend, tmp_path):
-    """Lend an empty Silver and a lake in a folder."""
+    """Return an empty Silver and a lake in a folder."""
     return People(backend, Lake(f"file://{tmp_path}"))
 
 
@@ -123,26 +127,37 @@ class People:
             }
         )
 
+    @property
+    def sink(self):
+        """The Silver sink of the pipeline."""
+        return SilverSink(self.lake, self.pipeline, self.backend.connect)
+
     def stage(self, window, *parts, schema=SCHEMA):
-        """Write enriched parts; a row is a mapping, what it leaves out is NULL."""
-        for number, rows in enumerate(parts):
-            with create_parquet(self.lake, part_file(window, ENRICHED, number), schema) as out:
-                whole = [{name: row.get(name) for name in schema.names} for row in rows]
-                out.write_table(pa.Table.from_pylist(whole, schema))
-        return [Part(number, len(rows), len(parts)) for number, rows in enumerate(parts)]
+        """Write enriched parts and return them as a batch; a row is a mapping, what it leaves out is NULL."""
+        staged = tuple(self._part(window, number, rows, schema) for number, rows in enumerate(parts))
+        return Batch(self.lake, self.pipeline, window, staged)
 
     def load(self, window, *parts, schema=SCHEMA, connection=None):
         """Stage parts and load them, over a new connection unless one is given."""
-        staged_parts = self.stage(window, *parts, schema=schema)
-        if connection:
-            return silver_sink.apply_batch(connection, self.lake, self.pipeline, window, staged_parts)
-        with closing(self.backend.connect()) as own:
-            return silver_sink.apply_batch(own, self.lake, self.pipeline, window, staged_parts)
+        staged = self.stage(window, *parts, schema=schema)
+        return apply_over(connection, staged) if connection else self.sink.apply(staged)
 
     def held(self):
-        """Ask Silver what it holds."""
-        with closing(self.backend.connect()) as connection:
-            return silver_sink.read_position(connection, self.pipeline)
+        """Return Silver's position."""
+        return self.sink.position(SOURCE)
+
+    def _part(self, window, number, rows, schema):
+        path = part_file(window, ENRICHED, number)
+        with create_parquet(self.lake, path, schema) as out:
+            whole = [{name: row.get(name) for name in schema.names} for row in rows]
+            out.write_table(pa.Table.from_pylist(whole, schema))
+        return EnrichedPart(number, (), len(rows), (StagedFile(path, 0, out.file),), ())
+
+
+def apply_over(connection, staged):
+    """Apply a batch over a connection that stays open."""
+    with connection.cursor() as cursor:
+        return apply_batch(cursor, staged)
 
 
 def batch(number, after=None, mode=Mode.WINDOW, source=SOURCE):
@@ -169,7 +184,7 @@ def test_table_and_columns_are_made_and_every_type_comes_back(people):
 
 
 def test_null_comes_back_as_none_in_every_type(people):
-    """No type turns NULL into something: neither 1970 nor zero nor an empty text."""
+    """No type turns NULL into another value: neither 1970 nor zero nor an empty text."""
     people.load(batch(1), [person(1, None)])
     assert people.backend.rows("NAME, HIRED, PAY, PHOTO, LATITUDE, SEEN") == [(None,) * 6]
 
@@ -183,7 +198,7 @@ def test_parts_of_a_batch_arrive_together(people):
 
 
 def test_a_batch_without_good_rows_is_recorded(people):
-    """A batch whose rows are all in quarantine moves the position all the same."""
+    """A batch whose rows are all in quarantine moves the position nevertheless."""
     applied = people.load(batch(1), [])
     assert (applied.read, applied.inserted, applied.replayed) == (0, 0, False)
     assert people.held() == Position(SOURCE, 100, 20260101000000001)
@@ -261,15 +276,16 @@ def test_a_key_that_is_in_the_batch_twice_is_refused(people):
 @pytest.mark.parametrize("claimed", [1, 3])
 def test_staged_rows_that_are_not_those_read_are_refused(people, claimed):
     """More or fewer rows than the enrichment counted: nothing is written."""
-    window = batch(1)
-    people.stage(window, [person(1, "Ann"), person(2, "Bob")])
-    with closing(people.backend.connect()) as connection, pytest.raises(ContractBroken, match=f"2 of {claimed} rows"):
-        silver_sink.apply_batch(connection, people.lake, people.pipeline, window, [Part(0, claimed)])
+    staged = people.stage(batch(1), [person(1, "Ann"), person(2, "Bob")])
+    (part,), (file,) = staged.parts, staged.files
+    wrong = replace(part, files=(replace(file, info=replace(file.info, rows=claimed)),))
+    with pytest.raises(ContractBroken, match=f"2 of {claimed} rows"):
+        people.sink.apply(replace(staged, parts=(wrong,)))
     assert people.backend.rows() == []
     assert people.held() is None
 
 
-def test_rows_that_something_else_wrote_without_a_version_are_not_passed_over(people):
+def test_rows_that_another_writer_wrote_without_a_version_are_not_ignored(people):
     """A row that can be neither updated nor called newer is reported, and the batch is not recorded."""
     people.load(batch(1), [person(1, "Ann")])
     people.backend.sql("UPDATE PEOPLE SET _VERSION = NULL")
@@ -281,7 +297,7 @@ def test_rows_that_something_else_wrote_without_a_version_are_not_passed_over(pe
 
 def test_a_failure_in_the_transaction_leaves_nothing_and_a_usable_connection(people):
     """A ledger that takes no row undoes the rows too; once it does, the same connection loads the batch."""
-    ledger = (Path(silver_sink.__file__).parent / "sql" / "silver_ledger.sql").read_text()
+    ledger = (Path(silver_sink.__file__).parent / "sql" / "ledger.sql").read_text()
     people.backend.sql(ledger.replace("PIPELINE VARCHAR", "REFUSES BIGINT NOT NULL, PIPELINE VARCHAR"))
     with closing(people.backend.connect()) as connection:
         with pytest.raises(snowflake.connector.errors.Error):
@@ -304,14 +320,16 @@ def test_a_full_refresh_replaces_rows_in_one_transaction(people):
                 seen.append(found)
 
         applied = people.load(
-            batch(2, mode=Mode.REFRESH), [person(3, "Cyd"), person(4, "Dee")], connection=Watched(writer, after=look)
+            batch(2, mode=Mode.REFRESH),
+            [person(3, "Cyd"), person(4, "Dee")],
+            connection=TracedConnection(writer, after=look),
         )
     assert seen == [[(1, "Ann"), (2, "Bob"), (3, "Cid")], [(3, "Cyd"), (4, "Dee")]]
     assert (applied.read, applied.inserted) == (2, 2)
 
 
 def test_a_full_refresh_takes_another_source(people):
-    """What the window refuses, a full refresh mends: afterwards Silver holds the new table's position."""
+    """A full refresh takes what a window refuses: afterwards Silver holds the new table's position."""
     people.load(batch(1), [person(1, "Ann")])
     people.load(batch(2, mode=Mode.REFRESH, source="system.1.2.4"), [person(1, "Zoe", version=3)])
     assert people.backend.rows() == [(1, "Zoe")]
@@ -335,14 +353,14 @@ def test_a_trial_leaves_no_ledger_row(people):
 
 
 @pytest.mark.parametrize("mode", [Mode.WINDOW, Mode.REFRESH])
-def test_a_try_that_is_killed_at_any_statement_is_made_good_by_the_next(people, mode):
-    """From PUT on, before each statement in turn the connection is lost: rows and ledger agree, a retry mends it."""
+def test_a_try_that_is_killed_at_any_statement_is_completed_by_the_next(people, mode):
+    """The connection is lost before each statement from PUT on: rows and ledger agree, a retry completes them."""
     people.load(batch(1), [person(1, "Ann"), person(2, "Bob")])
     before, after = [(1, "Ann"), (2, "Bob")], [(1, "Anna"), (2, "Bobby")]
     window, rows = batch(2, mode=mode), [person(1, "Anna", 150), person(2, "Bobby", 150)]
     statements = []
     with closing(people.backend.connect()) as connection:
-        people.load(window, rows, connection=Watched(connection, after=statements.append))
+        people.load(window, rows, connection=TracedConnection(connection, after=statements.append))
     first = next(n for n, statement in enumerate(statements) if statement.startswith("PUT"))
     for number in range(first, len(statements)):
         people.backend.sql("UPDATE PEOPLE SET NAME = IFF(ID = 1, 'Ann', 'Bob'), _VERSION = 50")
@@ -358,17 +376,17 @@ def test_a_try_that_is_killed_at_any_statement_is_made_good_by_the_next(people, 
 def _killed(people, window, rows, number):
     """Load a batch, but lose the connection before statement `number`."""
     with pytest.raises(Killed):
-        people.load(window, rows, connection=mortal(people.backend.connect(), number))
+        people.load(window, rows, connection=killed_at(people.backend.connect(), number))
 
 
 def test_nothing_of_a_batch_but_its_rows_remains(people):
     """After a load neither the batch's own table nor a file in any stage is there."""
     tables = []
     with closing(people.backend.connect()) as connection:
-        watched = Watched(
+        traced = TracedConnection(
             connection, after=lambda s: tables.append(s.split("@%")[1].split()[0]) if "PUT" in s else None
         )
-        people.load(batch(1), [person(1, "Ann")], [person(2, "Bob")], connection=watched)
+        people.load(batch(1), [person(1, "Ann")], [person(2, "Bob")], connection=traced)
         assert len(tables) == 2
         assert people.backend.tables() == {"PEOPLE", "_MEDALLION_BATCHES"}
         with pytest.raises(snowflake.connector.errors.ProgrammingError, match="does not exist"):
@@ -376,7 +394,7 @@ def test_nothing_of_a_batch_but_its_rows_remains(people):
 
 
 def test_a_refused_batch_leaves_no_table(people):
-    """A batch that fails drops its own table: nobody's data lies about."""
+    """A batch that fails drops its own table: no data stays behind."""
     with pytest.raises(ContractBroken):
         people.load(batch(1), [person(1, "Ann"), person(1, "Bob")])
     assert people.backend.tables() == {"PEOPLE", "_MEDALLION_BATCHES"}
@@ -409,15 +427,15 @@ def test_two_loaders_of_one_batch_at_once_end_as_one(people):
     """Both have staged their rows before either begins: rows and ledger are as after one, and a retry is a replay."""
     barrier, window, rows = Barrier(2, timeout=60), batch(1), [person(1, "Ann"), person(2, "Bob")]
     people.load(batch(1, mode=Mode.TRIAL), [person(9, "Zed")])  # the table is there
-    staged_parts = people.stage(window, rows)
+    staged = people.stage(window, rows)
 
     def load(_):
         with closing(people.backend.connect()) as connection:
-            watched = Watched(connection, before=lambda s: barrier.wait() if s == "BEGIN" else None)
+            traced = TracedConnection(connection, before=lambda s: barrier.wait() if s == "BEGIN" else None)
             try:
-                return silver_sink.apply_batch(watched, people.lake, people.pipeline, window, staged_parts)
+                return apply_over(traced, staged)
             except snowflake.connector.errors.Error:
-                return silver_sink.apply_batch(connection, people.lake, people.pipeline, window, staged_parts)
+                return apply_over(connection, staged)
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(load, range(2)))
@@ -429,7 +447,7 @@ def test_two_loaders_of_one_batch_at_once_end_as_one(people):
 def test_a_table_that_two_tries_drop_at_once_fails_neither(people):
     """Both find the same leftover of a killed try and drop it in the same moment; each load is done."""
     people.load(batch(1), [person(1, "Ann")])
-    staged_parts = people.stage(batch(1), [person(1, "Ann")])
+    staged = people.stage(batch(1), [person(1, "Ann")])
 
     def load(left, barrier):
         tried = []
@@ -440,8 +458,7 @@ def test_a_table_that_two_tries_drop_at_once_fails_neither(people):
                 barrier.wait()
 
         with closing(people.backend.connect()) as connection:
-            watched = Watched(connection, before=meet)
-            return silver_sink.apply_batch(watched, people.lake, people.pipeline, batch(1), staged_parts)
+            return apply_over(TracedConnection(connection, before=meet), staged)
 
     for number in range(20):
         left, barrier = f"_MEDALLION_PEOPLE_20260101000000001_{uuid.uuid4().hex.upper()}", Barrier(2, timeout=60)

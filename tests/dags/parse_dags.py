@@ -1,5 +1,5 @@
 """
-Parse `dags/` as Airflow's dag-processor does, and print as JSON what that brought.
+Parse `dags/` as Airflow's dag-processor does, and print the result as JSON.
 
     python parse_dags.py ROOT '[{"MEDALLION_PIPELINES": "..."}, ...]'
 
@@ -75,7 +75,7 @@ def refuse(tried: list[str]) -> object:
 
 
 def describe(dag: object) -> dict:
-    """Tell of a DAG what the tests ask for."""
+    """Return what the tests check of a DAG."""
     return {
         "schedule": dag.schedule,
         "catchup": dag.catchup,
@@ -95,7 +95,7 @@ def _task(task: object) -> dict:
         "retries": task.retries,
         "policy": type(task.retry_policy).__name__,
         "callback": _names(task.on_failure_callback),
-        "at_once": task.max_active_tis_per_dag,
+        "max_parallel": task.max_active_tis_per_dag,
         "assets": [{"name": a.name, "uri": a.uri} for a in (*task.inlets, *task.outlets)],
     }
 

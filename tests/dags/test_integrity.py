@@ -18,7 +18,7 @@ RECONCILE = "medallion_reconcile"
 REFRESH = "medallion_refresh"
 MAINTENANCE = "medallion_maintenance"
 DAILY = {RECONCILE, REFRESH}
-CARE = {*DAILY, MAINTENANCE}  # DAGs over all pipelines
+SHARED = {*DAILY, MAINTENANCE}  # DAGs over all pipelines
 OTHER = """
 source: {table: other, key: id}
 enrich: {geocode: {postcode: zip, country: US}}
@@ -27,7 +27,23 @@ gold: {table: other}
 parts: {max_parallel_parts: 2}
 schedule: "5 4 * * *"
 """
-BROKEN = "source: {table: broken, key: id, kee: id}"
+BROKEN = "source: {table: broken, key: id, kee: id}\ngold: {}"
+BARE = "source: {table: bare, key: id}"
+PARTIAL = {
+    "no_enrich": f"{BARE}\nsilver: {{table: A}}\ngold: {{table: a}}",
+    "no_silver": f"{BARE}\nenrich: {{geocode: {{postcode: zip, country: US}}}}\ngold: {{table: b}}",
+    "no_gold": f"{BARE}\nenrich: {{geocode: {{postcode: zip, country: US}}}}\nsilver: {{table: C}}",
+    "only_gold": f"{BARE}\ngold: {{table: d}}",
+    "own_sink": f"{BARE}\nsilver: {{table: E}}\nsinks: {{toy: {{open: 'toys:open'}}}}",
+}
+PARTIAL_ORDERS = {
+    "no_enrich": ["open_window", "extract", "load_silver", "write_gold", "commit"],
+    "no_silver": ["open_window", "extract", "enrich", "write_gold", "commit"],
+    "no_gold": ["open_window", "extract", "enrich", "load_silver", "commit"],
+    "only_gold": ["open_window", "extract", "write_gold", "commit"],
+    "own_sink": ["open_window", "extract", "load_silver", "write_toy", "commit"],
+}
+"""Tasks of the pipelines of PARTIAL."""
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +53,15 @@ def parsed(tmp_path_factory):
     shutil.copy(ROOT / "include" / "pipelines" / "employees.yaml", folder)
     (folder / "other.yaml").write_text(OTHER)
     (folder / "broken.yaml").write_text(BROKEN)
+    partial = tmp_path_factory.mktemp("partial")
+    for name, text in PARTIAL.items():
+        (partial / f"{name}.yaml").write_text(text)
     cases = {
         "first": {},
         "second": {},
         "third": {},
         "folder": {"MEDALLION_PIPELINES": str(folder)},
+        "partial": {"MEDALLION_PIPELINES": str(partial)},
         "manual": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "manual"},
         "hourly": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "@hourly"},
     }
@@ -90,7 +110,7 @@ def test_parsing_loads_nothing_foreign(parsed):
 
 def test_each_pipeline_file_is_a_dag_of_its_name(parsed):
     """A pipeline file <name>.yaml is DAG medallion_<name>."""
-    assert set(parsed["folder"]["dags"]) - CARE == {
+    assert set(parsed["folder"]["dags"]) - SHARED == {
         "medallion_employees",
         "medallion_other",
         "medallion_broken",
@@ -102,11 +122,37 @@ def test_the_package_ships_the_employees_dag(parsed):
     assert "medallion_employees" in parsed["first"]["dags"]
 
 
-def test_tasks_are_the_promised_ones_in_order(employees):
+def upstream(dag):
+    """Return each task with the tasks that it follows."""
+    return {task: dag["tasks"][task]["upstream"] for task in dag["order"]}
+
+
+def chain(order):
+    """Return each task of a straight line with the one that it follows."""
+    return {order[0]: [], **{task: [before] for before, task in pairwise(order)}}
+
+
+def test_tasks_are_the_promised_ones_in_a_straight_line(employees):
     """The tasks have the promised ids and run in the promised order, each after the one before."""
     assert employees["order"] == ORDER
-    for before, task in pairwise(ORDER):
-        assert before in employees["tasks"][task]["upstream"]
+    assert upstream(employees) == chain(ORDER)
+
+
+@pytest.mark.parametrize(("pipeline", "order"), PARTIAL_ORDERS.items())
+def test_a_pipeline_has_exactly_the_tasks_that_it_needs(parsed, pipeline, order):
+    """Without an enrichment or a sink its task is left out, and the others are still a straight line."""
+    dag = parsed["partial"]["dags"][f"medallion_{pipeline}"]
+    assert parsed["partial"]["errors"] == {}
+    assert upstream(dag) == chain(order)
+    assert [task for task in order if dag["tasks"][task]["mapped"]] == [task for task in order if task == "enrich"]
+
+
+@pytest.mark.parametrize(("pipeline", "sinks"), [("no_gold", {"silver"}), ("own_sink", {"silver", "toy"})])
+def test_a_pipeline_updates_the_assets_of_its_sinks_only(parsed, pipeline, sinks):
+    """No other DAG waits for an asset that a pipeline never updates."""
+    tasks = parsed["partial"]["dags"][f"medallion_{pipeline}"]["tasks"]
+    names = {asset["name"] for task in tasks.values() for asset in task["assets"]}
+    assert names == {f"{name}_{pipeline}" for name in {"bronze", *sinks}}
 
 
 def test_only_enrich_is_mapped(employees):
@@ -128,14 +174,14 @@ def test_failures_are_reported_from_both_places(employees):
 
 
 def test_runs_come_one_at_a_time_and_none_are_caught_up(employees):
-    """Runs of a pipeline never overlap, and missed ones are not made up for: the next one reads all."""
+    """Runs of a pipeline never overlap, and missed ones are not repeated: the next one reads everything."""
     assert (employees["max_active_runs"], employees["catchup"]) == (1, False)
 
 
-@pytest.mark.parametrize(("pipeline", "at_once"), [("employees", 4), ("other", 2)])
-def test_parts_at_once_is_the_files_setting(parsed, pipeline, at_once):
+@pytest.mark.parametrize(("pipeline", "parallel"), [("employees", 4), ("other", 2)])
+def test_parallel_parts_are_the_files_setting(parsed, pipeline, parallel):
     """As many parts are enriched at a time as the pipeline file says."""
-    assert parsed["folder"]["dags"][f"medallion_{pipeline}"]["tasks"]["enrich"]["at_once"] == at_once
+    assert parsed["folder"]["dags"][f"medallion_{pipeline}"]["tasks"]["enrich"]["max_parallel"] == parallel
 
 
 def test_the_form_offers_a_full_refresh(employees):
@@ -151,17 +197,17 @@ def test_the_form_offers_a_trial(employees):
 
 
 @pytest.mark.parametrize("switch", ["refresh_lookups", "replay_quarantine"])
-def test_the_form_offers_what_is_read_anew(employees, switch):
-    """The trigger form has a switch for answers that are due, and one for rows in quarantine; both are off."""
+def test_the_form_offers_what_is_read_again(employees, switch):
+    """The trigger form has a switch for expired look-ups, and one for quarantined rows; both are off."""
     offered = employees["params"][switch]
     assert (offered["type"], offered["value"]) == ("boolean", False)
 
 
-def test_a_broken_pipeline_file_is_a_dag_that_says_why(parsed):
+def test_a_broken_pipeline_file_is_a_dag_that_names_the_mistakes(parsed):
     """A pipeline file with mistakes is a DAG whose page names the file, the field and the fix."""
     broken = parsed["folder"]["dags"]["medallion_broken"]
     assert "broken.yaml: source.kee: unknown setting; remove it or check its spelling" in broken["doc"]
-    assert "broken.yaml: gold: is required; add it" in broken["doc"]
+    assert "broken.yaml: gold.table: is required; add it" in broken["doc"]
 
 
 def test_a_broken_pipeline_file_leaves_the_others_alone(parsed):
@@ -185,7 +231,7 @@ def test_a_broken_pipeline_is_reported_too(parsed):
 )
 def test_the_schedule_is_the_environments_else_the_files(parsed, case, schedules):
     """MEDALLION_SCHEDULE overrides the schedule of every file; `manual` is none."""
-    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in CARE}
+    dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in SHARED}
     assert {dag_id.removeprefix("medallion_"): dag["schedule"] for dag_id, dag in dags.items()} == schedules
 
 
@@ -221,20 +267,20 @@ def test_what_is_daily_is_retried_and_reported_like_a_pipeline(parsed, employees
 
 @pytest.mark.parametrize(("case", "schedule"), [("folder", "30 3 * * *"), ("hourly", "30 3 * * *"), ("manual", None)])
 def test_maintenance_is_nightly_unless_manual(parsed, case, schedule):
-    """Tending the tables is nightly whatever the pipelines' schedule, and can be left to a person."""
+    """Maintenance is nightly regardless of the pipelines' schedule, and can be left to a person."""
     assert parsed[case]["dags"][MAINTENANCE]["schedule"] == schedule
 
 
-def test_maintenance_waits_for_each_pipeline_and_tends_one_at_a_time(parsed):
-    """For each pipeline that was chosen: wait until it is quiet, then tend, one at a time; the form takes a name."""
+def test_maintenance_waits_for_each_pipeline_and_maintains_one_at_a_time(parsed):
+    """For each pipeline that was chosen: wait until it is idle, then maintain, one at a time; the form takes a name."""
     found = parsed["first"]["dags"][MAINTENANCE]
     tasks = found["tasks"]
-    assert set(tasks) == {"choose", "pipeline.quiet", "pipeline.tend", "tend_shared"}
-    assert (tasks["pipeline.quiet"]["upstream"], tasks["pipeline.tend"]["upstream"]) == (
+    assert set(tasks) == {"choose", "pipeline.idle", "pipeline.maintain", "maintain_shared"}
+    assert (tasks["pipeline.idle"]["upstream"], tasks["pipeline.maintain"]["upstream"]) == (
         ["choose"],
-        ["choose", "pipeline.quiet"],
+        ["choose", "pipeline.idle"],
     )
-    assert tasks["pipeline.tend"]["at_once"] == 1
+    assert tasks["pipeline.maintain"]["max_parallel"] == 1
     assert (sorted(found["params"]["pipeline"]["type"]), found["params"]["pipeline"]["value"]) == (
         ["null", "string"],
         None,

@@ -28,7 +28,7 @@ from include.medallion.steps import run
 from include.medallion.steps.row_counts import check_row_counts
 from include.medallion.steps.watermark import advanced, corrected, silver_position
 from include.sandbox.google import KEY, places
-from tests.contract.watched import Killed, Watched, mortal
+from tests.contract.tracing import Killed, TracedConnection, killed_at
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import before
 
@@ -234,7 +234,7 @@ class History:
 
             def open_silver():
                 connection = self.one.account.connect()
-                return Watched(connection) if where == "s3" else mortal(connection, number)
+                return TracedConnection(connection) if where == "s3" else killed_at(connection, number)
 
             try:
                 yield replace(self.connections, lake=self._through(proxy), silver=open_silver)
@@ -270,8 +270,8 @@ class History:
         with before(self.connections.lake.options["AWS_ENDPOINT_URL"], act=once) as proxy:
             racing = replace(self.connections, lake=self._through(proxy))
             if step == "load":
-                watched = lambda: Watched(self.one.account.connect(), before=send)  # noqa: E731
-                racing = replace(self.connections, silver=watched)
+                traced = lambda: TracedConnection(self.one.account.connect(), before=send)  # noqa: E731
+                racing = replace(self.connections, silver=traced)
             try:
                 self.step(batch, step, racing, "to be met: ")
             except snowflake.connector.errors.Error as e:

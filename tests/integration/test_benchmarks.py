@@ -1,4 +1,4 @@
-"""The benchmarks do what they say, with few rows: whoever is compared has done the same work."""
+"""The benchmarks work with few rows, and compare only contenders that have done the same work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPTS = sorted((ROOT / "benchmarks").glob("bench_*.py"))
 
 @pytest.fixture
 def servers(sandbox_state, postgres, lake, bronze_dsn, lake_uri):
-    """Lend 500 rows in a database of this test's own."""
+    """Return servers with 500 rows in a database of this test."""
     there = Servers(sandbox_state, postgres, lake, bronze_dsn.rpartition("/")[2])
     employees.fill(there, 500)
     return there
@@ -68,7 +68,7 @@ def test_a_gold_that_differs_is_void(servers, here):
 
 
 def test_a_follower_that_misses_updates_is_void(servers, here):
-    """The program that knows of new rows only is told apart as soon as one changes."""
+    """The program that finds new rows only is void as soon as a row changes."""
     able = [contest.ROW_BY_ROW]
     first, second = contest.compete(
         servers, able, 2, place=here, prepare=lambda number: number and employees.update_recent(servers, 5)
@@ -84,8 +84,8 @@ def test_rows_are_as_many_as_asked_for(servers):
     assert found == (500, 500, 495)
 
 
-def test_a_table_tells_stages_and_ratios(servers, place):
-    """Below a table stands what each stage of ours took, and all of them without the start of Python."""
+def test_a_table_has_stages_and_ratios(servers, place):
+    """Below the table are the times of our stages, and their sum without the start of Python."""
     table = summaries(list(contest.compete(servers, [contest.OURS, contest.LIMIT], 1, place=place)))
     shown = markdown("initial load: rows 500", table)
     assert "| medallion / it, wall | medallion / it, CPU | medallion / it, memory |" in shown
@@ -105,7 +105,7 @@ def test_what_a_contender_wrote_is_discarded(servers, place, lake_uri):
     assert not (servers.state / "contenders" / place(0, contest.OURS)).exists()
 
 
-def test_who_cannot_do_so_many_rows_is_left_out(capsys):
+def test_a_contender_that_cannot_do_so_many_rows_is_left_out(capsys):
     """A contender beyond its limit has no turn, and the run says why; at the limit it has."""
     able = [contest.OURS, contest.ROW_BY_ROW]
     assert chosen(able, None, 1_000_000) == able
@@ -119,15 +119,15 @@ def staged(servers, lake_uri):
     prefix = lake_uri.rpartition("/")[2]
     whole = silver_contest.stage(servers, prefix)
     employees.update_recent(servers, 5)
-    return [whole, silver_contest.stage(servers, prefix, whole)]
+    return [whole, silver_contest.stage(servers, prefix)]
 
 
 def test_both_ways_into_silver_end_equal(servers, snowflake_account, staged):
     """The core's way and the one by hand load the same batches, the second with what changed alone."""
     assert [batch.rows for batch in staged] == [500, 5]
     rows = list(silver_contest.compete(servers, snowflake_account, staged, 1))
-    told = [(r["batch"], r["contender"], r["fault"]) for r in rows]
-    assert told == [(batch, name, None) for batch in (0, 1) for name in silver_contest.CONTENDERS]
+    outcomes = [(r["batch"], r["contender"], r["fault"]) for r in rows]
+    assert outcomes == [(batch, name, None) for batch in (0, 1) for name in silver_contest.CONTENDERS]
     assert all(r["wall"] > 0 and r["server_cpu"] > 0 for r in rows)
 
 
@@ -145,7 +145,7 @@ def test_two_silvers_that_differ_are_void(servers, snowflake_account, staged):
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
 def test_a_script_explains_itself(script):
-    """`--help` tells what is measured, and starts nothing."""
+    """`--help` says what is measured, and starts nothing."""
     shown = subprocess.run(
         [sys.executable, script, "--help"],
         capture_output=True,
@@ -158,6 +158,6 @@ def test_a_script_explains_itself(script):
 
 
 def test_dlt_is_pinned():
-    """Whoever runs the benchmark again compares with the same versions."""
+    """A benchmark that is run again compares with the same versions."""
     pins = (ROOT / "benchmarks" / "requirements-dlt.txt").read_text().splitlines()
     assert all("==" in pin for pin in pins if pin and not pin.startswith("#"))

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from include.medallion.model.window import Mode
 from include.sandbox.google import KEY
-from tests.contract.watched import Watched
+from tests.contract.tracing import TracedConnection
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import before
 
@@ -78,7 +78,7 @@ def test_readers_of_a_full_refresh_see_whole_tables_only(people, google):
     ):
         watched = replace(
             people.connections,
-            silver=lambda: Watched(people.account.connect(), before=reader.look, after=reader.look),
+            silver=lambda: TracedConnection(people.account.connect(), before=reader.look, after=reader.look),
             lake=replace(
                 people.connections.lake,
                 options={

@@ -40,7 +40,7 @@ def test_a_null_outside_of_the_key_is_fine():
 
 @pytest.mark.parametrize("text", ["1", "-1.50", "0.00", ".5", "99999999.99"])
 def test_an_exact_number_is_fine(text):
-    """Whatever Postgres writes for a number."""
+    """All spellings of a number that Postgres writes."""
     assert judged("numeric", [text], NUMERIC_10_2) == [None]
 
 
@@ -84,7 +84,7 @@ def test_a_value_at_the_sinks_limit_is_fine_and_one_more_is_not(typname, unit, m
     assert judged(typname, [fitting, fitting + unit[:1]]) == [None, Reason.TOO_LONG]
 
 
-def test_the_first_reason_is_told():
+def test_the_first_reason_is_recorded():
     """A row with several faults is in quarantine once; a missing key comes first."""
     columns = (source_column("k", "date", -1), source_column("x", "numeric", NUMERIC_10_2))
     batch = pa.RecordBatch.from_arrays([pa.array([None], pa.date32()), pa.array(["NaN"])], ["k", "x"])
@@ -141,7 +141,7 @@ def test_a_number_that_no_sink_has_a_type_for_travels_as_text(typmod, type_):
     assert source_column("x", "numeric", typmod).type == type_
 
 
-def test_names_that_fall_together_are_all_told():
+def test_names_that_are_the_same_in_a_sink_are_all_reported():
     """The refusal names each column, so that one knows which to exclude."""
     columns = [source_column(name, "text", -1) for name in ("City", "city", "street")]
     with pytest.raises(Exception, match=r"\['City', 'city'\]"):

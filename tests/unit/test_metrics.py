@@ -1,4 +1,4 @@
-"""The numbers of a run: what is sent, where to, and that dashboard and alerts ask for nothing else."""
+"""Metrics of a run: what is sent, where to, and that dashboard and alerts query nothing else."""
 
 from __future__ import annotations
 
@@ -27,26 +27,23 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from include.medallion.lake import delta
+from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
 from include.medallion.quarantine.table import SCHEMA, TABLE
+from include.medallion.staging.parts import LookupCounts
+from include.medallion.steps.row_counts import RunSummary
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7)
-SINK = {"inserted": 3, "updated": 2, "superseded": 1}
-SUMMARY = {
-    "pipeline": "people",
-    "read": 8,
-    "quarantined": 2,
-    "silver": SINK,
-    "gold": SINK,
-    "lookups": {"keys": 5, "cached": 4, "calls": 1, "cost_usd": 0.005},
-}
+SINK = Applied(read=6, inserted=3, updated=2, superseded=1)
+LOOKUPS = LookupCounts(rows=8, keys=5, cached=4, calls=1, cost_usd=0.005)
+SUMMARY = RunSummary("people", WINDOW.batch_id, "window", 1, 9, 7, 8, 2, 0, {"silver": SINK, "gold": SINK}, LOOKUPS)
 KNOWN = medallion_metrics.COUNTERS | medallion_metrics.GAUGES
 
 
 @pytest.fixture
 def arrived(monkeypatch) -> Iterator:
-    """Let Airflow's metrics go to a StatsD server of the test's; lend a function that returns what arrived."""
+    """Send Airflow's metrics to a StatsD server of this test; return a function that returns what arrived."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         server.settimeout(5)
@@ -68,17 +65,17 @@ def _until_end(server: socket.socket) -> dict[str, str]:
 
 
 def quarantine(folder: Path, *pipelines: str) -> None:
-    """Let the quarantine hold one row of each pipeline named."""
+    """Write one quarantined row for each pipeline named."""
     rows = pa.Table.from_pylist([dict.fromkeys(SCHEMA.names) | {"pipeline": p} for p in pipelines], SCHEMA)
     write_deltalake(folder / TABLE, rows, partition_by=["pipeline"])
 
 
 def test_every_number_of_a_run_arrives_at_statsd(arrived, tmp_path, monkeypatch):
-    """Counters and gauges, all that there are, with the run's values; only conflicts are told when they happen."""
+    """Counters and gauges, all that there are, with the run's values; only conflicts are sent when they happen."""
     monkeypatch.setenv("AWS_URI", f"file://{tmp_path}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unused")  # else Airflow is asked for a connection
     quarantine(tmp_path, "people", "others", "people")
-    medallion_metrics.tell(WINDOW, SUMMARY, datetime.now(UTC) - timedelta(seconds=20))
+    medallion_metrics.emit(WINDOW, SUMMARY, datetime.now(UTC) - timedelta(seconds=20))
     got = {name.removeprefix("airflow.medallion.people."): value for name, value in arrived().items()}
     assert set(got) == set(KNOWN) - {"conflicts"}
     assert (got["rows_read"], got["gold_updated"], got["calls"]) == ("8|c", "2|c", "1|c")
@@ -88,7 +85,7 @@ def test_every_number_of_a_run_arrives_at_statsd(arrived, tmp_path, monkeypatch)
 
 
 class Collector(BaseHTTPRequestHandler):
-    """Takes what OpenTelemetry sends over HTTP, and keeps each message on its server."""
+    """Receives what OpenTelemetry sends over HTTP, and keeps each message on its server."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -103,7 +100,7 @@ class Collector(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collected(monkeypatch) -> Iterator:
-    """Let Airflow's metrics go to an OpenTelemetry collector; lend a function that returns what arrived, by name."""
+    """Send Airflow's metrics to an OpenTelemetry collector; return a function that returns what arrived, by name."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
         server.messages = []
         Thread(target=server.serve_forever, daemon=True).start()
@@ -112,7 +109,7 @@ def collected(monkeypatch) -> Iterator:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
         yield lambda: _flushed(server)
-        atexit.unregister(otel_logger.flush_otel_metrics)  # it would speak to a collector that is gone
+        atexit.unregister(otel_logger.flush_otel_metrics)  # it would send to a collector that is gone
         metrics.get_meter_provider().shutdown()
         stats.initialize(factory=stats_utils.NoStatsLogger, export_legacy_names=False)
         server.shutdown()
@@ -129,7 +126,7 @@ def test_every_number_of_a_run_arrives_at_opentelemetry(collected, tmp_path, mon
     monkeypatch.setenv("AWS_URI", f"file://{tmp_path}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unused")  # else Airflow is asked for a connection
     quarantine(tmp_path, "people", "others", "people")
-    medallion_metrics.tell(WINDOW, SUMMARY, datetime.now(UTC))
+    medallion_metrics.emit(WINDOW, SUMMARY, datetime.now(UTC))
     got = {name.removeprefix("airflow.medallion.people."): metric for name, metric in collected().items()}
     assert set(got) == set(KNOWN) - {"conflicts"}
     assert {name for name, metric in got.items() if metric.HasField("gauge")} == set(medallion_metrics.GAUGES)
@@ -140,9 +137,9 @@ def test_every_number_of_a_run_arrives_at_opentelemetry(collected, tmp_path, mon
     assert {a.key: a.value.string_value for a in read.data_points[0].attributes} == {"pipeline": "people"}
 
 
-def test_a_run_with_nothing_new_still_tells_how_fresh_the_sinks_are(arrived):
-    """Else a quiet source would look like a pipeline that stands still."""
-    medallion_metrics.tell_nothing_new(WINDOW)
+def test_a_run_with_nothing_new_still_reports_how_fresh_the_sinks_are(arrived):
+    """Otherwise a quiet source would look like a pipeline that has stopped."""
+    medallion_metrics.emit_nothing_new(WINDOW)
     assert set(arrived()) == {f"airflow.medallion.people.{n}" for n in ("lag_transactions", "lag_seconds", "held_at")}
 
 
@@ -163,16 +160,16 @@ def test_a_commit_that_lost_a_race_is_counted(arrived):
 
 
 def test_a_number_that_cannot_be_sent_harms_nothing(arrived, caplog):
-    """A summary without what is told is logged by the kind of the failure, and the run goes on."""
-    medallion_metrics.tell(WINDOW, {"read": 1}, datetime.now(UTC))
-    assert "metrics of people were not sent (KeyError)" in caplog.text
+    """Numbers that cannot be computed are logged by the kind of the failure, and the run goes on."""
+    medallion_metrics.emit(WINDOW, None, datetime.now(UTC))
+    assert "metrics of people were not sent (AttributeError)" in caplog.text
 
 
 def test_without_a_server_nothing_is_read_or_sent(monkeypatch):
-    """Where metrics are off, not even the quarantine is counted."""
+    """If metrics are off, not even the quarantine is counted."""
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "False")
     assert medallion_metrics.wanted() is False
-    medallion_metrics.tell(WINDOW, {}, datetime.now(UTC))
+    medallion_metrics.emit(WINDOW, SUMMARY, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["grafana.json", "alerts.yaml"])

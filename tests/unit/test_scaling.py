@@ -1,4 +1,4 @@
-"""What docs/scaling.md says of limits that need no machine to be known."""
+"""Limits in docs/scaling.md that can be checked without measuring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
 
 
 def test_what_xcom_carries_is_what_the_page_says():
-    """The references and answers of today's code have the sizes of the table."""
+    """The references that tasks return have the sizes of the table."""
     found = [re.findall(r"\d+", line.replace(",", "")) for line in scaling_trials.xcom()]
     table = PAGE.split("| XCom, by parts |")[1].split("\n\n")[0].splitlines()[2:]
     assert [re.findall(r"\d+", line.replace(",", "")) for line in table] == found

@@ -1,6 +1,5 @@
 """What a window is opened on, and when a sink holds it."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -55,12 +54,6 @@ def test_a_source_that_is_not_the_sinks_is_refused_with_the_cure(held):
 def test_a_sink_at_the_newest_transaction_is_no_sign_of_a_restore():
     """Nothing begun since the last window is ordinary."""
     assert plan_window("one", MOMENT, [position(1000)], NOW).after == 1000
-
-
-def test_a_window_survives_its_way_through_json():
-    """XCom gives back what it was given."""
-    window = Window("one", "source", 1, 2, BATCH, Mode.TRIAL, 10, 3)
-    assert Window.from_json(json.loads(json.dumps(window.to_json()))) == window
 
 
 def test_a_batch_id_is_the_utc_moment_to_the_millisecond():

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.schema import Field, PrimitiveType
@@ -34,6 +34,9 @@ from include.medallion.model.window import check_same_source, emptied
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import Part
 from include.medallion.staging.source_keys import SourceKeys
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds  # imports pandas, which most runs do not need
 
 _TABLE_VERSION, _IS_LIVE, _IN_SOURCE = (
     f"{VERSION}.held",

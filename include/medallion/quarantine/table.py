@@ -39,13 +39,12 @@ SCHEMA = pa.schema(
         ("closed_by", pa.int64()),  # the batch that brought it
     ]
 )
-_NO_ENTRIES = SCHEMA.empty_table()
 
 
 def record_rows(batch: Batch) -> Counter[str]:
     """Write a batch's quarantined rows to the quarantine table; return how many there are of each reason."""
     files = [file for part in batch.parts for file in part.quarantined_files]
-    rows = pa.concat_tables([_NO_ENTRIES, *(_entries(batch, file) for file in files)])
+    rows = pa.concat_tables([SCHEMA.empty_table(), *(_entries(batch, file) for file in files)])
     if rows.num_rows:
         entries = _deduplicate(rows)
         delta.retry_on_conflict(lambda: _upsert(batch.lake, entries))

@@ -1,20 +1,20 @@
-"""A Snowflake connection that lets a test see, delay or lose each statement."""
+"""A Snowflake connection whose statements a test can observe, delay or interrupt."""
 
 from __future__ import annotations
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Stands for the end of the process."""
 
 
-class Watched:
-    """A connection that lets `before` and `after` see each statement before it is sent and after it is done."""
+class TracedConnection:
+    """A connection that calls `before` and `after` with each statement, before it is sent and after it is done."""
 
     def __init__(self, connection, before=None, after=None):
         self.connection, self.before, self.after = connection, before, after
 
     def cursor(self):
-        """Open a cursor that is watched."""
+        """Open a cursor that is traced."""
         return _Cursor(self, self.connection.cursor())
 
     def close(self):
@@ -23,8 +23,8 @@ class Watched:
 
 
 class _Cursor:
-    def __init__(self, watched, cursor):
-        self.watched, self.real = watched, cursor
+    def __init__(self, traced, cursor):
+        self.traced, self.real = traced, cursor
 
     def __enter__(self):
         return self
@@ -33,19 +33,19 @@ class _Cursor:
         self.real.close()
 
     def execute(self, statement, *values):
-        if self.watched.before:
-            self.watched.before(statement)
+        if self.traced.before:
+            self.traced.before(statement)
         self.real.execute(statement, *values)
-        if self.watched.after:
-            self.watched.after(statement)
+        if self.traced.after:
+            self.traced.after(statement)
         return self.real
 
     def fetchall(self):
         return self.real.fetchall()
 
 
-def mortal(connection, number):
-    """Watch a connection that is lost before statement `number`, counted from 0, and with it the process."""
+def killed_at(connection, number):
+    """Return a connection that is lost, and the process with it, before statement `number`, counted from 0."""
     sent = []
 
     def lose(statement):
@@ -55,4 +55,4 @@ def mortal(connection, number):
         if len(sent) > number:
             raise Killed
 
-    return Watched(connection, before=lose)
+    return TracedConnection(connection, before=lose)

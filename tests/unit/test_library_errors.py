@@ -1,4 +1,4 @@
-"""What a task's log may say of a library's failure."""
+"""Errors of libraries are re-raised with the data that their messages quote redacted."""
 
 import traceback
 
@@ -12,13 +12,13 @@ from include.medallion.redaction.library_errors import describe_library_error, r
     "error", [ProviderRefused("enable it"), Transient("later", retry_after=5), SinkBehind("x", held=1)]
 )
 def test_our_own_failures_pass_unchanged(error):
-    """What we raise on purpose says nothing that it must not, and carries what retries need."""
+    """Errors that the core raises contain no data, and carry what retries need."""
     with pytest.raises(MedallionError) as raised, redact_library_errors():
         raise error
     assert raised.value is error
 
 
-def test_a_foreign_failure_is_told_by_its_type():
+def test_a_foreign_error_is_reported_by_its_type():
     """A library's exception becomes Unforeseen, with the name of its class."""
     with pytest.raises(Unforeseen, match=r"builtins\.ValueError: no such thing"), redact_library_errors():
         raise ValueError("no such thing")
@@ -56,17 +56,17 @@ def test_the_place_of_the_failure_stays():
     ],
 )
 def test_what_is_quoted_is_hidden(said, hidden):
-    """Values, addresses' parameters and passwords that a library repeats are taken out."""
+    """Values, URL parameters and passwords that a library repeats are redacted."""
     assert hidden not in describe_library_error(RuntimeError(said))
 
 
 def test_the_words_stay():
-    """The rest of a message helps whoever reads the log."""
+    """The rest of a message stays for the reader of the log."""
     assert "statement timeout reached" in describe_library_error(RuntimeError("statement timeout reached"))
 
 
 def test_codes_stay():
-    """An SQLSTATE says more than a message, and nothing of the data."""
+    """An SQLSTATE identifies the error and contains no data."""
     error = RuntimeError("x")
     error.sqlstate = "57014"
     assert "57014" in describe_library_error(error)
