@@ -109,20 +109,14 @@ def _key_of(settings: Geocode, values: Key) -> Key | None:
 
 
 def _ask(geocoder: Geocoder, settings: Geocode, keys: list[Key]) -> pa.Table:
-    latitudes, longitudes, statuses, precisions, places = columns = [], [], [], [], []  # in the order of _KEPT
-    for key in keys:
-        location = geocoder.locate(*key)
-        latitudes.append(location.latitude)
-        longitudes.append(location.longitude)
-        statuses.append(location.status)
-        precisions.append(location.precision)
-        places.append(location.place_id)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
-    return pa.table([*arrays, _lives(statuses, settings)], schema=_KEPT.append(pa.field(KEEP, LIFE)))
+    countries, postcodes = (pa.array([key[i] for key in keys], pa.string()) for i in range(len(_KEY)))
+    found = geocoder.locate_many(countries, postcodes)
+    columns = [found[name] for name in ("latitude", "longitude", "status", "precision", "place_id")]  # as _KEPT
+    return pa.table([*columns, _lives(found["status"], settings)], schema=_KEPT.append(pa.field(KEEP, LIFE)))
 
 
-def _lives(statuses: list[Status], settings: Geocode) -> pa.Array:
-    ended = pa.array(statuses, pa.string()).dictionary_encode()
+def _lives(statuses: pa.Array, settings: Geocode) -> pa.Array:
+    ended = statuses.dictionary_encode()
     each = [Status(status) for status in ended.dictionary.to_pylist()]
     return pa.array([_life(one, settings) if one in _WORTH_KEEPING else None for one in each], LIFE).take(ended.indices)
 

@@ -9,13 +9,14 @@ import zipcodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.geocoders import offline
+from include.medallion.geocoders import offline, open_geocoder
 from include.medallion.geocoders.coordinates.boxes import COUNTRIES, REGIONS, plausible
 from include.medallion.geocoders.countries.names import alpha2_codes
 from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
 from include.medallion.geocoders.offline import united_states
 from include.medallion.geocoders.postcodes import normalise
 from include.medallion.geocoders.postcodes.territories import SYSTEMS
+from include.medallion.pipeline_enrich import Geocode
 
 WITHOUT = {
     package: pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"{package} is not installed")
@@ -174,6 +175,15 @@ def test_many_answers_are_those_of_each_key(keys):
     many = offline.locate_many(pa.array(countries, pa.string()), pa.array(codes, pa.string()))
     assert many.schema == LOCATED
     assert [tuple(row.values()) for row in many.to_pylist()] == [tuple(offline.locate(*key)) for key in keys]
+
+
+@given(st.lists(KEYS, max_size=20))
+def test_keys_without_a_look_up_are_answered_the_same_way(keys):
+    """An opened geocoder knows unknown countries and lost zeros, in columns as well as one by one."""
+    opened = open_geocoder(Geocode(postcode="zip", country="US"), {})
+    many = opened.locate_many(*(pa.array([key[i] for key in keys], pa.string()) for i in range(2)))
+    assert many.schema == LOCATED
+    assert [tuple(row.values()) for row in many.to_pylist()] == [tuple(opened.locate(*key)) for key in keys]
 
 
 def test_a_null_has_no_place():

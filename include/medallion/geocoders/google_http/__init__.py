@@ -31,6 +31,12 @@ _FORBIDDEN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
+KEY_SETTING = "GOOGLE_API_KEY"
+TERMS = "https://cloud.google.com/maps-platform/terms/maps-service-terms"
+KEEP_DAYS = 30
+"""Latitudes and longitudes may be cached for up to 30 consecutive calendar days, by TERMS."""
+
+
 class Api(NamedTuple):
     """How messages name one of Google's services and the setting of its address."""
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
+from include.medallion.geocoders.location import AREA, LOCATED, Declaration, Location, Status
 from include.medallion.geocoders.offline import canada, germany, great_britain, united_states
 from include.medallion.geocoders.offline.points import Points, unknown
 
@@ -85,3 +85,12 @@ def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
         pa.array(points.radii, pa.float64(), mask=~known | np.isnan(points.radii)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=LOCATED)
+
+
+GEOCODER = Declaration(
+    open=lambda _: locate,
+    metered=False,
+    terms="https://github.com/seanpianka/Zipcodes/blob/master/LICENSE",
+    keep_days=None,
+    locate_many=locate_many,
+)
