@@ -94,7 +94,7 @@ def check_types(settings: Geocode, columns: Iterable[tuple[str, pa.DataType]]) -
 
 def _may_hold_text(kind: pa.DataType) -> bool:
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _normaliser(settings: Geocode) -> Normalise:

@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import json
 import logging
+import ssl
 import time
 import traceback
 import tracemalloc
@@ -17,6 +18,7 @@ from pkgutil import iter_modules
 import pyarrow as pa
 import pytest
 import requests
+import trustme
 from google.maps.addressvalidation import ValidateAddressRequest
 
 from include.medallion import geocoders
@@ -391,6 +393,22 @@ def test_a_connection_keeps_its_deadline_when_it_is_used_again(google, provider)
     locate = opened(google, provider, timeout=0.6)
     assert locate("US", "98052").status is Status.OK
     google.closing.wait(0.7)
+    assert locate("US", "98052").status is Status.OK
+    google.fail("slow_body")
+    with pytest.raises(Transient, match="Timeout"):
+        locate("US", "98052")
+
+
+def test_a_deadline_holds_over_tls(google, tmp_path, monkeypatch):
+    """An encrypted connection is bounded in the same way."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    google.socket = context.wrap_socket(google.socket, server_side=True)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    url = google.geocoding_url.replace("http://", "https://")
+    secure = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": url}
+    locate = open_geocoder(settings(timeout_seconds=1.2), secure).locate
     assert locate("US", "98052").status is Status.OK
     google.fail("slow_body")
     with pytest.raises(Transient, match="Timeout"):

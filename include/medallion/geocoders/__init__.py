@@ -111,7 +111,8 @@ def _one_by_one(locate: Locate) -> LocateMany:
 
 
 def _declaration(provider: str) -> Declaration:
-    return import_module(f"{__name__}.{provider}").GEOCODER  # requests, or the postcode data: only what is used
+    declared: Declaration = import_module(f"{__name__}.{provider}").GEOCODER  # requests, or the data: what is used
+    return declared
 
 
 def _access(provider: str, declared: Declaration, settings: Geocode, environ: Mapping[str, str]) -> Access:

@@ -93,8 +93,9 @@ def _location(result: dict[str, Any]) -> Location:
 
 def _radius(place: tuple[float, float], geocode: dict[str, Any]) -> float | None:
     box = geocode.get("bounds") or {}
-    corners = [box.get(name) for name in ("low", "high")]
-    if all(corners) and (metres := radius(place, *((c.get("latitude", 0), c.get("longitude", 0)) for c in corners))):
+    low, high = box.get("low"), box.get("high")
+    corners = [(corner.get("latitude", 0), corner.get("longitude", 0)) for corner in (low, high) if corner]
+    if low and high and (metres := radius(place, *corners)):
         return metres
     size = geocode.get("featureSizeMeters")
     return float(size) if isinstance(size, (int, float)) else None

@@ -43,7 +43,8 @@ def distances(latitude: float, longitude: float, latitudes: np.ndarray, longitud
     """Return the great-circle distances in metres from one coordinate to others, all in degrees."""
     here, there = np.radians([latitude, longitude]), np.radians([latitudes, longitudes])
     north, east = np.sin((there - here[:, None]) / 2) ** 2
-    return 2 * _EARTH_METRES * np.arcsin(np.sqrt(north + math.cos(here[0]) * np.cos(there[0]) * east))
+    metres: np.ndarray = 2 * _EARTH_METRES * np.arcsin(np.sqrt(north + math.cos(here[0]) * np.cos(there[0]) * east))
+    return metres
 
 
 def _number(value: Any) -> bool:
