@@ -4,23 +4,37 @@ import gzip
 import importlib.util
 import json
 import logging
+import ssl
 import time
 import traceback
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from pkgutil import iter_modules
 
+import pyarrow as pa
 import pytest
 import requests
+import trustme
 from google.maps.addressvalidation import ValidateAddressRequest
 
+from include.medallion import geocoders
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
-from include.medallion.geocoders import google_address_validation, google_geocoding, offline, open_geocoder
+from include.medallion.geocoders import (
+    answering,
+    declarations,
+    google_address_validation,
+    google_geocoding,
+    offline,
+    open_geocoder,
+)
 from include.medallion.geocoders.google_http import MOST_BYTES
-from include.medallion.geocoders.location import Location, Status
+from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
+from include.medallion.geocoders.postcodes import UNKNOWN
 from include.sandbox.google import KEY, serving
 from include.sandbox.google.server import gzip_bomb
 
@@ -35,14 +49,18 @@ def google():
         yield server
 
 
-def opened(server, provider, key=KEY, timeout=5.0):
-    """Open a geocoder on the stand-in."""
-    environ = {
+def environ(server, key=KEY):
+    """Give the environment that leads to the stand-in."""
+    return {
         "GOOGLE_API_KEY": key,
         "GOOGLE_GEOCODING_URL": server.geocoding_url,
         "GOOGLE_ADDRESS_VALIDATION_URL": server.validation_url,
     }
-    return open_geocoder(settings(geocoder=provider, timeout_seconds=timeout), environ).locate
+
+
+def opened(server, provider, key=KEY, timeout=5.0):
+    """Open a geocoder on the stand-in."""
+    return open_geocoder(settings(geocoder=provider, timeout_seconds=timeout), environ(server, key)).locate
 
 
 def settings(**changes):
@@ -148,6 +166,116 @@ def test_a_territory_is_its_country(google):
     }
     locate, _ = replay(google_geocoding, body)
     assert locate("US", "00901") == Location(Status.OK, 18.46, -66.1, "APPROXIMATE")
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_the_radius_reaches_to_the_corners(google, provider):
+    """The box of 0.1 degrees around Redmond reaches 6.7 km from its middle."""
+    assert opened(google, provider)("US", "98052").radius_m == pytest.approx(6_700, rel=0.01)
+
+
+def box(**corners):
+    """Give a box as the Geocoding API does, by its latitudes and longitudes."""
+    return {name: {"lat": lat, "lng": lng} for name, (lat, lng) in corners.items()}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "metres"),
+    [
+        ({"viewport": box(southwest=(47, -123), northeast=(49, -121))}, 134_000),
+        ({"viewport": {}, "bounds": box(southwest=(47.9, -122.1), northeast=(48.1, -121.9))}, 13_400),
+        ({"bounds": box(southwest=(47, 179), northeast=(49, -179))}, 4_300_000),
+        ({"bounds": box(southwest=(47, None), northeast=(49, -121))}, None),
+        ({"bounds": {"southwest": {"lat": 47}}}, None),
+        ({}, None),
+    ],
+)
+def test_the_radius_is_that_of_the_bounds_or_the_viewport(geometry, metres):
+    """A box that is not there or not on earth gives no radius, and takes nothing from the place."""
+    components = [
+        {"long_name": "98052", "short_name": "98052", "types": ["postal_code"]},
+        {"long_name": "US", "short_name": "US", "types": ["country"]},
+    ]
+    geometry = {"location": {"lat": 48, "lng": -122}, **geometry}
+    locate, _ = replay(
+        google_geocoding, {"status": "OK", "results": [{"address_components": components, "geometry": geometry}]}
+    )
+    found = locate("US", "98052")
+    assert (found.status, found.latitude) == (Status.OK, 48)
+    assert found.radius_m == (metres and pytest.approx(metres, rel=0.02))
+
+
+@pytest.mark.parametrize(
+    ("geocode", "metres"),
+    [
+        (
+            {"bounds": {"low": {"latitude": 47, "longitude": -123}, "high": {"latitude": 49, "longitude": -121}}},
+            134_000,
+        ),
+        ({"bounds": {"low": {"latitude": 47}}, "featureSizeMeters": 250.5}, 250.5),
+        ({"featureSizeMeters": 250.5}, 250.5),
+        ({}, None),
+    ],
+)
+def test_the_radius_of_a_validated_address(geocode, metres):
+    """The bounds count before the feature's size."""
+    geocode = {"location": {"latitude": 48, "longitude": -122}, **geocode}
+    locate, _ = replay(google_address_validation, validated(geocode=geocode))
+    assert locate("US", "98052").radius_m == (metres and pytest.approx(metres, rel=0.02))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (("US", "96960"), "MH"),
+        (("MH", "96960"), "US"),
+        (("DK", "3900"), "GL"),
+        (("GL", "3900"), "DK"),
+        (("FR", "98000"), "MC"),
+    ],
+)
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_an_answer_of_the_same_postal_system_is_right(provider, asked, answered):
+    """A provider may name the served territory or the country that serves it."""
+    country = {"long_name": answered, "short_name": answered, "types": ["country", "political"]}
+    code = {"long_name": asked[1], "short_name": asked[1], "types": ["postal_code"]}
+    geometry = {"location": {"lat": 7.1, "lng": 171.4}}
+    body = {"status": "OK", "results": [{"address_components": [country, code], "geometry": geometry}]}
+    module = google_geocoding
+    if provider == "google_address_validation":
+        module, postal = google_address_validation, {"regionCode": answered, "postalCode": asked[1]}
+        body = validated(address={"postalAddress": postal}, geocode={"location": {"latitude": 7.1, "longitude": 171.4}})
+    locate, _ = replay(module, body)
+    assert (locate(*asked).status, locate(*asked).longitude) == (Status.OK, 171.4)
+
+
+def test_a_prefix_of_a_postcode_is_an_area():
+    """Google marks an outward code as a prefix; its precision is ours for every area."""
+    body = {
+        "status": "OK",
+        "results": [
+            {
+                "types": ["postal_code", "postal_code_prefix"],
+                "address_components": [
+                    {"long_name": "OX1", "short_name": "OX1", "types": ["postal_code", "postal_code_prefix"]},
+                    {"long_name": "United Kingdom", "short_name": "GB", "types": ["country", "political"]},
+                ],
+                "geometry": {"location": {"lat": 51.75, "lng": -1.26}, "location_type": "APPROXIMATE"},
+            }
+        ],
+    }
+    locate, _ = replay(google_geocoding, body)
+    assert answering(locate)("GB", "OX1") == Location(Status.OK, 51.75, -1.26, AREA)
+    assert answering(locate)("GB", "OX1 2") == Location(Status.ZERO_RESULTS)
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_what_needs_no_look_up_is_not_asked(google, provider):
+    """An unknown country and a number that lost its zeros cost no call."""
+    locate = opened(google, provider)
+    assert locate(UNKNOWN, "98052") == Location(Status.UNKNOWN_COUNTRY)
+    assert locate("US", "501") == Location(Status.INVALID_POSTCODE)
+    assert google.calls == []
 
 
 def test_a_filter_cannot_be_smuggled_in(google):
@@ -265,6 +393,22 @@ def test_a_connection_keeps_its_deadline_when_it_is_used_again(google, provider)
     locate = opened(google, provider, timeout=0.6)
     assert locate("US", "98052").status is Status.OK
     google.closing.wait(0.7)
+    assert locate("US", "98052").status is Status.OK
+    google.fail("slow_body")
+    with pytest.raises(Transient, match="Timeout"):
+        locate("US", "98052")
+
+
+def test_a_deadline_holds_over_tls(google, tmp_path, monkeypatch):
+    """An encrypted connection is bounded in the same way."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    google.socket = context.wrap_socket(google.socket, server_side=True)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    url = google.geocoding_url.replace("http://", "https://")
+    secure = {"GOOGLE_API_KEY": KEY, "GOOGLE_GEOCODING_URL": url}
+    locate = open_geocoder(settings(timeout_seconds=1.2), secure).locate
     assert locate("US", "98052").status is Status.OK
     google.fail("slow_body")
     with pytest.raises(Transient, match="Timeout"):
@@ -454,6 +598,47 @@ def test_with_a_key_google_is_used():
     """GOOGLE_API_KEY alone chooses Google's Geocoding API."""
     geocoder = open_geocoder(settings(), {"GOOGLE_API_KEY": KEY})
     assert (geocoder.provider, geocoder.metered) == ("google_geocoding", True)
+
+
+def test_every_geocoder_is_registered():
+    """Each module with a declaration has a name in the pipeline file, and each name such a module."""
+    modules = (import_module(f"{geocoders.__name__}.{found.name}") for found in iter_modules(geocoders.__path__))
+    declaring = {module.__name__.rpartition(".")[2] for module in modules if hasattr(module, "GEOCODER")}
+    assert declaring == declarations().keys()
+
+
+@pytest.mark.parametrize("provider", ["offline", *GOOGLE])
+def test_a_declaration_is_complete(provider):
+    """Terms are an address; what is metered has a price, a key, an address and a bound on keeping."""
+    declared = declarations()[provider]
+    assert declared.terms.startswith("https://")
+    metered = (
+        declared.list_price > 0,
+        declared.key_setting,
+        declared.url_setting,
+        declared.keep_days,
+        declared.full_addresses,
+    )
+    assert all(metered) if declared.metered else not any(metered)
+
+
+@pytest.mark.parametrize("provider", GOOGLE)
+def test_coordinates_are_not_kept_longer_than_the_terms_allow(provider):
+    """The refusal names setting, bound and terms; what has no terms is kept as long as one likes."""
+    longer = GeocodeSettings.model_construct(geocoder=provider, keep_days=31)
+    with pytest.raises(SettingError, match=r"keep_days: .* 30 days, not for 31.*https://cloud\.google\.com"):
+        open_geocoder(longer, {"GOOGLE_API_KEY": KEY})
+    assert open_geocoder(GeocodeSettings.model_construct(geocoder="offline", keep_days=3650), {}).provider == "offline"
+
+
+@pytest.mark.parametrize("provider", ["offline", *GOOGLE])
+def test_columns_of_answers_are_those_of_each_key(google, provider):
+    """However a provider is asked, the answers are the same, those without a look-up among them."""
+    opening = open_geocoder(settings(geocoder=provider, timeout_seconds=5), environ(google))
+    keys = [("US", "98052"), ("US", "501"), (UNKNOWN, "98052"), ("FR", "75001"), ("US", "99999"), ("MH", "96960")]
+    many = opening.locate_many(*(pa.array(column, pa.string()) for column in zip(*keys, strict=True)))
+    assert many.schema == LOCATED
+    assert [Location(*row.values()) for row in many.to_pylist()] == [opening.locate(*key) for key in keys]
 
 
 def test_a_choice_beats_the_key():

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.medallion.config.countries.names import alpha2_codes
-from include.medallion.geocoders import offline
+from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.geocoders import offline, open_geocoder
 from include.medallion.geocoders.coordinates.boxes import COUNTRIES, REGIONS, plausible
 from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
 from include.medallion.geocoders.offline import united_states
@@ -174,6 +175,15 @@ def test_many_answers_are_those_of_each_key(keys):
     many = offline.locate_many(pa.array(countries, pa.string()), pa.array(codes, pa.string()))
     assert many.schema == LOCATED
     assert [tuple(row.values()) for row in many.to_pylist()] == [tuple(offline.locate(*key)) for key in keys]
+
+
+@given(st.lists(KEYS, max_size=20))
+def test_keys_without_a_look_up_are_answered_the_same_way(keys):
+    """An opened geocoder knows unknown countries and lost zeros, in columns as well as one by one."""
+    opened = open_geocoder(GeocodeSettings(postcode="zip", country="US"), {})
+    many = opened.locate_many(*(pa.array([key[i] for key in keys], pa.string()) for i in range(2)))
+    assert many.schema == LOCATED
+    assert [tuple(row.values()) for row in many.to_pylist()] == [tuple(opened.locate(*key)) for key in keys]
 
 
 def test_a_null_has_no_place():

@@ -23,7 +23,6 @@ from include.medallion.config.pipeline import Parts
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import filesystem, list_files, put_json, read_json
 from include.medallion.staging.layout import RAW, part_file, stage_folder
-from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
 ROWS = 24_000

@@ -20,8 +20,8 @@ from include.medallion.lake import delta_maintenance
 from include.medallion.lake.object_store import filesystem, write_bytes
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import TIMESTAMP_UTC
-from include.medallion.model.window import Position
 from include.medallion.model.retention import Retention
+from include.medallion.model.window import Position
 from include.medallion.ops import maintenance, reconcile
 from include.medallion.staging import archive
 from include.medallion.staging.source_keys import finish_reconcile

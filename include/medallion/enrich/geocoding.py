@@ -114,21 +114,15 @@ def _key_of(settings: GeocodeSettings, values: Key) -> Key | None:
 
 
 def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:
-    locations = [geocoder.locate(*key) for key in keys]
-    statuses = [location.status for location in locations]
-    columns = (  # in the order of _KEPT
-        [location.latitude for location in locations],
-        [location.longitude for location in locations],
-        statuses,
-        [location.precision for location in locations],
-        [location.place_id for location in locations],
-    )
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, _KEPT, strict=True)]
-    return pa.table([*arrays, _keep_for(statuses, settings)], schema=_KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE)))
+    countries, postcodes = (pa.array([key[i] for key in keys], pa.string()) for i in range(len(_KEY)))
+    found = geocoder.locate_many(countries, postcodes)
+    columns = [found[name] for name in ("latitude", "longitude", "status", "precision", "place_id")]  # as in _KEPT
+    schema = _KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
+    return pa.table([*columns, _keep_for(found["status"], settings)], schema=schema)
 
 
-def _keep_for(statuses: list[Status], settings: GeocodeSettings) -> pa.Array:
-    encoded = pa.array(statuses, pa.string()).dictionary_encode()
+def _keep_for(statuses: pa.Array, settings: GeocodeSettings) -> pa.Array:
+    encoded = statuses.dictionary_encode()
     distinct = [Status(status) for status in encoded.dictionary.to_pylist()]
     times = [_keep_for_status(status, settings) if status in _WORTH_KEEPING else None for status in distinct]
     return pa.array(times, KEEP_FOR_TYPE).take(encoded.indices)

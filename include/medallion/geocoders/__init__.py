@@ -1,8 +1,9 @@
 """
-Postcodes to coordinates: one module per provider, one protocol (`location.Locate`).
+Postcodes to coordinates: one module per provider, one declaration in each (`location.Declaration`).
 
 `open_geocoder` chooses: the pipeline file's `geocoder`, else Google's Geocoding
-API if `GOOGLE_API_KEY` is set, else the data that packages ship.
+API if `GOOGLE_API_KEY` is set, else the data that packages ship. The names in
+`pipeline_enrich.GeocoderName` are the registry: each is a module of this package.
 `python -m include.medallion.geocoders 98052 --country US` asks from a shell.
 """
 
@@ -10,24 +11,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 from urllib.parse import urlsplit
 
-from include.medallion.config.enrichment import GeocodeSettings
-from include.medallion.errors import SettingError
-from include.medallion.geocoders.location import AREA, Locate, Location
-from include.medallion.geocoders.postcodes import is_area, unanswerable
+import pyarrow as pa
+import pyarrow.compute as pc
 
-_GOOGLE = {"google_geocoding", "google_address_validation"}
+from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
+from include.medallion.errors import SettingError
+from include.medallion.geocoders.location import (
+    AREA,
+    LOCATED,
+    Access,
+    Declaration,
+    Locate,
+    LocateMany,
+    Location,
+    Status,
+)
+from include.medallion.geocoders.postcodes import is_area, unanswerable, unanswerable_many
 
 
 class Geocoder(NamedTuple):
     """A chosen provider, ready to be asked."""
 
     provider: str  # its name in the pipeline file, kept with each answer
+    declaration: Declaration
     locate: Locate
-    metered: bool  # calls go to a provider that counts them: pace them, bound them, keep what they cost
-    list_price: float = 0.0  # US dollars for 1000 calls
+    locate_many: LocateMany
+
+    @property
+    def metered(self) -> bool:
+        """Whether calls go to a provider that counts them: they are paced, bounded, and what they cost is kept."""
+        return self.declaration.metered
+
+    @property
+    def list_price(self) -> float:
+        """US dollars for 1000 calls."""
+        return self.declaration.list_price
+
+
+def declarations() -> dict[str, Declaration]:
+    """Return what each geocoder declares of itself, by its name in a pipeline file."""
+    return {name: _declaration(name) for name in get_args(GeocoderName)}
 
 
 def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geocoder:
@@ -38,18 +64,16 @@ def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geoc
     GOOGLE_ADDRESS_VALIDATION_URL, whole addresses to use instead of Google's.
 
     Raises:
-        SettingError: one of these is missing or cannot be right; it is named.
+        SettingError: one of these is missing or cannot be right, or answers would be kept longer
+            than the provider allows; the setting is named.
     """
-    key = environ.get("GOOGLE_API_KEY", "").strip()
-    provider = settings.geocoder or ("google_geocoding" if key else "offline")
-    module = import_module(f"{__name__}.{provider}")  # requests, or the postcode data: only what is used
-    if provider not in _GOOGLE:
-        return Geocoder(provider, answering(module.locate), metered=False)
-    _check_key(provider, key)
-    url = _url(environ, module.API.url_setting) or module.URL
-    session = module.google_http.open_session(settings.concurrency)
-    locate = module.geocoder(session, key, url, settings.timeout_seconds)
-    return Geocoder(provider, answering(locate), metered=True, list_price=module.LIST_PRICE)
+    by_key = "google_geocoding" if environ.get("GOOGLE_API_KEY", "").strip() else "offline"
+    provider = settings.geocoder or by_key
+    declared = _declaration(provider)
+    _check_terms(provider, declared, settings.keep_days)
+    locate = answering(declared.open(_access(provider, declared, settings, environ)))
+    many = _answering_many(declared.locate_many) if declared.locate_many else _one_by_one(locate)
+    return Geocoder(provider, declared, locate, many)
 
 
 def answering(locate: Locate) -> Locate:
@@ -59,18 +83,61 @@ def answering(locate: Locate) -> Locate:
         if status := unanswerable(country, postcode):
             return Location(status)
         location = locate(country, postcode)
-        return location._replace(precision=AREA) if location.precision and is_area(country, postcode) else location
+        area = location.status is Status.OK and is_area(country, postcode)
+        return location._replace(precision=AREA) if area else location
 
     return located
 
 
-def _check_key(provider: str, key: str) -> None:
+def _answering_many(locate_many: LocateMany) -> LocateMany:
+    """Wrap a provider that answers columns: the same, but that it says itself what is an area."""
+
+    def located(countries: pa.Array, postcodes: pa.Array) -> pa.RecordBatch:
+        answers = locate_many(countries, postcodes)
+        unasked = unanswerable_many(countries, postcodes)
+        statuses = pc.coalesce(unasked, answers["status"])
+        return answers.set_column(0, LOCATED.field("status"), statuses)
+
+    return located
+
+
+def _one_by_one(locate: Locate) -> LocateMany:
+    def located(countries: pa.Array, postcodes: pa.Array) -> pa.RecordBatch:
+        keys = zip(countries.to_pylist(), postcodes.to_pylist(), strict=True)
+        answers = [locate(*key)._asdict() for key in keys]
+        return pa.RecordBatch.from_pylist(answers, schema=LOCATED)
+
+    return located
+
+
+def _declaration(provider: str) -> Declaration:
+    declared: Declaration = import_module(f"{__name__}.{provider}").GEOCODER  # requests, or the data: what is used
+    return declared
+
+
+def _access(provider: str, declared: Declaration, settings: GeocodeSettings, environ: Mapping[str, str]) -> Access:
+    key = environ.get(declared.key_setting, "").strip() if declared.key_setting else ""
+    if declared.key_setting:
+        _check_key(provider, declared.key_setting, key)
+    url = _url(environ, declared.url_setting) if declared.url_setting else ""
+    return Access(key, url, settings.concurrency, settings.timeout_seconds)
+
+
+def _check_terms(provider: str, declared: Declaration, keep_days: float) -> None:
+    if declared.keep_days is not None and keep_days > declared.keep_days:
+        raise SettingError(
+            f"enrich.geocode.keep_days: coordinates of {provider} may be kept for {declared.keep_days:g} days, not for "
+            f"{keep_days:g}: set at most that ({declared.terms})"
+        )
+
+
+def _check_key(provider: str, setting: str, key: str) -> None:
     if not key:
         raise SettingError(
-            f"geocoder {provider} needs a key: set GOOGLE_API_KEY, or choose `geocoder: offline` in the pipeline file"
+            f"geocoder {provider} needs a key: set {setting}, or choose `geocoder: offline` in the pipeline file"
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise SettingError("GOOGLE_API_KEY holds characters that no key has: set it to the key alone")
+        raise SettingError(f"{setting} holds characters that no key has: set it to the key alone")
 
 
 def _url(environ: Mapping[str, str], setting: str) -> str:

@@ -12,7 +12,8 @@ An answer is taken where its address repeats the country and the postcode asked
 place is not a larger one, which it gives when it did not find the postcode.
 `precision` is the verdict's `geocodeGranularity`. No `geocode`, or no usable
 point in it, is ZERO_RESULTS: by protobuf's JSON rules an unset point and (0, 0)
-are the same, while one missing number alone is a true 0.
+are the same, while one missing number alone is a true 0. The radius is the
+distance to the farthest corner of `bounds`, or else `featureSizeMeters`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,12 @@ import requests
 
 from include.medallion.errors import Transient
 from include.medallion.geocoders import google_http
-from include.medallion.geocoders.coordinates import usable
-from include.medallion.geocoders.location import Locate, Location, Status
+from include.medallion.geocoders.coordinates import radius, usable
+from include.medallion.geocoders.location import Access, Declaration, Locate, Location, Status
 from include.medallion.geocoders.postcodes import same_country, same_postcode
 
 URL = "https://addressvalidation.googleapis.com/v1:validateAddress"
 API = google_http.Api("Google's Address Validation API", "GOOGLE_ADDRESS_VALIDATION_URL")
-# US dollars for 1000 calls: https://developers.google.com/maps/documentation/address-validation/usage-and-billing
-LIST_PRICE = 17.0
 
 # Google's APIs answer an unknown key with HTTP 400, like a bad request; the reason tells them apart:
 # https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
@@ -89,4 +88,30 @@ def _location(result: dict[str, Any]) -> Location:
     if place is None or "political" in (geocode.get("placeTypes") or ()):
         return Location(Status.ZERO_RESULTS)
     granularity = (result.get("verdict") or {}).get("geocodeGranularity")
-    return Location(Status.OK, *place, granularity, geocode.get("placeId"))
+    return Location(Status.OK, *place, granularity, geocode.get("placeId"), _radius(place, geocode))
+
+
+def _radius(place: tuple[float, float], geocode: dict[str, Any]) -> float | None:
+    box = geocode.get("bounds") or {}
+    low, high = box.get("low"), box.get("high")
+    corners = [(corner.get("latitude", 0), corner.get("longitude", 0)) for corner in (low, high) if corner]
+    if low and high and (metres := radius(place, *corners)):
+        return metres
+    size = geocode.get("featureSizeMeters")
+    return float(size) if isinstance(size, (int, float)) else None
+
+
+def _open(access: Access) -> Locate:
+    return geocoder(google_http.open_session(access.connections), access.key, access.url or URL, access.timeout)
+
+
+GEOCODER = Declaration(
+    open=_open,
+    metered=True,
+    terms=google_http.TERMS,
+    keep_days=google_http.KEEP_DAYS,
+    list_price=17.0,  # https://developers.google.com/maps/documentation/address-validation/usage-and-billing
+    key_setting=google_http.KEY_SETTING,
+    url_setting=API.url_setting,
+    full_addresses=True,
+)

@@ -11,6 +11,9 @@ first of type `postal_code`, else the first. A postcode of several localities
 (`postcode_localities`) is one result, whose coordinate is the postcode's own.
 A result without a usable coordinate is ZERO_RESULTS too: the row must not wait for Google to mend it,
 and it is asked again when that answer expires.
+
+The radius is the distance to the farthest corner of `bounds`, which hold the whole postcode, or
+else of the recommended `viewport`.
 """
 
 from __future__ import annotations
@@ -22,16 +25,14 @@ import requests
 
 from include.medallion.errors import Transient
 from include.medallion.geocoders import google_http
-from include.medallion.geocoders.coordinates import usable
-from include.medallion.geocoders.location import Locate, Location, Status
+from include.medallion.geocoders.coordinates import radius, usable
+from include.medallion.geocoders.location import Access, Declaration, Locate, Location, Status
 from include.medallion.geocoders.postcodes import same_country, same_postcode
 
 URL = "https://maps.googleapis.com/maps/api/geocode/json"
 API = google_http.Api("Google's Geocoding API", "GOOGLE_GEOCODING_URL")
-LIST_PRICE = (
-    5.0  # US dollars for 1000 calls: https://developers.google.com/maps/documentation/geocoding/usage-and-billing
-)
 
+_POSTCODES = ("postal_code", "postal_code_prefix")
 _ANSWERS = {"OK", "ZERO_RESULTS"}
 _REFUSALS = {"REQUEST_DENIED", "OVER_DAILY_LIMIT"}
 _PASSING = {"OVER_QUERY_LIMIT", "UNKNOWN_ERROR"}
@@ -68,15 +69,15 @@ def _best(country: str, postcode: str, results: list[dict[str, Any]]) -> Locatio
     here = [r for r in results if any(same_country(country, name) for name in _names(r, "country"))]
     if not here:
         return Location(Status.WRONG_COUNTRY if results else Status.ZERO_RESULTS)
-    found = [r for r in here if any(same_postcode(country, postcode, n) for n in _names(r, "postal_code"))]
+    found = [r for r in here if any(same_postcode(country, postcode, n) for n in _names(r, *_POSTCODES))]
     if not found:
         return Location(Status.ZERO_RESULTS)
     return _location(min(found, key=lambda r: "postal_code" not in (r.get("types") or ())))
 
 
-def _names(result: dict[str, Any], kind: str) -> Iterator[str]:
+def _names(result: dict[str, Any], *kinds: str) -> Iterator[str]:
     for component in result.get("address_components") or ():
-        if kind in (component.get("types") or ()):
+        if not {*kinds}.isdisjoint(component.get("types") or ()):
             yield from (component[n].upper() for n in ("short_name", "long_name") if n in component)
 
 
@@ -86,4 +87,26 @@ def _location(result: dict[str, Any]) -> Location:
     place = usable(point.get("lat"), point.get("lng"))
     if place is None:
         return Location(Status.ZERO_RESULTS)
-    return Location(Status.OK, *place, geometry.get("location_type"), result.get("place_id"))
+    metres = _radius(place, geometry.get("bounds") or geometry.get("viewport") or {})
+    return Location(Status.OK, *place, geometry.get("location_type"), result.get("place_id"), metres)
+
+
+def _radius(place: tuple[float, float], box: dict[str, Any]) -> float | None:
+    corners = (box.get("southwest") or {}, box.get("northeast") or {})
+    return radius(place, *((corner.get("lat"), corner.get("lng")) for corner in corners))
+
+
+def _open(access: Access) -> Locate:
+    return geocoder(google_http.open_session(access.connections), access.key, access.url or URL, access.timeout)
+
+
+GEOCODER = Declaration(
+    open=_open,
+    metered=True,
+    terms=google_http.TERMS,
+    keep_days=google_http.KEEP_DAYS,
+    list_price=5.0,  # https://developers.google.com/maps/documentation/geocoding/usage-and-billing
+    key_setting=google_http.KEY_SETTING,
+    url_setting=API.url_setting,
+    full_addresses=True,
+)

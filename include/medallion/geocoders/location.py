@@ -1,5 +1,5 @@
 """
-What a geocoder answers: one `Location` per (country, postcode).
+What a geocoder answers, one `Location` per (country, postcode), and what it declares of itself.
 
 A failure is never a coordinate: `latitude` and `longitude` are both numbers
 when `status` is OK, and both None otherwise.
@@ -66,3 +66,29 @@ A geocoder: (ISO 3166-1 alpha-2 country, normalised postcode) -> Location.
 Raises ProviderRefused when no call can succeed until a person acts, Transient
 when one may succeed later.
 """
+
+LocateMany = Callable[[pa.Array, pa.Array], pa.RecordBatch]
+"""A geocoder of columns: (countries, postcodes), as text -> a row of LOCATED for each."""
+
+
+class Access(NamedTuple):
+    """With what a geocoder is opened."""
+
+    key: str  # empty if it needs none
+    url: str  # empty: the provider's own
+    connections: int
+    timeout: float  # seconds of one call
+
+
+class Declaration(NamedTuple):
+    """What a geocoder says of itself; each module of the package has one, named GEOCODER."""
+
+    open: Callable[[Access], Locate]
+    metered: bool  # calls go to a provider that counts them
+    terms: str  # where its terms or licences are
+    keep_days: float | None  # for which its terms let coordinates be kept; None: no bound
+    list_price: float = 0.0  # US dollars for 1000 calls
+    key_setting: str | None = None  # environment variable that holds its key
+    url_setting: str | None = None  # environment variable that replaces its address
+    full_addresses: bool = False  # it also answers street addresses
+    locate_many: LocateMany | None = None  # its answers as columns, without a call for each

@@ -19,6 +19,7 @@ METHOD = "POST"
 
 _REQUEST_FIELDS = {"address", "previousResponseId", "enableUspsCass", "languageOptions", "sessionToken"}
 _LONGEST = 280
+_HALF_DEGREES = 0.05  # of the box around a place
 _INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _ERRORS = {
     "INVALID_REQUEST": (400, "INVALID_ARGUMENT", None),
@@ -63,16 +64,30 @@ def found(place: Place, twist: str | None) -> Reply:
     result = {
         "verdict": {"inputGranularity": "OTHER", "validationGranularity": "OTHER", "geocodeGranularity": "OTHER"},
         "address": _address(place),
-        "geocode": {"location": _point(place), "placeId": place.place_id, "placeTypes": ["postal_code"]},
+        "geocode": _geocode(place),
     }
     if twist == "no_geometry":
         del result["geocode"]
     return _response(result)
 
 
-def _point(place: Place) -> dict[str, float]:
+def _geocode(place: Place) -> dict[str, Any]:
+    return {
+        "location": _point(place.latitude, place.longitude),
+        "bounds": {"low": _corner(place, -_HALF_DEGREES), "high": _corner(place, _HALF_DEGREES)},
+        "featureSizeMeters": 7000.0,
+        "placeId": place.place_id,
+        "placeTypes": ["postal_code"],
+    }
+
+
+def _corner(place: Place, degrees: float) -> dict[str, float]:
+    return _point(place.latitude + degrees, place.longitude + degrees)
+
+
+def _point(latitude: float, longitude: float) -> dict[str, float]:
     # protobuf's JSON leaves zeros out
-    return {k: v for k, v in (("latitude", place.latitude), ("longitude", place.longitude)) if v}
+    return {k: v for k, v in (("latitude", latitude), ("longitude", longitude)) if v}
 
 
 def _address(place: Place) -> dict[str, Any]:

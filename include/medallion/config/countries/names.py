@@ -109,7 +109,8 @@ def _aliases() -> dict[str, str]:
 def _territories(language: str) -> dict[str, str]:
     """Return the names of territories in one language: only them, since Babel keeps all it loads for ever."""
     file = Path(import_module("babel.localedata").resolve_locale_filename(language))
-    return pickle.loads(file.read_bytes()).get("territories", {})  # noqa: S301 (Babel's own data) # nosec B301
+    names: dict[str, str] = pickle.loads(file.read_bytes()).get("territories", {})  # noqa: S301 (Babel's) # nosec B301
+    return names
 
 
 def _plain(letter: str) -> str:

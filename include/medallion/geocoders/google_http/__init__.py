@@ -31,6 +31,12 @@ _FORBIDDEN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
+KEY_SETTING = "GOOGLE_API_KEY"
+TERMS = "https://cloud.google.com/maps-platform/terms/maps-service-terms"
+KEEP_DAYS = 30
+"""Latitudes and longitudes may be cached for up to 30 consecutive calendar days, by TERMS."""
+
+
 class Api(NamedTuple):
     """How messages name one of Google's services and the setting of its address."""
 
@@ -71,13 +77,11 @@ def call(api: Api, session: requests.Session, method: str, url: str, *, timeout:
             `retry_after` is Google's.
         ProviderRefused: 401 or 403; anything else means that the address is wrong.
     """
-    headers = {**request.pop("headers", {}), "Accept-Encoding": body.ENCODING}
-    limits = urllib3.Timeout(total=timeout)
+    request["headers"] = {**request.get("headers", {}), "Accept-Encoding": body.ENCODING}
+    request["timeout"] = urllib3.Timeout(total=timeout)
     try:
         # A redirect would carry the key to wherever it points.
-        with session.request(
-            method, url, allow_redirects=False, stream=True, timeout=limits, headers=headers, **request
-        ) as response:
+        with session.request(method, url, allow_redirects=False, stream=True, **request) as response:
             answer = Answer(response.status_code, response.headers, body.read(response, MOST_BYTES))
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, body.TooLarge, body.Undecodable) as error:
         failure = type(error).__name__

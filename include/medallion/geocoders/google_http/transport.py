@@ -32,7 +32,7 @@ class _UntilDeadline(io.RawIOBase):
         """Return that it can be read."""
         return True
 
-    def readinto(self, buffer: bytearray | memoryview) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:
         """Read what comes next, in what is left of the time."""
         if self._end is not None:
             left = self._end - time.monotonic()
@@ -80,5 +80,6 @@ class Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
         """Use the connections of this module behind a proxy, too."""
         manager = super().proxy_manager_for(proxy, **named)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        if not proxy.lower().startswith("socks"):  # that has connections of its own, with time-outs of each silence
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager

@@ -19,12 +19,13 @@ A source is a module with `COUNTRIES` and `find`, which answers an array of post
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 
-from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
+from include.medallion.geocoders.location import AREA, LOCATED, Declaration, Location, Status
 from include.medallion.geocoders.offline import canada, germany, great_britain, united_states
 from include.medallion.geocoders.offline.points import Points, unknown
 
@@ -36,9 +37,21 @@ _SOURCES: dict[str, Callable[[pa.Array], Points]] = {
 
 def locate(country: str, postcode: str) -> Location:
     """Answer from the installed data; never raises for a postcode, whatever it holds."""
-    answer = locate_many(pa.array([country], pa.string()), pa.array([postcode], pa.string()))
-    status, *rest = (column[0].as_py() for column in answer.columns)
-    return Location(Status(status), *rest)
+    if country in united_states.COUNTRIES:
+        latitude, longitude = united_states.find_one(postcode)
+        return _location(latitude, longitude, math.nan, area=False)
+    points = _find(country, pa.array([postcode], pa.string()))
+    if points is None:
+        return Location(Status.UNSUPPORTED)
+    latitude, longitude, radius, area = (column.item() for column in points)
+    return _location(latitude, longitude, radius, area=area)
+
+
+def _location(latitude: float, longitude: float, radius: float, *, area: bool) -> Location:
+    if math.isnan(latitude):
+        return Location(Status.ZERO_RESULTS)
+    precision, metres = AREA if area else _POSTCODE, None if math.isnan(radius) else radius
+    return Location(Status.OK, latitude, longitude, precision, radius_m=metres)
 
 
 def locate_many(countries: pa.Array, postcodes: pa.Array) -> pa.RecordBatch:
@@ -85,3 +98,12 @@ def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
         pa.array(points.radii, pa.float64(), mask=~known | np.isnan(points.radii)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=LOCATED)
+
+
+GEOCODER = Declaration(
+    open=lambda _: locate,
+    metered=False,
+    terms="https://github.com/seanpianka/Zipcodes/blob/master/LICENSE",
+    keep_days=None,
+    locate_many=locate_many,
+)

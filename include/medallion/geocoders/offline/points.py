@@ -19,7 +19,7 @@ class Points(NamedTuple):
 
 def unknown(count: int) -> Points:
     """Return so many rows without a place, to be filled in."""
-    return Points(*(np.full(count, np.nan) for _ in range(3)), np.zeros(count, bool))
+    return Points(np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool))
 
 
 def rows_by(keys: list[str | None]) -> dict[str, list[int]]:

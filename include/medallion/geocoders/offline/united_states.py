@@ -7,6 +7,7 @@ armed forces (states AA, AE, AP) have no fixed place and are dropped, too.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import import_module
 
@@ -20,6 +21,7 @@ from include.medallion.geocoders.postcodes.territories import SYSTEMS
 
 COUNTRIES = ("US", *SYSTEMS["US"])
 
+_DIGITS = 5
 _IN_AREA = 1000  # codes that begin with the same two digits
 _ARMED_FORCES = {"AA", "AE", "AP"}
 _CORRECTED = {  # places in GeoNames, https://www.geonames.org (CC BY 4.0), of codes that have a wrong sign or 0, 0
@@ -36,7 +38,8 @@ _CORRECTED = {  # places in GeoNames, https://www.geonames.org (CC BY 4.0), of c
 def find(codes: pa.Array) -> Points:
     """Answer five-digit codes; all others are unknown."""
     points = unknown(len(codes))
-    rows = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(codes, "^[0-9]{5}$"), fill_value=False))
+    fits = pc.and_(pc.ascii_is_decimal(codes), pc.equal(pc.binary_length(codes), _DIGITS))
+    rows = pc.indices_nonzero(pc.fill_null(fits, fill_value=False))
     areas, places = np.divmod(codes.take(rows).cast(pa.int32()).to_numpy(), _IN_AREA)
     rows = rows.to_numpy()
     for area in np.unique(areas):
@@ -45,6 +48,15 @@ def find(codes: pa.Array) -> Points:
         points.latitudes[rows[here]] = latitudes[places[here]]
         points.longitudes[rows[here]] = longitudes[places[here]]
     return points
+
+
+def find_one(code: str) -> tuple[float, float]:
+    """Answer one code with its latitude and longitude, NaN if it is unknown: as `find`, without arrays."""
+    if not (len(code) == _DIGITS and code.isascii() and code.isdigit()):
+        return math.nan, math.nan
+    area, place = divmod(int(code), _IN_AREA)
+    latitudes, longitudes = _area(area)
+    return latitudes.item(place), longitudes.item(place)
 
 
 @cache
@@ -60,8 +72,9 @@ def _area(area: int) -> tuple[np.ndarray, np.ndarray]:
         places = np.array(
             [_CORRECTED.get(row["zip_code"]) or (row["lat"] or 0, row["long"] or 0) for row in rows], float
         )
-        right = plausible(state if state in COUNTRIES else "US", *places.T, region=state)
-        latitudes[at[right]], longitudes[at[right]] = places[right].T
+        north, east = places.T
+        right = plausible(state if state in COUNTRIES else "US", north, east, region=state)
+        latitudes[at[right]], longitudes[at[right]] = north[right], east[right]
     return latitudes, longitudes
 
 

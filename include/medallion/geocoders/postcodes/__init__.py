@@ -12,6 +12,9 @@ sets `restore_leading_zeros`.
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from include.medallion.config.countries import to_alpha2
 from include.medallion.geocoders.location import Status
 from include.medallion.geocoders.postcodes import forms
@@ -27,6 +30,7 @@ __all__ = [
     "same_postcode",
     "system_of",
     "unanswerable",
+    "unanswerable_many",
 ]
 
 Key = tuple[str, str]
@@ -77,10 +81,23 @@ def unanswerable(country: str, postcode: str) -> Status | None:
     return Status.INVALID_POSTCODE if forms.is_short(country, postcode) else None
 
 
+def unanswerable_many(countries: pa.Array, postcodes: pa.Array) -> pa.Array:
+    """Return the status, as text, of those of many keys that no geocoder needs to be asked for; null for all others."""
+    digits = pc.match_substring_regex(postcodes, "^[0-9]+$")
+    lengths = pc.if_else(digits, pc.utf8_length(postcodes), 0).cast(pa.string())
+    kinds = pc.binary_join_element_wise(countries, lengths, ":").dictionary_encode()  # all that the status depends on
+    statuses = [_status_of(*kind.split(":")) for kind in kinds.dictionary.to_pylist()]
+    return pa.array(statuses, pa.string()).take(kinds.indices)
+
+
+def _status_of(country: str, digits: str) -> str | None:
+    status = unanswerable(country, "1" * int(digits))
+    return str(status) if status else None
+
+
 def is_area(country: str, postcode: str) -> bool:
     """Tell whether a postcode stands for an area of many: GB OX1, CA V8P, IE D02, NL 1012."""
-    found = forms.formed(country, postcode)
-    return found is not None and found.area
+    return forms.is_area(country, postcode)
 
 
 def same_postcode(country: str, one: str, other: str) -> bool:
@@ -91,19 +108,20 @@ def same_postcode(country: str, one: str, other: str) -> bool:
 def _placed(country: str, text: str) -> Key:
     """Give a code its form and the country in which it lies; what has no form stays as it is."""
     if found := forms.formed(country, text):
-        return _located(country, found.code)
+        return _located(country, found)
     for other in members(country)[1:]:
         if found := forms.prefixed(other, text):
-            return _located(other, found.code)
+            return _located(other, found)
     return country, text
 
 
 def _located(country: str, code: str) -> Key:
-    has_own_form = forms.system_form(country) == country
-    return (country if has_own_form and country != system_of(country) else country_of(system_of(country), code)), code
+    system = system_of(country)
+    has_own_form = country != system and forms.system_form(country) == country
+    return (country if has_own_form else country_of(system, code)), code
 
 
 def _compared(country: str, code: str) -> str:
     text = tidy(code)
     found = forms.formed(country, text)
-    return "".join(filter(str.isalnum, found.code if found else text))
+    return "".join(filter(str.isalnum, found or text))

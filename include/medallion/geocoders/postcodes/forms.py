@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
 from include.medallion.geocoders.postcodes.territories import system_of
 
@@ -87,19 +86,12 @@ _WORDS = ("ZIPCODE", "ZIP", "PLZ", "CEP", "CP", "CAP", "PINCODE", "PIN", "POSTCO
 _LOST = 2  # leading zeros that a code may have lost: 00501 is 501
 
 
-class Formed(NamedTuple):
-    """A code in its country's form, and whether it stands for an area of many codes."""
-
-    code: str
-    area: bool = False
-
-
-def formed(country: str, text: str) -> Formed | None:
+def formed(country: str, text: str) -> str | None:
     """Return tidied text in one of the country's forms, with or without a prefix ("D-"), or None."""
     return _bare(system_form(country), text) or prefixed(country, text)
 
 
-def prefixed(country: str, text: str) -> Formed | None:
+def prefixed(country: str, text: str) -> str | None:
     """Return what follows a prefix of this country in one of the country's forms; None without the prefix."""
     form = system_form(country)
     starts = (country, _SIGNS.get(country, country), *_WORDS)
@@ -107,6 +99,7 @@ def prefixed(country: str, text: str) -> Formed | None:
     return next((found for rest in rests if (found := _bare(form, rest))), None)
 
 
+@cache
 def system_form(country: str) -> str:
     """Return the country whose forms this one's codes have: its own, or those of its postal system."""
     return country if country in _FORMS else system_of(country)
@@ -114,34 +107,51 @@ def system_form(country: str) -> str:
 
 def is_short(country: str, code: str) -> bool:
     """Tell whether a code is a number that lacks digits of its country's codes, such as leading zeros."""
-    return _lacking(country, code) > 0
+    return code.isdigit() and code.isascii() and lacking(country, len(code)) > 0
 
 
 def with_zeros(country: str, code: str) -> str:
     """Return a code that lacks one or two digits with leading zeros, any other as it is."""
-    lacking = _lacking(country, code)
-    return code.zfill(len(code) + lacking) if 0 < lacking <= _LOST else code
+    missing = lacking(country, len(code)) if is_short(country, code) else 0
+    return code.zfill(len(code) + missing) if missing <= _LOST else code
 
 
-def _lacking(country: str, code: str) -> int:
-    """Count the digits that a number lacks of its country's shortest codes, or one or two of longer ones; else 0."""
+@cache
+def lacking(country: str, digits: int) -> int:
+    """Count what a number lacks of its country's shortest codes, or one or two digits of longer ones; 0 for a code."""
     lengths = _lengths(system_form(country))
-    if not (lengths and code.isascii() and code.isdigit()) or formed(country, code):
+    if not lengths or formed(country, "1" * digits):
         return 0
-    lacking = min((length - len(code) for length in lengths if length > len(code)), default=0)
-    return lacking if lacking <= _LOST or len(code) < lengths[0] else 0
+    missing = min((length - digits for length in lengths if length > digits), default=0)
+    return missing if missing <= _LOST or digits < lengths[0] else 0
 
 
-def _bare(country: str, text: str) -> Formed | None:
-    letters = text if text.isalnum() else _PUNCTUATION.sub("", text)
-    for pattern, form in _FORMS.get(country, ()):
+def is_area(country: str, code: str) -> bool:
+    """Tell whether a code stands for an area of many."""
+    form = system_form(country)
+    return form in _AREAS and not _whole(form, _letters(code)) and _area(form, code, _letters(code)) is not None
+
+
+def _bare(form: str, text: str) -> str | None:
+    letters = _letters(text)
+    return _whole(form, letters) or (_area(form, text, letters) if form in _AREAS else None)
+
+
+def _whole(form: str, letters: str) -> str | None:
+    for pattern, written in _FORMS.get(form, ()):
         if match := pattern.fullmatch(letters):
-            return Formed(form(*match.groups()))
-    if country not in _AREAS:
-        return None
-    if country == "GB" and (sector := _SECTOR.fullmatch(text)):
-        return Formed(f"{sector[1]} {sector[2]}", area=True)
-    return Formed(letters, area=True) if _AREAS[country].fullmatch(letters) else None
+            return written(*match.groups())
+    return None
+
+
+def _area(form: str, text: str, letters: str) -> str | None:
+    if form == "GB" and (sector := _SECTOR.fullmatch(text)):
+        return f"{sector[1]} {sector[2]}"
+    return letters if _AREAS[form].fullmatch(letters) else None
+
+
+def _letters(text: str) -> str:
+    return text if text.isalnum() else _PUNCTUATION.sub("", text)
 
 
 def _compiled() -> dict[str, list[tuple[re.Pattern[str], Callable[..., str]]]]:

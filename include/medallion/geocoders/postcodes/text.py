@@ -50,11 +50,12 @@ def tidy(value: object) -> str:
         SettingError: as `text_of`.
     """
     text = text_of(value)
-    if not text.isascii():
+    if text.isascii():
+        if text.isalnum():  # most are tidy already
+            return text.upper()
+    else:
         text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
     text = " ".join(text.upper().split())
-    if text.isalnum():
-        return text
     if whole := _TRAILING_ZEROS.fullmatch(text):
         return whole[1]
     return text if any(map(str.isalnum, text)) else ""
