@@ -1,8 +1,8 @@
 """
-A run's numbers, sent where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
+Send metrics of a run to where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
 
-Each is named `medallion.<pipeline>.<number>`, behind Airflow's own prefix. A
-number that cannot be sent is logged; it never harms the run that it tells of.
+Each is named `medallion.<pipeline>.<metric>`, after Airflow's prefix. A metric
+that cannot be sent is logged, and does not fail the run.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COUNTERS = {
-    "rows_read": "rows of the source that a run read",
-    "rows_quarantined": "of these, set aside",
-    "rows_unchanged": "of these, left out because nothing that is loaded had changed",
+    "rows_read": "rows read from the source",
+    "rows_quarantined": "of these, quarantined",
+    "rows_unchanged": "of these, not loaded because no loaded column had changed",
     "silver_inserted": "rows new in Snowflake",
-    "silver_updated": "rows written over an older version in Snowflake",
-    "silver_superseded": "rows that Snowflake held in a newer version",
+    "silver_updated": "rows that replaced an older version in Snowflake",
+    "silver_superseded": "rows skipped because Snowflake has the same or a newer version",
     "gold_inserted": "rows new in Delta",
-    "gold_updated": "rows written over an older version in Delta",
-    "gold_superseded": "rows that Delta held in a newer version",
+    "gold_updated": "rows that replaced an older version in Delta",
+    "gold_superseded": "rows skipped because Delta has the same or a newer version",
     "keys": "distinct keys to look up",
     "keys_cached": "of these, answered by the cache",
     "calls": "calls to a provider",
-    "spend_usd": "what they cost at the provider's list price",
-    "conflicts": "Delta commits that lost a race and were tried again",
+    "spend_usd": "their cost in US dollars, at the list price or price_per_1000",
+    "conflicts": "Delta commits that conflicted with a concurrent one and were retried",
 }
 GAUGES = {
-    "lag_transactions": "transactions begun, but not in the window because an older one is open",
-    "lag_seconds": "age of the window when both sinks held it",
-    "held_at": "Unix time of the newest window that both sinks hold",
-    "quarantine_depth": "rows of the pipeline that wait in quarantine",
+    "lag_transactions": "transactions that are not in the window because an older one is still open",
+    "lag_seconds": "age of the window when all sinks held it",
+    "held_at": "Unix time of the newest window that all sinks hold",
+    "quarantine_depth": "rows of the pipeline in quarantine",
     "run_seconds": "from the start of the run to its commit",
 }
 
 
 def wanted() -> bool:
-    """Tell whether Airflow is configured to send metrics anywhere."""
+    """Return whether Airflow is configured to send metrics."""
     from airflow.sdk.configuration import conf
 
     return any(conf.getboolean("metrics", name) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on"))
@@ -139,7 +139,7 @@ def _quarantine_depth(pipeline: str) -> int:
 
 @contextmanager
 def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
-    """Lend a counter and a gauge of the pipeline; what fails in between is logged."""
+    """Provide functions that send a counter and a gauge of the pipeline; log any failure of the block."""
     from airflow.sdk.observability import stats
 
     try:
@@ -147,5 +147,5 @@ def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
             lambda name, value: stats.incr(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
             lambda name, value: stats.gauge(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
         )
-    except Exception as error:  # noqa: BLE001 a number must not harm what it tells of
+    except Exception as error:  # noqa: BLE001 a failed metric must not fail the run
         log.warning("metrics of %s were not sent (%s)", pipeline, type(error).__name__)
