@@ -1,4 +1,4 @@
-"""Print `.env.example` with a fresh secret in place of every empty value; standard library only."""
+"""Print `.env.example` with a new secret for every empty value; standard library only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
--- Snowflake: a role, a user without a password, a warehouse and a schema of Medallion's own. Adapt the names; run as
--- USERADMIN, SYSADMIN and SECURITYADMIN in turn, as told. Medallion makes its tables itself and so owns them.
+-- Snowflake: a role, a user without a password, a warehouse and a schema for Medallion. Adapt the names; run it with
+-- the roles SYSADMIN, USERADMIN and SECURITYADMIN. Medallion creates its tables and therefore owns them.
 USE ROLE SYSADMIN;
 CREATE DATABASE IF NOT EXISTS MEDALLION;
 CREATE SCHEMA IF NOT EXISTS MEDALLION.SILVER WITH MANAGED ACCESS;
@@ -8,7 +8,7 @@ CREATE WAREHOUSE IF NOT EXISTS MEDALLION WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 
 USE ROLE USERADMIN;
 CREATE ROLE IF NOT EXISTS MEDALLION;
 CREATE ROLE IF NOT EXISTS MEDALLION_READER;
--- a key pair in place of a password: docs/security.md
+-- a key pair instead of a password: docs/security.md
 CREATE USER IF NOT EXISTS MEDALLION TYPE = SERVICE DEFAULT_ROLE = MEDALLION DEFAULT_WAREHOUSE = MEDALLION RSA_PUBLIC_KEY = 'MIIB...';
 GRANT ROLE MEDALLION TO USER MEDALLION;
 
@@ -16,11 +16,11 @@ USE ROLE SECURITYADMIN;
 GRANT USAGE ON DATABASE MEDALLION TO ROLE MEDALLION;
 GRANT USAGE, CREATE TABLE ON SCHEMA MEDALLION.SILVER TO ROLE MEDALLION;
 GRANT USAGE ON WAREHOUSE MEDALLION TO ROLE MEDALLION;
--- who reads: the enriched tables, not the ledger, not the tables of batches on their way
+-- readers: the enriched tables, neither the ledger nor the tables of batches in progress
 GRANT USAGE ON DATABASE MEDALLION TO ROLE MEDALLION_READER;
 GRANT USAGE ON SCHEMA MEDALLION.SILVER TO ROLE MEDALLION_READER;
--- once the first run has made it:
+-- after the first run has created the table:
 GRANT SELECT ON TABLE MEDALLION.SILVER.EMPLOYEES_ENRICHED TO ROLE MEDALLION_READER;
--- only from where the workers are:
+-- only from the workers' network:
 -- CREATE NETWORK POLICY MEDALLION ALLOWED_IP_LIST = ('203.0.113.0/24');
 -- ALTER USER MEDALLION SET NETWORK_POLICY = MEDALLION;

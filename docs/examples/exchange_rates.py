@@ -1,8 +1,8 @@
 """
-A user's own enrichment over HTTP: what a currency is worth in euros.
+An enrichment of your own over HTTP: the value of a currency in euros.
 
-One call asks for many currencies. RATES_URL is the service's address, RATES_KEY its key. What each failure means is
-said by the exception: `Transient` is tried again, in time and within the budget; `ProviderRefused` stops the run.
+One call looks up many currencies. RATES_URL is the service's URL, RATES_KEY its API key. The exception says how a
+failure is handled: `Transient` is retried, within rate limit and budget; `ProviderRefused` stops the run.
 """  # noqa: INP001 (an example, no package)
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ import requests
 
 from include.medallion.errors import ProviderRefused, Transient
 
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 def exchange_rates(keys: pa.Table) -> pa.Table:
     """
-    Answer distinct currencies, row for row; a code that the service does not know sets its rows aside.
+    Return the rates of distinct currencies, one row per key; rows of a code that the service lacks are quarantined.
 
     Args:
         keys: column `currency`, with each code once.
+
+    Raises:
+        Transient: the service did not answer, or answered with an error; `retry_after` is in seconds.
+        ProviderRefused: the service refused the API key.
     """
     codes = keys["currency"].to_pylist()
-    rates = _asked(codes)
+    rates = _fetch(codes)
     return pa.table(
         {
             "euros": pa.array([rates.get(code) for code in codes], pa.float64()),
@@ -34,14 +38,14 @@ def exchange_rates(keys: pa.Table) -> pa.Table:
     )
 
 
-def _asked(codes: list[str]) -> dict[str, float]:
+def _fetch(codes: list[str]) -> dict[str, float]:
     headers = {"Authorization": f"Bearer {os.environ['RATES_KEY']}"}
     try:
         response = requests.get(
-            os.environ["RATES_URL"], params={"codes": ",".join(codes)}, headers=headers, timeout=SECONDS
+            os.environ["RATES_URL"], params={"codes": ",".join(codes)}, headers=headers, timeout=TIMEOUT_SECONDS
         )
     except requests.RequestException as error:
-        # only its type: the message would quote the address
+        # only the type: the message would quote the URL
         raise Transient(f"the rates did not answer ({type(error).__name__})") from None
     if response.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         raise ProviderRefused("the rates refused the key: set RATES_KEY")

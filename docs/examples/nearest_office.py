@@ -1,7 +1,7 @@
 """
-A user's own enrichment by a local model: the office nearest to a place, by great-circle distance.
+An enrichment of your own by a local model: the office nearest to a place, by great-circle distance.
 
-Its keys are columns that the geocoding before it adds; any model that takes a table can stand here.
+Its keys are columns that the geocode before it adds. Any model that takes a table can be used in the same way.
 """  # noqa: INP001 (an example, no package)
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ EARTH_KM = 6371.0088  # mean radius: https://iugg.org
 
 def nearest_office(keys: pa.Table) -> pa.Table:
     """
-    Answer distinct places, row for row; NULL where the place is not known.
+    Return the nearest office of distinct places, and its distance in kilometres; NULL for unknown places.
 
     Args:
         keys: columns `latitude` and `longitude` in degrees.

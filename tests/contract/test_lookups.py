@@ -1,4 +1,4 @@
-"""Many look-ups at once: their rate, their patience, their end."""
+"""Calls of a provider: rate limit, retries, circuit breaker, budget and threads."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ def google():
 
 
 def paced(**changes):
-    """Give settings that hurry, unless told otherwise."""
+    """Return settings with a high rate limit and few attempts, with changes."""
     quick = {"calls_per_second": 1000, "concurrency": 4, "timeout_seconds": 5, "max_attempts": 3}
     return GeocodeSettings(postcode="postcode", country="US", **(quick | changes))
 
@@ -33,9 +33,9 @@ def locator(server, settings):
     return lambda key: opened.locate(*key)
 
 
-def look_up(questions, ask, settings, share=1, purse=None):
-    """Ask without a budget, unless there is one."""
-    return calls.make_calls(questions, ask, settings, purse or CallBudget(), share)
+def look_up(questions, ask, settings, share=1, budget=None):
+    """Make calls, without a limit unless a budget is given."""
+    return calls.make_calls(questions, ask, settings, budget or CallBudget(), share)
 
 
 def some(count):
@@ -67,7 +67,7 @@ def test_no_keys_are_no_calls(google):
     assert list(look_up([], locator(google, paced()), paced())) == []
 
 
-def test_the_rate_is_kept(google):
+def test_the_rate_limit_is_kept(google):
     """Thirty calls at fifty a second reach the server over at least most of the 0.58 s that they must take."""
     settings = paced(calls_per_second=50, concurrency=8)
     list(look_up(some(30), locator(google, settings), settings))
@@ -84,7 +84,7 @@ def test_the_rate_is_shared(google):
 
 
 def test_a_rate_below_one_a_second_is_kept(google):
-    """Half a call a second, shared by nobody, puts two seconds between two calls."""
+    """At half a call per second, two seconds pass between two calls."""
     settings = paced(calls_per_second=0.5)
     list(look_up(some(2), locator(google, settings), settings))
     first, second = sorted(call.at for call in google.calls)
@@ -94,19 +94,19 @@ def test_a_rate_below_one_a_second_is_kept(google):
 def test_what_may_pass_is_tried_again(google):
     """A third of the calls fails; all keys are answered, and every call is counted."""
     google.fail("UNKNOWN_ERROR", share=0.3)
-    settings, purse = paced(max_attempts=8), CallBudget()
-    found = list(look_up(some(30), locator(google, settings), settings, purse=purse))
+    settings, budget = paced(max_attempts=8), CallBudget()
+    found = list(look_up(some(30), locator(google, settings), settings, budget=budget))
     assert len(found) == 30
-    assert purse.calls == len(google.calls) > 30
+    assert budget.calls == len(google.calls) > 30
 
 
 def test_a_call_is_tried_as_often_as_is_set(google):
     """After its attempts the failure is raised as it was."""
     google.fail("UNKNOWN_ERROR")
-    settings, purse = paced(max_attempts=2), CallBudget()
-    _, failure = drain(look_up(some(1), locator(google, settings), settings, purse=purse))
+    settings, budget = paced(max_attempts=2), CallBudget()
+    _, failure = drain(look_up(some(1), locator(google, settings), settings, budget=budget))
     assert isinstance(failure, Transient)
-    assert (purse.calls, len(google.calls)) == (2, 2)
+    assert (budget.calls, len(google.calls)) == (2, 2)
 
 
 def test_retry_after_is_honoured(google):
@@ -119,7 +119,7 @@ def test_retry_after_is_honoured(google):
 
 
 def test_a_long_pause_is_left_to_the_task(google):
-    """A pause of an hour is not slept through: the failure carries it out."""
+    """The call does not wait for an hour: the failure says how long to wait."""
     google.fail("429", retry_after="3600")
     settings = paced()
     _, failure = drain(look_up(some(1), locator(google, settings), settings))
@@ -127,7 +127,7 @@ def test_a_long_pause_is_left_to_the_task(google):
 
 
 def test_a_refusal_stops_all_calls(google):
-    """A refusal in the middle: no more are tried than were in flight."""
+    """After a refusal, only the calls that were in flight are made."""
     google.fail("REQUEST_DENIED", postcode="98010")
     settings = paced(concurrency=4)
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
@@ -146,7 +146,7 @@ def test_a_refused_key_costs_one_call(google):
 
 
 def test_a_provider_that_is_down_opens_the_circuit(google):
-    """After so many failed calls in a row nobody asks any more, and the task is to wait longer than a call does."""
+    """After a number of consecutive failures, no call is made, and the task is retried later than a call would be."""
     settings = paced(concurrency=4, max_attempts=1000, max_consecutive_failures=6)
     google.fail("503", retry_after="0")
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
@@ -157,21 +157,21 @@ def test_a_provider_that_is_down_opens_the_circuit(google):
 
 
 def test_failures_between_answers_do_not_open_the_circuit(google):
-    """Only calls in a row count: a third of calls failing is a bad day, not the end."""
+    """Only consecutive failures count: a third of calls failing does not open the circuit."""
     settings = paced(concurrency=1, max_attempts=50, max_consecutive_failures=12)
     google.fail("UNKNOWN_ERROR", share=0.3)
     found, failure = drain(look_up(some(40), locator(google, settings), settings))
     assert (len(found), failure) == (40, None)
 
 
-def test_no_call_is_made_beyond_the_purse(google):
+def test_no_call_is_made_beyond_the_budget(google):
     """Retries are calls too: with seven granted, seven are made, and the other questions are left out."""
     google.fail("UNKNOWN_ERROR", share=0.5)
     granted = iter([5, 2, 0])
-    purse = CallBudget(lambda _: next(granted))
+    budget = CallBudget(lambda _: next(granted))
     settings = paced(concurrency=4, max_attempts=50)
-    found, failure = drain(look_up(some(40), locator(google, settings), settings, purse=purse))
-    assert (len(google.calls), purse.calls, failure) == (7, 7, None)
+    found, failure = drain(look_up(some(40), locator(google, settings), settings, budget=budget))
+    assert (len(google.calls), budget.calls, failure) == (7, 7, None)
     assert 0 < len(found) < 7
 
 
@@ -197,15 +197,15 @@ def test_a_refusal_does_not_wait_for_a_pause(google):
 
 
 def test_a_mistake_of_the_geocoder_is_raised(google):
-    """What is no failure of the provider is not retried and not hidden."""
+    """A bug is neither retried nor hidden."""
 
     def broken(key):
         raise KeyError(key)
 
-    purse = CallBudget()
+    budget = CallBudget()
     with pytest.raises(KeyError):
-        list(look_up(some(1), broken, paced(), purse=purse))
-    assert purse.calls == 1
+        list(look_up(some(1), broken, paced(), budget=budget))
+    assert budget.calls == 1
 
 
 def test_answers_come_as_they_are_paid_for(google):

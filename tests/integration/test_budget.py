@@ -1,4 +1,4 @@
-"""Budgets and claims: over retries, parts, runs and pipelines not one call more, and none twice."""
+"""Call budgets and leases hold over retries, parts, runs and pipelines; no key is billed twice."""
 
 from __future__ import annotations
 
@@ -65,16 +65,16 @@ def test_a_budget_of_the_day_holds_over_runs_and_pipelines(people, google):
     assert len(google.calls) == 3
 
 
-def test_what_was_booked_and_not_made_is_given_back(here):
-    """The account holds what was made once a part is done."""
+def test_reserved_calls_that_were_not_made_are_given_back(here):
+    """Once a part is done, the ledger has the calls that were made."""
     limits = LookupSettings(max_calls_per_run=30)
     assert usage_ledger.reserve(here, ME, limits, 20, NOW) == 20
     usage_ledger.settle(here, ME, -15, NOW)
     assert [usage_ledger.reserve(here, ME, limits, 20, NOW) for _ in range(3)] == [20, 5, 0]
 
 
-def test_what_a_killed_task_booked_counts_as_made(here):
-    """Nobody knows what it made of it: the budget errs on the side of the bill."""
+def test_calls_that_a_killed_task_reserved_count_as_made(here):
+    """How many were made is unknown, so the budget assumes all of them."""
     limits = LookupSettings(max_calls_per_run=30)
     assert [usage_ledger.reserve(here, ME, limits, 20, NOW) for _ in range(2)] == [20, 10]
     assert usage_ledger.reserve(here, ME, limits, 20, NOW) == 0
@@ -90,8 +90,8 @@ def test_a_day_has_its_own_budget_and_a_run_too(here):
     assert usage_ledger.reserve(here, BillingKey("other", "one", 7), by_day, 9, NOW) == 5
 
 
-def test_bookings_at_the_same_moment_never_exceed_the_budget(here):
-    """Eight tasks book at once, each again and again: together they get what there is."""
+def test_concurrent_reservations_never_exceed_the_budget(here):
+    """Eight tasks reserve calls at the same time: together they get the budget."""
     limits = LookupSettings(max_calls_per_run=50)
     with ThreadPoolExecutor(8) as pool:
         granted = list(pool.map(lambda _: usage_ledger.reserve(here, ME, limits, 7, NOW), range(16)))
@@ -114,8 +114,8 @@ def test_two_pipelines_that_meet_the_same_postcodes_at_once_pay_once(people, goo
     assert [counts.calls + counts.cached for counts in lookups] == [5, 5]
 
 
-def test_a_claimed_key_is_not_anothers(here):
-    """Who comes second gets what is left; the same owner gets its own again."""
+def test_a_leased_key_is_not_leased_to_another(here):
+    """A second owner gets the other keys; the same owner gets its own again."""
     a, b = ("US", "1"), ("US", "2")
     assert leases.acquire(here, "locations", [a], "one", NOW) == [a]
     assert leases.acquire(here, "locations", [a, b], "two", NOW) == [b]
@@ -123,8 +123,8 @@ def test_a_claimed_key_is_not_anothers(here):
     assert leases.acquire(here, "another_cache", [a], "two", NOW) == [a]
 
 
-def test_a_claim_ends_with_its_owner_or_its_lease(here):
-    """A released key is free at once; a killed owner's after the lease, which a renewal moves on."""
+def test_a_lease_ends_by_release_or_by_time(here):
+    """A released key is free at once; a killed owner's after the lease's duration, which a renewal extends."""
     key = ("US", "1")
     leases.acquire(here, "locations", [key], "one", NOW)
     leases.acquire(here, "locations", [key], "one", NOW + leases.LEASE_DURATION / 2)
@@ -134,16 +134,16 @@ def test_a_claim_ends_with_its_owner_or_its_lease(here):
     assert leases.acquire(here, "locations", [key], "three", NOW + leases.LEASE_DURATION * 1.6) == [key]
 
 
-def test_claims_at_the_same_moment_have_one_winner_each(here):
-    """Eight tasks claim the same twenty keys: each key is given to one of them."""
+def test_concurrent_leases_have_one_owner_each(here):
+    """Eight tasks acquire leases on the same twenty keys: each key is leased to one of them."""
     keys = [("US", str(n)) for n in range(20)]
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda n: leases.acquire(here, "locations", keys, f"task {n}", NOW), range(8)))
     assert sorted(key for some in won for key in some) == sorted(keys)
 
 
-def test_a_failed_part_leaves_no_claim_behind(people, google):
-    """After a failure the next run asks at once, and waits for nobody."""
+def test_a_failed_part_leaves_no_lease_behind(people, google):
+    """After a failure, the next run does not wait for leases."""
     google.fail("REQUEST_DENIED")
     insert(people, "98052")
     with pytest.raises(Exception, match="GOOGLE_API_KEY"):

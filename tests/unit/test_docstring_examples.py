@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the core run as they are written."""
+"""The examples in the docstrings of the core and of docs/examples run as they are written."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
-    for file in sorted((ROOT / "include" / "medallion").rglob("*.py"))
+    for folder in (ROOT / "include" / "medallion", ROOT / "docs" / "examples")
+    for file in sorted(folder.rglob("*.py"))
     if ">>> " in file.read_text()
 ]
 
 
 def test_there_are_examples():
     """The function that a user writes for an enrichment has one."""
-    assert "include.medallion.enrich.functions" in MODULES
+    assert {"include.medallion.enrich.functions", "docs.examples.department_names"} <= {*MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -29,7 +29,7 @@ RENAMED = {
     "geocode": _RENAMED_LOOKUP_SETTINGS,
     "function": {**_RENAMED_LOOKUP_SETTINGS, "adds": "returns", "track": "status_prefix"},
 }
-"""Current names of settings by section and former name: a file that uses a former name is told the current one."""
+"""Current names of settings, by section and former name, for the message about a former name."""
 
 
 def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
