@@ -1,88 +1,89 @@
 """
-Send metrics of a run to where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
+A run's numbers, sent where Airflow sends its own (`[metrics]` in its configuration: StatsD or OpenTelemetry).
 
-Each is named `medallion.<pipeline>.<metric>`, after Airflow's prefix. A metric
-that cannot be sent is logged, and does not fail the run.
+Each is named `medallion.<pipeline>.<number>`, behind Airflow's own prefix. A
+number that cannot be sent is logged; it never harms the run.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from include.medallion.model.window import Window
+    from include.medallion.steps.row_counts import RunSummary
 
 log = logging.getLogger(__name__)
 
 COUNTERS = {
-    "rows_read": "rows read from the source",
-    "rows_quarantined": "of these, quarantined",
-    "rows_unchanged": "of these, not loaded because no loaded column had changed",
+    "rows_read": "rows of the source that a run read",
+    "rows_quarantined": "of these, set aside",
+    "rows_unchanged": "of these, left out because nothing that is loaded had changed",
     "silver_inserted": "rows new in Snowflake",
-    "silver_updated": "rows that replaced an older version in Snowflake",
-    "silver_superseded": "rows skipped because Snowflake has the same or a newer version",
+    "silver_updated": "rows written over an older version in Snowflake",
+    "silver_superseded": "rows that Snowflake held in a newer version",
     "gold_inserted": "rows new in Delta",
-    "gold_updated": "rows that replaced an older version in Delta",
-    "gold_superseded": "rows skipped because Delta has the same or a newer version",
+    "gold_updated": "rows written over an older version in Delta",
+    "gold_superseded": "rows that Delta held in a newer version",
     "keys": "distinct keys to look up",
     "keys_cached": "of these, answered by the cache",
     "calls": "calls to a provider",
-    "spend_usd": "their cost in US dollars, at the list price or price_per_1000",
-    "conflicts": "Delta commits that conflicted with a concurrent one and were retried",
+    "spend_usd": "what they cost at the provider's list price",
+    "conflicts": "Delta commits that lost a race and were tried again",
 }
 GAUGES = {
-    "lag_transactions": "transactions that are not in the window because an older one is still open",
-    "lag_seconds": "age of the window when all sinks held it",
-    "held_at": "Unix time of the newest window that all sinks hold",
-    "quarantine_depth": "rows of the pipeline in quarantine",
+    "lag_transactions": "transactions begun, but not in the window because an older one is open",
+    "lag_seconds": "age of the window when both sinks held it",
+    "held_at": "Unix time of the newest window that both sinks hold",
+    "quarantine_depth": "rows of the pipeline that wait in quarantine",
     "run_seconds": "from the start of the run to its commit",
 }
 
 
 def wanted() -> bool:
-    """Return whether Airflow is configured to send metrics."""
+    """Return whether Airflow is configured to send metrics anywhere."""
     from airflow.sdk.configuration import conf
 
     return any(conf.getboolean("metrics", name) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on"))
 
 
-def told(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the counters of a run's summary."""
-    lookups = summary["lookups"]
+def counters(summary: RunSummary) -> dict[str, float]:
+    """Return the counters of a run."""
+    lookups = summary.lookups
     sinks = {
-        f"{sink}_{what}": summary[sink][what]
-        for sink in ("silver", "gold")
+        f"{sink}_{what}": getattr(applied, what)
+        for sink, applied in summary.sinks.items()
         for what in ("inserted", "updated", "superseded")
     }
     return {
-        "rows_read": summary["read"],
-        "rows_quarantined": summary["quarantined"],
-        "rows_unchanged": summary.get("unchanged", 0),
+        "rows_read": summary.read,
+        "rows_quarantined": summary.quarantined,
+        "rows_unchanged": summary.unchanged,
         **sinks,
-        "keys": lookups["keys"],
-        "keys_cached": lookups["cached"],
-        "calls": lookups["calls"],
-        "spend_usd": lookups.get("cost_usd", 0.0),
+        "keys": lookups.keys,
+        "keys_cached": lookups.cached,
+        "calls": lookups.calls,
+        "spend_usd": lookups.cost_usd,
     }
 
 
-def tell(window: Window, summary: Mapping[str, Any], began: datetime) -> None:
-    """Send the numbers of a run that both sinks have committed."""
+def emit(window: Window, summary: RunSummary, began: datetime) -> None:
+    """Send the numbers of a run that all sinks have committed."""
     if not wanted():
         return
     with _harmless(window.pipeline) as (count, gauge):
-        for name, value in told(summary).items():
+        for name, value in counters(summary).items():
             count(name, value)
         gauge("run_seconds", _seconds_since(began))
         gauge("quarantine_depth", _quarantine_depth(window.pipeline))
         _freshness(window, gauge)
 
 
-def tell_nothing_new(window: Window) -> None:
+def emit_nothing_new(window: Window) -> None:
     """Send how far the sinks are after a run that found nothing to bring."""
     if not wanted():
         return
@@ -139,7 +140,7 @@ def _quarantine_depth(pipeline: str) -> int:
 
 @contextmanager
 def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
-    """Provide functions that send a counter and a gauge of the pipeline; log any failure of the block."""
+    """Lend a counter and a gauge of the pipeline; what fails in between is logged."""
     from airflow.sdk.observability import stats
 
     try:
@@ -147,5 +148,5 @@ def _harmless(pipeline: str) -> Iterator[tuple[Any, Any]]:
             lambda name, value: stats.incr(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
             lambda name, value: stats.gauge(f"medallion.{pipeline}.{name}", value, tags={"pipeline": pipeline}),
         )
-    except Exception as error:  # noqa: BLE001 a failed metric must not fail the run
+    except Exception as error:  # noqa: BLE001 a number must not harm the run
         log.warning("metrics of %s were not sent (%s)", pipeline, type(error).__name__)
