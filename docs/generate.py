@@ -26,7 +26,7 @@ EXAMPLES = {
     Kind.ADDED_WITH_VALUE: "`ADD COLUMN c text DEFAULT 'x'`, a generated column",
     Kind.RENAMED: "`RENAME b TO c`",
     Kind.DROPPED: "`DROP COLUMN b`",
-    Kind.READDED: "`DROP COLUMN b`, then `ADD COLUMN b ...`",
+    Kind.RECREATED: "`DROP COLUMN b`, then `ADD COLUMN b ...`",
     Kind.WIDENED: "`int` to `bigint`, `numeric(10,2)` to `numeric(12,4)`",
     Kind.NARROWED: "`bigint` to `int`, `numeric(12,4)` to `numeric(10,2)`",
     Kind.RETYPED: "`int` to `text`, `numeric(10,2)` to `numeric`",

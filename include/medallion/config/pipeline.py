@@ -19,11 +19,29 @@ _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
 )
 SchemaPolicy = Literal["evolve", "freeze", "fail"]
+SchemaChangeKind = Literal[
+    "default",
+    "added",
+    "added_with_value",
+    "renamed",
+    "dropped",
+    "recreated",
+    "widened",
+    "narrowed",
+    "retyped",
+    "labels",
+    "expression",
+    "key",
+    "selected",
+    "excluded",
+    "settings",
+    "enrichment",
+]
 _one_policy = BeforeValidator(
     lambda v: {"default": v} if isinstance(v, str) else v,
-    json_schema_input_type=SchemaPolicy | dict[str, SchemaPolicy],
+    json_schema_input_type=SchemaPolicy | dict[SchemaChangeKind, SchemaPolicy],
 )
-_CHANGED_IN_FILE = {"key", "selected", "excluded", "settings", "enrichment"}
+_CHANGED_IN_FILE: set[str] = {"key", "selected", "excluded", "settings", "enrichment"}
 """Kinds of schema changes that the user makes in the pipeline file: they evolve unless named."""
 DEFAULT_SCHEDULE = "* * * * *"
 MANUAL = "manual"
@@ -94,32 +112,6 @@ class Quarantine(Settings):
     )
 
 
-class SchemaChangePolicies(Settings):
-    """What happens when the source table's schema changes, by the kind of change."""
-
-    default: SchemaPolicy = Field(default="evolve", description="for the kinds that are not named")
-    added: SchemaPolicy | None = None
-    added_with_value: SchemaPolicy | None = None
-    renamed: SchemaPolicy | None = None
-    dropped: SchemaPolicy | None = None
-    readded: SchemaPolicy | None = None
-    widened: SchemaPolicy | None = None
-    narrowed: SchemaPolicy | None = None
-    retyped: SchemaPolicy | None = None
-    labels: SchemaPolicy | None = None
-    expression: SchemaPolicy | None = None
-    key: SchemaPolicy | None = None
-    selected: SchemaPolicy | None = None
-    excluded: SchemaPolicy | None = None
-    settings: SchemaPolicy | None = None
-    enrichment: SchemaPolicy | None = None
-
-    def policy_for(self, kind: str) -> SchemaPolicy:
-        """Return the policy for one kind of change."""
-        chosen: SchemaPolicy | None = getattr(self, kind)
-        return chosen or ("evolve" if kind in _CHANGED_IN_FILE else self.default)
-
-
 class Pipeline(Settings):
     """One Postgres table, its enrichments and its sinks."""
 
@@ -136,9 +128,9 @@ class Pipeline(Settings):
     deletes: Deletes = Field(
         default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
     )
-    on_schema_change: Annotated[SchemaChangePolicies, _one_policy] = Field(
-        default_factory=SchemaChangePolicies,
-        description="evolve the sinks, freeze their columns, or fail; one word, or one for each kind of change",
+    on_schema_change: Annotated[dict[SchemaChangeKind, SchemaPolicy], _one_policy] = Field(
+        default={},
+        description="evolve the sinks (default), freeze their columns, or fail; one word, or one for each kind",
     )
     max_reload_rows: int = Field(
         default=10_000_000, ge=0, description="a schema change that reads more rows than this again asks first"
@@ -182,6 +174,11 @@ class Pipeline(Settings):
     def added_columns(self) -> list[str]:
         """Columns that the enrichments add, in order."""
         return [column for enrichment in self.enrich for column in enrichment.settings.columns]
+
+    def policy_for(self, kind: SchemaChangeKind) -> SchemaPolicy:
+        """Return what happens to one kind of schema change."""
+        default: SchemaPolicy = "evolve" if kind in _CHANGED_IN_FILE else self.on_schema_change.get("default", "evolve")
+        return self.on_schema_change.get(kind, default)
 
     @property
     def added_types(self) -> tuple[tuple[str, str], ...]:

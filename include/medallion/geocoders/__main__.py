@@ -33,10 +33,8 @@ def main(
     answer), 1 refused or a wrong setting, 75 may work later.
     """
     try:
-        _print(
-            *_ask(postcode, country, GeocodeSettings.model_construct(geocoder=geocoder, timeout_seconds=timeout)),
-            as_json,
-        )
+        settings = GeocodeSettings.model_construct(postcode="", geocoder=geocoder, timeout_seconds=timeout)
+        _print(*_ask(postcode, country, settings), as_json)
     except Refused as refusal:
         _fail(refusal, 1)
     except Transient as failure:

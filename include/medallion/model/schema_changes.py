@@ -21,7 +21,7 @@ class Kind(StrEnum):
     ADDED_WITH_VALUE = "added_with_value"  # a column with a default or a generated value
     RENAMED = "renamed"
     DROPPED = "dropped"
-    READDED = "readded"  # dropped, and another column of the same name added
+    RECREATED = "recreated"  # dropped, and another column of the same name added
     WIDENED = "widened"  # to a type that holds every old value exactly
     NARROWED = "narrowed"  # to a type of the same kind that does not
     RETYPED = "retyped"
@@ -49,7 +49,7 @@ ACTIONS: dict[Kind, dict[str, Action]] = {
     Kind.ADDED_WITH_VALUE: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
     Kind.RENAMED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
     Kind.DROPPED: {SILVER: Action.NOTHING, GOLD: Action.NOTHING, OTHER: Action.NOTHING},
-    Kind.READDED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
+    Kind.RECREATED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
     Kind.WIDENED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
     Kind.NARROWED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
     Kind.RETYPED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
@@ -170,7 +170,7 @@ def _lost_columns(before: SourceSchema, after: SourceSchema) -> Iterator[Change]
         if number in after.excluded:
             yield Change(Kind.EXCLUDED, old.name)
         elif old.name in after.by_name:
-            yield Change(Kind.READDED, old.name, old.type, after.by_name[old.name].type)
+            yield Change(Kind.RECREATED, old.name, old.type, after.by_name[old.name].type)
         else:
             yield Change(Kind.DROPPED, old.name, old.type)
 

@@ -14,7 +14,7 @@ from include.medallion.errors import SchemaChanged
 from include.medallion.model.schema_changes import Action, Change, Kind, action_for, compare_schemas
 from include.medallion.model.source_schema import SchemaColumn, SourceSchema
 
-_CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.READDED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
+_CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.RECREATED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
 """Kinds of changes after which the old columns cannot be filled any more, or must not be."""
 
 
@@ -75,7 +75,7 @@ def action_of(change: Change, active: Mapping[str, Sequence[Change]]) -> Action:
 
 
 def _policy(pipeline: Pipeline, change: Change) -> str:
-    return pipeline.on_schema_change.policy_for(str(change.kind))
+    return pipeline.policy_for(change.kind.value)
 
 
 def _words(action: Action) -> str:
