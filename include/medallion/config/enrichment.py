@@ -178,7 +178,7 @@ class EnrichmentSettings(Settings):
     @property
     def settings(self) -> GeocodeSettings | FunctionSettings:
         """The settings of the kind that is set."""
-        if self.geocode is not None:
-            return self.geocode
-        assert self.function is not None
-        return self.function
+        chosen = self.geocode or self.function
+        if chosen is None:
+            raise ValueError("set exactly one of geocode and function")
+        return chosen
