@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
+from include.medallion.config.reserved import check_gold_table, check_pipeline_name, check_silver_table
+from include.medallion.config.schedules import check_schedule
 from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
 )
 DEFAULT_SCHEDULE = "* * * * *"
-MANUAL = "manual"
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
@@ -62,13 +63,17 @@ class Silver(Settings):
     """The Snowflake table."""
 
     connection: str = Field(default="silver", description="Airflow connection of the Snowflake account")
-    table: Name = Field(description="table in the connection's database and schema")
+    table: Annotated[Name, AfterValidator(check_silver_table)] = Field(
+        description="table in the connection's database and schema"
+    )
 
 
 class Gold(Settings):
     """The Delta table."""
 
-    table: Name = Field(pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI")
+    table: Annotated[Name, AfterValidator(check_gold_table)] = Field(
+        pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI"
+    )
 
 
 class UserSink(Settings):
@@ -90,7 +95,9 @@ class Quarantine(Settings):
 class Pipeline(Settings):
     """One Postgres table, its enrichments and its sinks."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file")
+    name: Annotated[str, AfterValidator(check_pipeline_name)] = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file"
+    )
     source: Source
     enrich: Annotated[
         list[EnrichmentSettings], _one_enrichment, Field(default=[], description="one enrichment, or a list in order")
@@ -103,7 +110,7 @@ class Pipeline(Settings):
     deletes: Deletes = Field(
         default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
     )
-    schedule: str = Field(
+    schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
     )
 

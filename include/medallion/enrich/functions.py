@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from importlib import import_module
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.config.enrichment import FunctionSettings
+from include.medallion.config.imports import import_function
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, Enrichment, Tracking
 from include.medallion.model.columns import ENRICHMENT_TYPES, Column
@@ -40,7 +40,7 @@ def open_function(settings: FunctionSettings, columns: tuple[Column, ...]) -> En
     Raises:
         SettingError: the module or the function cannot be imported, or a key cannot be a key.
     """
-    call, key = _import_function(settings.call), _key(settings, columns)
+    call, key = import_function("enrich.function.call", settings.call), _key(settings, columns)
     adds = pa.schema([(name, ENRICHMENT_TYPES[type_]) for name, type_ in settings.adds.items()])
     tracking = {f"{settings.track}_status": STATUS, f"{settings.track}_at": LOOKED_UP_AT} if settings.track else {}
     return Enrichment(
@@ -77,16 +77,6 @@ def _tracking(settings: FunctionSettings) -> Tracking | None:
     if settings.track is None:
         return None
     return Tracking(f"{settings.track}_status", f"{settings.track}_at", lambda _: timedelta(days=settings.keep_days))
-
-
-def _import_function(call: str) -> Callable[[pa.Table], pa.Table]:
-    module, _, name = call.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as e:
-        raise SettingError(
-            f"enrich.function.call: {call} cannot be imported ({e}): it must be module:function on PYTHONPATH"
-        ) from e
 
 
 def _call_function(
