@@ -13,7 +13,12 @@ from include.medallion import errors
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
-ELSEWHERE = {"tell(e)": "… library type …", "'\\n'.join(": "… pipeline file mistakes …"}
+ELSEWHERE = {
+    "found.message.format": "the connection … to Postgres broke",
+    "same_name(": "…: all of them describe pipeline",
+    "tell(e)": "… library type …",
+    "'\\n'.join(": "… pipeline file mistakes …",
+}
 """Messages that are put together elsewhere, and the row that stands for them."""
 
 

@@ -75,7 +75,7 @@ def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sin
         SettingError, ContractBroken: as `bronze.table.describe_table`.
     """
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze) as connection:
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_table(connection, pipeline.source)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)

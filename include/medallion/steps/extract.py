@@ -47,7 +47,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         Transient: the source cannot be reached.
     """
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze) as connection:
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_table(connection, pipeline.source)
         _check_source(table, window)
         enrichments = open_enrichments(pipeline, table.columns, connections.environ)
@@ -94,7 +94,7 @@ def _read_window(
     """Read the chunks of the table that no earlier try has staged, on several connections."""
     layout = bronze_chunks.plan_chunks(connection, pipeline.source, table, pipeline.parts)
     reached = checkpoint.load(connections.lake, window, layout)
-    another = partial(bronze_connection.connect, connections.bronze)
+    another = partial(bronze_connection.connect, connections.bronze, pipeline.source.connection)
     readers: list[bronze_chunks.Connect] = [
         lambda: nullcontext(connection),
         *[another] * (bronze_chunks.PARALLEL_READERS - 1),

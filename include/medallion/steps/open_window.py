@@ -39,7 +39,7 @@ def open_window(
         Transient: the source cannot be reached.
     """
     _check_refresh(pipeline, options)
-    with bronze_connection.connect(connections.bronze) as connection:
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_table(connection, pipeline.source)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
