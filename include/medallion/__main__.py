@@ -92,13 +92,16 @@ def run(
 
 
 @app.command()
-def reconcile(name: Name) -> None:
+def reconcile(
+    name: Name,
+    approve_deletes: Annotated[bool, typer.Option(help="delete however large a share of the rows")] = False,
+) -> None:
     """Compare source and sinks by key and version; apply deletes of the source to every sink."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile as compare
 
     with _opened(name) as (pipeline, connections):
-        report = compare(pipeline, connections)
+        report = compare(pipeline, connections, approve_deletes=approve_deletes)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
             check_nothing_lost(report)

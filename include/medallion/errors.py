@@ -8,6 +8,7 @@ Every failure that the core raises on purpose.
     │   ├── SourceChanged      the source is not the one the sinks were filled from
     │   ├── ProviderRefused    a key, a right or an allowance was refused by a provider
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
+    │   ├── TooManyDeletes     a reconcile would delete too large a share of a sink
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
     └── Unforeseen         a library failed; told without the values that its message may quote
@@ -42,6 +43,10 @@ class ProviderRefused(Refused):
 
 class QuarantineOverflow(Refused):
     """More of a batch broke the contract than `quarantine.max_share` allows."""
+
+
+class TooManyDeletes(Refused):
+    """A reconcile would delete more of a sink than `max_delete_share` allows."""
 
 
 class SinkBehind(Refused):

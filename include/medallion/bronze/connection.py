@@ -6,7 +6,7 @@ ADBC reads a COPY straight into Arrow. Its own DB-API layer is left out: it woul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,15 @@ def _check_version(name: str, version: int) -> None:
         )
 
 
-def begin_snapshot(connection: adbc_driver_manager.AdbcConnection) -> None:
-    """Begin a new snapshot, in the styles that text is read in."""
+def begin_snapshot(connection: adbc_driver_manager.AdbcConnection, before: Callable[[], None] = lambda: None) -> None:
+    """
+    Begin a new snapshot, in the styles that text is read in.
+
+    Args:
+        before: called in the transaction before it takes its snapshot.
+    """
     execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    before()
     fetch_rows(connection, "styles")
 
 

@@ -110,6 +110,10 @@ class Pipeline(Settings):
     deletes: Deletes = Field(
         default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
     )
+    max_delete_share: float = Field(
+        default=0.2, ge=0, le=1, description="a reconcile that would delete a larger share of a sink's rows asks first"
+    )
+    min_deletes: int = Field(default=20, ge=0, description="a reconcile deletes at most this many rows without asking")
     schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
     )

@@ -13,8 +13,9 @@ from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.extract import ChunkRows, stage_rows
-from include.medallion.bronze.rows import read_rows
-from include.medallion.bronze.table import SourceTable, describe_table
+from include.medallion.bronze.locked import describe_locked
+from include.medallion.bronze.rows import raw_schema, read_rows
+from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.enrich import expiry
@@ -38,7 +39,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     Stage the window's rows. Without an enrichment they are validated here: no `enrich` step follows.
 
     Returns:
-        The parts that got rows; none if nothing is new.
+        The parts that got rows; none if nothing is new. A full refresh, and a first run, of an empty table have one
+        part without rows.
 
     Raises:
         ContractBroken: the table was re-created since the window was opened, or a column is named like one that is
@@ -48,7 +50,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     """
     lake = connections.lake
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
-        table = describe_table(connection, pipeline.source)
+        table = describe_locked(connection, pipeline.source)
         _check_source(table, window)
         enrichments = open_enrichments(pipeline, table.columns, connections.environ)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
@@ -61,7 +63,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
             rows = _read_whole(pipeline, connections, connection, table, window, enrichments)
             chunks = bronze_chunks.as_single_chunk(rows)
         key = partition_key(enrichments, [c.name for c in table.columns])
-        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached)
+        empty = raw_schema(table.columns) if _must_be_complete(window) else None
+        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached, empty)
     for part in parts if not pipeline.enrich else ():
         enrich_part(lake, pipeline, (), window, part, datetime.now(UTC))
     return parts
@@ -81,6 +84,11 @@ def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> 
         return None
     first = next((e for e in ready if e.limits), ready[0])
     return PartitionKey(first.reads, first.normalise, first.limits is not None)
+
+
+def _must_be_complete(window: Window) -> bool:
+    """Return whether a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
+    return window.mode is Mode.REFRESH or (window.mode is Mode.WINDOW and window.after == 0)
 
 
 def _check_source(table: SourceTable, window: Window) -> None:
