@@ -9,6 +9,7 @@ Every failure that the core raises on purpose.
     │   ├── ProviderRefused    a key, a right or an allowance was refused by a provider
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
     │   ├── TooManyDeletes     a reconcile would delete too large a share of a sink
+    │   ├── ClockSkew          the clocks of a worker and of the source are too far apart
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
     └── Unforeseen         a library failed; told without the values that its message may quote
@@ -47,6 +48,10 @@ class QuarantineOverflow(Refused):
 
 class TooManyDeletes(Refused):
     """A reconcile would delete more of a sink than `max_delete_share` allows."""
+
+
+class ClockSkew(Refused):
+    """The clocks of this worker and of the source are too far apart for a batch id, which is a time."""
 
 
 class SinkBehind(Refused):

@@ -1,4 +1,4 @@
-"""A reconcile never deletes on doubt: neither during a rewrite of the table, nor a large share without being asked to."""
+"""A reconcile never deletes on doubt: not during a rewrite of the table, nor a large share without being asked to."""
 
 from __future__ import annotations
 

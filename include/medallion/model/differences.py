@@ -96,8 +96,8 @@ def check_delete_share(pipeline: str, sinks: Mapping[str, Difference], max_share
     if excessive:
         raise TooManyDeletes(
             f"the source has lost {' and '.join(excessive)}, more than max_delete_share ({max_share:g}) allows: "
-            f"nothing was deleted. If these rows are really gone, trigger medallion_reconcile with pipeline {pipeline} and "
-            f"approve_deletes (shell: reconcile {pipeline} --approve-deletes)"
+            f"nothing was deleted. If these rows are really gone, trigger medallion_reconcile with pipeline {pipeline} "
+            f"and approve_deletes (shell: reconcile {pipeline} --approve-deletes)"
         )
 
 

@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.errors import ClockSkew, ContractBroken, SinkBehind, SourceChanged
+
+MAX_CLOCK_SKEW = timedelta(minutes=10)
+"""How far the clocks of a worker and of the source may be apart: batch ids are times, and order batches."""
 
 
 class Mode(StrEnum):
@@ -39,6 +42,7 @@ class SourceSnapshot:
     source: str  # system identifier, timeline, database, relation: the table's identity
     xmin: int  # everything below is finished
     xmax: int  # nothing at or above has begun
+    clock: datetime | None = None  # UTC; None if the source was not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ def plan_window(
     now: datetime,
     mode: Mode = Mode.WINDOW,
     max_rows: int | None = None,
+    newest_id: int = 0,
 ) -> Window:
     """
     Decide what a run reads: from where the sink that is furthest behind stands, up to the horizon.
@@ -117,19 +122,31 @@ def plan_window(
     Args:
         moment: the source's transactions now.
         held: the position of each sink, None for a sink that never held anything.
+        now: by the clock of this worker.
+        newest_id: the largest batch id that was ever given to the pipeline, as far as is known.
 
     Raises:
+        ClockSkew: the clocks of this worker and of the source are too far apart.
         SourceChanged: a sink was filled from another table, or the source has gone
             back in time; the message says that a full refresh mends it.
     """
-    last = max((p.batch_id for p in held if p), default=0)
-    batch_id = new_batch_id(now, last)
+    _check_clock(pipeline, moment, now)
+    batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
     _check_source(pipeline, moment, held)
     whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
     after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
+
+
+def _check_clock(pipeline: str, moment: SourceSnapshot, now: datetime) -> None:
+    if moment.clock is not None and abs(now - moment.clock) > MAX_CLOCK_SKEW:
+        raise ClockSkew(
+            f"this worker's clock says {now:%Y-%m-%d %H:%M:%S} UTC, that of the source "
+            f"{moment.clock:%Y-%m-%d %H:%M:%S} UTC: no batch of {pipeline} was begun, because batch ids are times. "
+            "Synchronise the clocks (NTP)"
+        )
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:

@@ -43,6 +43,7 @@ from include.medallion.staging.source_keys import (
     record_keys,
     unfinished_reconciles,
 )
+from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.sinks import open_sinks
 
 
@@ -90,7 +91,9 @@ def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sin
         check_columns(pipeline, table)
         _check_same_table(pipeline, snapshot, table)
         positions = [sink.position(snapshot.source) for sink in sinks]
-        window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE)
+        newest = newest_id(lake, pipeline.name)
+        window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE, newest_id=newest)
+        record_id(lake, pipeline.name, window.batch_id)
         window = replace(window, after=0, upto=min(window.upto, *(p.upto if p else 0 for p in positions)))
         if not window.upto:
             return None

@@ -121,7 +121,7 @@ def _read_whole(
 ) -> Iterator[RecordBatch]:
     """Read what is no window in one go: only rows of a window keep their place until a retry."""
     if window.mode is Mode.LOOKUPS:
-        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, window.opened_at)
+        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, datetime.now(UTC))
     quarantined = window.mode is Mode.QUARANTINE
     condition = replay_condition(connections.lake, pipeline, table.columns) if quarantined else "true"
     return read_rows(connection, pipeline.source, table, window, condition)

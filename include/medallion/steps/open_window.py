@@ -13,6 +13,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 from include.medallion.model.window import Mode, Position, Window, plan_window
 from include.medallion.staging.sink import Sink
+from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.sinks import open_sinks
 
@@ -33,6 +34,7 @@ def open_window(
         remembered: positions that need not be asked for again. They are a hint: `apply` checks the real position.
 
     Raises:
+        ClockSkew: the clocks of this worker and of the source are too far apart.
         SourceChanged: a sink was filled from another source.
         SettingError: the table or one of its columns is missing, or `refresh_lookups` has no Gold table to read.
         ContractBroken: the table has no unique key.
@@ -44,9 +46,10 @@ def open_window(
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
     positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
-    return plan_window(
-        pipeline.name, snapshot, [*positions.values()], datetime.now(UTC), options.mode, options.max_rows
-    )
+    lake, held, newest = connections.lake, [*positions.values()], newest_id(connections.lake, pipeline.name)
+    window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows, newest)
+    record_id(lake, pipeline.name, window.batch_id)
+    return window
 
 
 def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -> dict[str, Position | None]:
