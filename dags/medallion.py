@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import medallion_metrics
@@ -31,8 +32,10 @@ from medallion_logs import log_group
 from medallion_params import PARAMS
 from pydantic import TypeAdapter
 
-from include.medallion.config.files import airflow_schedule, find_pipeline, load_file, pipeline_files, pipeline_name
+from include.medallion.config.files import airflow_schedule, find_pipeline, pipeline_files, pipeline_name
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.reserved import PIPELINES as RESERVED
+from include.medallion.config.validation import load_files
 from include.medallion.errors import SettingError, SinkBehind
 from include.medallion.model.window import Position, Window
 from include.medallion.redaction.library_errors import redact_library_errors
@@ -40,6 +43,7 @@ from include.medallion.steps.watermark import WATERMARK_KEY, advanced, corrected
 
 log = logging.getLogger("airflow.task.medallion")
 T = TypeVar("T")
+LONGEST_NAME = 200  # Airflow refuses DAG ids of more than 250 characters
 
 
 def to_json(value: object) -> Any:
@@ -175,10 +179,12 @@ def build(pipeline: Pipeline) -> None:
     medallion()
 
 
-def build_broken(name: str, reason: str) -> None:
+def build_broken(file: Path, reason: str) -> None:
     """Wire a DAG that fails with its file's mistakes, so that one bad file does not stop the other pipelines."""
+    name = pipeline_name(file)[:LONGEST_NAME]
+    dag_id = f"medallion_{name}" if name not in RESERVED else f"medallion_{file.name}"
 
-    @dag(f"medallion_{name}", schedule=airflow_schedule(), doc_md=reason, **SETTINGS)
+    @dag(dag_id, schedule=broken_schedule(), doc_md=reason, **SETTINGS)
     def broken() -> None:
         @task
         def read_pipeline_file() -> None:
@@ -189,8 +195,24 @@ def build_broken(name: str, reason: str) -> None:
     broken()
 
 
-for file in pipeline_files():
+def broken_schedule() -> str | None:
+    """Return when the DAG of a bad file fails: as often as a good one would run, so that it is noticed."""
     try:
-        build(load_file(file))
-    except SettingError as e:
-        build_broken(pipeline_name(file), str(e))
+        return airflow_schedule()
+    except SettingError:
+        return None
+
+
+def build_all() -> None:
+    """Wire a DAG for each name of a pipeline file."""
+    loaded = load_files(pipeline_files())
+    for file, found in {pipeline_name(file): (file, found) for file, found in loaded.items()}.values():
+        try:
+            if isinstance(found, SettingError):
+                raise found
+            build(found)
+        except SettingError as e:
+            build_broken(file, str(e))
+
+
+build_all()

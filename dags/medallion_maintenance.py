@@ -24,11 +24,11 @@ from airflow.sdk import Param, dag, get_current_context, task, task_group
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
 
-from include.medallion.config.files import airflow_schedule, find_pipeline, pipeline_files, pipeline_name
+from include.medallion.config.files import find_pipeline, pipeline_files, pipeline_name, runs_on_schedule
 from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
-SCHEDULE = "30 3 * * *" if airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
+SCHEDULE = "30 3 * * *" if runs_on_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
 MAX_PARALLEL = 1  # it reads and writes whole tables: one after the other
 POLLING = {"poke_interval": 20, "timeout": 3600, "mode": "reschedule"}
 PARAMS = {

@@ -5,6 +5,8 @@ Compares the source with every sink by key and version, one task for each pipeli
 
 * **Rows that the source lost** are marked (`_deleted_at`) or removed in every sink, as `deletes` in the pipeline file
   says. Windows see inserts and updates only; this is how deletes arrive.
+* **Many deletes** (`max_delete_share` in the pipeline file) are not applied: the task fails and says how many rows of
+  which sink they are; trigger it with **approve_deletes** for that pipeline.
 * **Rows that a sink lost** fail the task, after the deletes were applied: its message says how many, in which sink, and
   that `full_refresh` of the pipeline's DAG fixes it.
 * **At any time**: also while the pipeline runs, also twice, also after a kill.
@@ -21,6 +23,7 @@ from medallion_connections import connect
 from medallion_defaults import DAILY, SETTINGS
 
 from include.medallion.config.files import find_pipeline, pipeline_files, pipeline_name
+from include.medallion.errors import SettingError
 from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
@@ -32,13 +35,22 @@ PARAMS = {
         title="Pipeline",
         description="Name of the pipeline file to reconcile. Empty: all.",
     ),
+    "approve_deletes": Param(
+        default=False,
+        type="boolean",
+        title="Approve deletes",
+        description="Delete however large a share of the rows the source has lost. Needs the name of a pipeline.",
+    ),
 }
 
 
 @task
 def choose() -> list[str]:
     """Name the pipelines to reconcile."""
-    wished = get_current_context()["params"]["pipeline"]
+    params = get_current_context()["params"]
+    wished = params["pipeline"]
+    if params["approve_deletes"] and not wished:
+        raise SettingError("approve_deletes is for one pipeline: name it in the parameter pipeline")
     return [find_pipeline(wished).name] if wished else [pipeline_name(file) for file in pipeline_files()]
 
 
@@ -50,7 +62,8 @@ def reconcile(name: str) -> dict | None:
 
     with redact_library_errors():
         pipeline = find_pipeline(name)
-        report = reconcile(pipeline, connect(pipeline))
+        approved = get_current_context()["params"]["approve_deletes"]
+        report = reconcile(pipeline, connect(pipeline), approve_deletes=approved)
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
             return None

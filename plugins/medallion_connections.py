@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
 if TYPE_CHECKING:
@@ -25,15 +25,17 @@ def connect(pipeline: Pipeline) -> Connections:
     Return how to reach a pipeline's source and sinks: Airflow connections and AWS settings.
 
     Raises:
-        SettingError: AWS_URI is missing or wrong.
+        SettingError: AWS_URI is missing or wrong, or Airflow does not know a connection that the pipeline names.
     """
     from include.medallion.config.connections import Connections
 
+    if pipeline.silver:
+        find_connection(pipeline.silver.connection)  # now, not after the look-ups of a run were paid for
     if key := os.environ.get("GOOGLE_API_KEY"):
         mask_secret(key)
     return Connections(
         bronze=bronze(pipeline.source.connection),
-        silver=lambda: snowflake(pipeline.silver.connection),
+        silver=_silver(pipeline),
         lake=lake(),
         environ=os.environ,
     )
@@ -43,8 +45,35 @@ def bronze(conn_id: str) -> str:
     """Return the source's connection as libpq takes it."""
     from include.medallion.config.connections import ConnectionInfo, libpq_uri
 
-    c = BaseHook.get_connection(conn_id)
+    c = find_connection(conn_id)
     return libpq_uri(ConnectionInfo(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))
+
+
+def find_connection(conn_id: str) -> Connection:
+    """
+    Return one of Airflow's connections.
+
+    Raises:
+        SettingError: Airflow has none of this name. (A library's message would be redacted, the name with it.)
+    """
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from include.medallion.errors import SettingError
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise SettingError(
+            f"Airflow has no connection {conn_id}: add it (airflow connections add {conn_id} ..., or "
+            f"AIRFLOW_CONN_{conn_id.upper()} where tasks run), or correct the pipeline file"
+        ) from None
+
+
+def _silver(pipeline: Pipeline) -> Callable[[], SnowflakeConnection]:
+    from include.medallion.config.connections import no_silver
+
+    given = pipeline.silver
+    return (lambda: snowflake(given.connection)) if given else no_silver
 
 
 def snowflake(conn_id: str) -> SnowflakeConnection:

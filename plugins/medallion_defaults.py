@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from medallion_retries import PatientRetries
 from sentry_notifier import SentryNotifier
 
-from include.medallion.config.files import airflow_schedule
+from include.medallion.config.files import runs_on_schedule
 
 REPORT = SentryNotifier()
-DAILY = "@daily" if airflow_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
+DAILY = "@daily" if runs_on_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
 SETTINGS = {
     "start_date": datetime(2026, 1, 1),  # noqa: DTZ001 (in Airflow's time zone; catchup is off)
     "catchup": False,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.medallion.config.files import find_pipeline, json_schema, load_file, pipeline_files
+from include.medallion.config.files import json_schema, pipeline_files
 from include.medallion.errors import MedallionError, Refused, SettingError
 from include.medallion.redaction.library_errors import redact_library_errors
 
@@ -36,15 +36,18 @@ TEMPORARY_FAILURE = 75  # sysexits.h: try again later
 
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
-    """Check pipeline files; report the mistakes of all of them."""
+    """Check pipeline files, import their functions, and report the mistakes of all of them."""
+    from include.medallion.config.imports import unimportable
+    from include.medallion.config.validation import load_files
+
     bad = 0
-    for file in files or pipeline_files():
-        try:
-            load_file(file)
-            print(f"{file}: good")
-        except SettingError as e:
-            bad += 1
-            print(e, file=sys.stderr)
+    for file, found in load_files(files or pipeline_files()).items():
+        if isinstance(found, SettingError):
+            problems = [str(found)]
+        else:
+            problems = [f"{file}: {problem}" for problem in unimportable(found)]
+        bad += bool(problems)
+        print(*(problems or [f"{file}: good"]), sep="\n", file=sys.stderr if problems else sys.stdout)
     if bad:
         raise typer.Exit(1)
 
@@ -91,13 +94,16 @@ def run(
 
 
 @app.command()
-def reconcile(name: Name) -> None:
+def reconcile(
+    name: Name,
+    approve_deletes: Annotated[bool, typer.Option(help="delete however large a share of the rows")] = False,
+) -> None:
     """Compare source and sinks by key and version; apply deletes of the source to every sink."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile as compare
 
     with _opened(name) as (pipeline, connections):
-        report = compare(pipeline, connections)
+        report = compare(pipeline, connections, approve_deletes=approve_deletes)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
             check_nothing_lost(report)
@@ -204,9 +210,10 @@ def maintain(name: Name) -> None:
 @contextmanager
 def _opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
     from include.medallion.config.connections import open_connections
+    from include.medallion.config.validation import find_checked_pipeline
 
     with _failures_in_one_line(), redact_library_errors():
-        pipeline = find_pipeline(name)
+        pipeline = find_checked_pipeline(name)
         yield pipeline, open_connections(pipeline, os.environ)
 
 

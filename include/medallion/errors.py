@@ -9,6 +9,8 @@ Every failure that the core raises on purpose.
     │   ├── ProviderRefused    a key, a right or an allowance was refused by a provider
     │   ├── SchemaChanged      a change of the table's schema needs a decision
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
+    │   ├── TooManyDeletes     a reconcile would delete too large a share of a sink
+    │   ├── ClockSkew          the clocks of a worker and of the source are too far apart
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
     └── Unforeseen         a library failed; values that its message quotes are redacted
@@ -47,6 +49,14 @@ class SchemaChanged(Refused):
 
 class QuarantineOverflow(Refused):
     """More of a batch broke the contract than `quarantine.max_share` allows."""
+
+
+class TooManyDeletes(Refused):
+    """A reconcile would delete more of a sink than `max_delete_share` allows."""
+
+
+class ClockSkew(Refused):
+    """The clocks of this worker and of the source are too far apart for a batch id, which is a time."""
 
 
 class SinkBehind(Refused):

@@ -14,7 +14,12 @@ from include.medallion.staging.manifests import Incomplete
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
-ELSEWHERE = {"describe_library_error(e)": "… library type …", "'\\n'.join(": "… pipeline file mistakes …"}
+ELSEWHERE = {
+    "found.message.format": "the connection … to Postgres broke",
+    "same_name(": "…: all of them describe pipeline",
+    "describe_library_error(e)": "… library type …",
+    "'\\n'.join(": "… pipeline file mistakes …",
+}
 """Beginnings of expressions that make a message elsewhere, and the runbook row for these messages."""
 BASES = {errors.MedallionError, errors.Refused}
 

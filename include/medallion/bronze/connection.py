@@ -6,7 +6,7 @@ ADBC reads a COPY straight into Arrow. Its own DB-API layer is left out: it woul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,27 @@ import adbc_driver_manager
 import adbc_driver_postgresql
 import pyarrow as pa
 
-from include.medallion.errors import SettingError, Transient
+from include.medallion.bronze.failures import connection_failure, read_failure
+from include.medallion.errors import SettingError
 
 _SQL = Path(__file__).parent / "sql"
-_REFUSALS = ("authentication failed", "no pg_hba.conf entry", "does not exist", "is not permitted to log in")
+_STREAM = ("[libpq]", "PQ")
+MIN_VERSION = 13
+"""Major version of the oldest server that has what is asked: pg_current_snapshot and 64-bit transaction ids."""
 
 
 @contextmanager
-def connect(uri: str) -> Iterator[adbc_driver_manager.AdbcConnection]:
+def connect(uri: str, name: str = "bronze") -> Iterator[adbc_driver_manager.AdbcConnection]:
     """
-    Open a read-only snapshot of the source (libpq URI) and close it at the end.
+    Open a read-only snapshot of the source and close it at the end.
+
+    Args:
+        uri: as libpq takes it.
+        name: of the connection, for messages.
 
     Raises:
-        SettingError: the server refused the login or has no such database.
-        Transient: the server could not be reached.
+        SettingError: the server refused the login, has no such database, or is too old.
+        Transient: the server could not be reached, or ended a read: timeouts, recovery conflicts, restarts.
     """
     with ExitStack() as stack:
         try:
@@ -36,14 +43,47 @@ def connect(uri: str) -> Iterator[adbc_driver_manager.AdbcConnection]:
             database = stack.enter_context(closing(adbc_driver_manager.AdbcDatabase(driver=driver, uri=uri)))
             connection = stack.enter_context(closing(adbc_driver_manager.AdbcConnection(database)))
         except adbc_driver_manager.Error as e:
-            raise _connection_error(e) from None
-        begin_snapshot(connection)
-        yield connection
+            raise connection_failure(name, str(e)) from None
+        with _known_failures(name):
+            _check_version(name, fetch_rows(connection, "version")[0]["version"])
+            begin_snapshot(connection)
+            yield connection
 
 
-def begin_snapshot(connection: adbc_driver_manager.AdbcConnection) -> None:
-    """Begin a new snapshot, in the styles that text is read in."""
+@contextmanager
+def _known_failures(name: str) -> Iterator[None]:
+    """Raise what the source reports as a failure that says what to check; let everything else through."""
+    try:
+        yield
+    except adbc_driver_manager.Error as e:
+        failure = read_failure(name, e.sqlstate, str(e))
+        if failure is None:
+            raise
+        raise failure.with_traceback(e.__traceback__) from None
+    except (OSError, pa.ArrowException) as e:  # how a stream of rows ends that libpq breaks off
+        failure = read_failure(name, None, str(e)) if str(e).startswith(_STREAM) else None
+        if failure is None:
+            raise
+        raise failure.with_traceback(e.__traceback__) from None
+
+
+def _check_version(name: str, version: int) -> None:
+    if version < MIN_VERSION * 10_000:
+        raise SettingError(
+            f"the server of connection `{name}` is PostgreSQL {version // 10_000}, or says so: Medallion needs "
+            f"{MIN_VERSION} or newer"
+        )
+
+
+def begin_snapshot(connection: adbc_driver_manager.AdbcConnection, before: Callable[[], None] = lambda: None) -> None:
+    """
+    Begin a new snapshot, in the styles that text is read in.
+
+    Args:
+        before: called in the transaction before it takes its snapshot.
+    """
     execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    before()
     fetch_rows(connection, "styles")
 
 
@@ -62,13 +102,3 @@ def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_sql_query(sql)
         statement.execute_update()
-
-
-def _connection_error(error: adbc_driver_manager.Error) -> SettingError | Transient:
-    """Say what to check without libpq's own message, which may repeat parts of the URI."""
-    said = str(error)
-    if any(words in said for words in _REFUSALS):
-        return SettingError("Postgres refused the login: check connection `bronze` (login, password, database, pg_hba)")
-    return Transient(
-        "Postgres cannot be reached: check connection `bronze` (host, port, TLS) and that the server is up"
-    )

@@ -43,6 +43,7 @@ def stage_rows(
     key: PartitionKey | None,
     lake: Lake,
     reached: Checkpoint,
+    empty: pa.Schema | None = None,
 ) -> tuple[Part, ...]:
     """
     Stage the rows of a window as Parquet, and write the manifest once all of them are staged.
@@ -55,6 +56,7 @@ def stage_rows(
         sizes: of parts.
         key: what rows are partitioned by; None partitions by chunk.
         reached: where an earlier try stopped.
+        empty: columns of a part without rows, which is staged if there are none; None stages nothing then.
 
     Returns:
         The parts that got rows; none if nothing is new.
@@ -62,7 +64,7 @@ def stage_rows(
     head = list(_buffer_head(chunks))
     batches = [batch for _, batch in head if batch is not None]
     if not batches and not reached.files:
-        return ()
+        return _stage_empty_part(lake, window, empty) if empty else ()
     begin_extract(lake, window)
     if not reached.files:
         checkpoint.discard(lake, window)
@@ -72,6 +74,18 @@ def stage_rows(
     checkpoint.discard(lake, window)
     checkpoint.delete_leftovers(lake, window, reached)
     return reached.parts
+
+
+def _stage_empty_part(lake: Lake, window: Window, schema: pa.Schema) -> tuple[Part, ...]:
+    """Stage a part that says which columns the table has, and that it has no rows."""
+    begin_extract(lake, window)
+    checkpoint.discard(lake, window)
+    path = part_file(window, RAW, 0)
+    with create_parquet(lake, path, schema) as out:
+        pass
+    parts = (Part(0, 1, (StagedFile(path, 0, out.file),)),)
+    finish_extract(lake, window, _columns(lake, parts), parts)
+    return parts
 
 
 def _columns(lake: Lake, parts: tuple[Part, ...]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ def read_horizon(connection: adbc_driver_manager.AdbcConnection, table: SourceTa
     """
     row = fetch_rows(connection, "moment")[0]
     wait_for_wal_flush(connection)
-    return SourceSnapshot(table.identity, row["xmin"], row["xmax"])
+    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], row["clock"])
 
 
 def wait_for_wal_flush(connection: adbc_driver_manager.AdbcConnection) -> None:

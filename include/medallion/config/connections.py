@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,12 +25,19 @@ from include.medallion.lake.object_store import Lake, open_lake
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-SECONDS_TO_CONNECT = 30
+SECONDS_TO_CONNECT, DEFAULT_PORT = 30, 5432
 _LIBPQ = frozenset(
     [
-        *("application_name", "channel_binding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count"),
-        *("keepalives_idle", "keepalives_interval", "options", "require_auth", "sslcert", "sslcrl", "sslkey"),
-        *("sslmode", "sslrootcert", "target_session_attrs", "tcp_user_timeout"),
+        *("application_name", "channel_binding", "connect_timeout", "gssencmode", "hostaddr", "keepalives"),
+        *(
+            "keepalives_count",
+            "keepalives_idle",
+            "keepalives_interval",
+            "load_balance_hosts",
+            "options",
+            "require_auth",
+        ),
+        *("sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "tcp_user_timeout"),
     ]
 )
 
@@ -99,20 +107,38 @@ def read_connection(conn_id: str, environ: Mapping[str, str]) -> ConnectionInfo:
     try:
         return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
     except (ValueError, TypeError):
-        raise SettingError(f"{name} is neither JSON nor a URI") from None
+        raise SettingError(
+            f"{name} is neither JSON nor a URI: in a URI, write special characters of login and password as %XX, "
+            "e.g. # as %23"
+        ) from None
 
 
 def libpq_uri(info: ConnectionInfo) -> str:
     """
-    Return a Postgres connection as a URI for libpq, with those extras that libpq supports.
+    Return a Postgres connection as libpq takes it, with the extras that libpq knows.
 
-    >>> libpq_uri(ConnectionInfo("host", 5433, "ann", "p@ss", "sales"))
-    'postgresql://ann:p%40ss@host:5433/sales?connect_timeout=30'
+    Hosts and ports are parameters of the URI, where IPv6 addresses, socket folders and lists need no syntax of their
+    own: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS.
     """
-    login, password, database = (quote(part or "", safe="") for part in (info.login, info.password, info.schema))
+    hosts, ports = _hosts_and_ports(info)
+    parts = {"user": info.login, "password": info.password, "dbname": info.schema, "host": hosts, "port": ports}
     extras = {"connect_timeout": SECONDS_TO_CONNECT, **{k: v for k, v in info.extra.items() if k in _LIBPQ}}
-    credentials, host = f"{login}:{password}" if password else login, f"{info.host or ''}:{info.port or 5432}"
-    return f"postgresql://{credentials}@{host}/{database}?{urlencode(extras, quote_via=quote)}"
+    return f"postgresql://?{urlencode({k: v for k, v in parts.items() if v} | extras, quote_via=quote, safe='')}"
+
+
+def _hosts_and_ports(info: ConnectionInfo) -> tuple[str, str]:
+    """Split `host`, which may be a list: names, IPv4 or IPv6 addresses or socket folders, each with its own port."""
+    default = str(info.port or DEFAULT_PORT)
+    found = [_host_and_port(part.strip(), default) for part in (info.host or "").split(",")]
+    return ",".join(host for host, _ in found), ",".join(port for _, port in found)
+
+
+def _host_and_port(text: str, default: str) -> tuple[str, str]:
+    if found := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", text):
+        return found[1], found[2] or default
+    host, colon, port = text.rpartition(":")
+    alone = not colon or ":" in host or text.startswith(("/", "@"))  # an IPv6 address, or a socket folder
+    return (text, default) if alone else (host, port)
 
 
 def connect_snowflake(info: ConnectionInfo) -> SnowflakeConnection:
@@ -162,14 +188,28 @@ def _from_json(text: str) -> ConnectionInfo:
     extra = fields.get("extra") or {}
     host, port, login, password, schema = map(fields.get, ("host", "port", "login", "password", "schema"))
     extras = json.loads(extra) if isinstance(extra, str) else extra
-    return ConnectionInfo(host, port, login, password, schema, extras)
+    return ConnectionInfo(host, int(port) if port else None, login, password, schema, extras)
 
 
 def _from_uri(text: str) -> ConnectionInfo:
+    """Read a URI as Airflow does, and lists of hosts with ports besides."""
     parts = urlsplit(text)
-    if not parts.scheme:
+    if not parts.scheme or parts.fragment:
         raise ValueError
-    extra = dict(parse_qsl(parts.query))
-    extra |= json.loads(extra.pop("__extra__", "{}"))
-    login, password = (unquote(p) if p else None for p in (parts.username, parts.password))
-    return ConnectionInfo(parts.hostname, parts.port, login, password, unquote(parts.path.lstrip("/")) or None, extra)
+    extra: dict[str, object] = dict(parse_qsl(parts.query))
+    extra |= json.loads(str(extra.pop("__extra__", "{}")))
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    login, colon, password = credentials.partition(":")
+    host, port = _single_port(hosts)
+    schema = unquote(parts.path.lstrip("/")) or None
+    return ConnectionInfo(
+        host, port, unquote(login) or None, unquote(password) if colon else None, schema=schema, extra=extra
+    )
+
+
+def _single_port(hosts: str) -> tuple[str | None, int | None]:
+    """Split the port off a single host; of several, each keeps its own."""
+    if "," in hosts:
+        return unquote(hosts), None
+    host, port = _host_and_port(hosts, "")
+    return unquote(host) or None, int(port) if port else None

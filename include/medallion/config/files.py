@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from yaml import Node
 
-from include.medallion.config.pipeline import DEFAULT_SCHEDULE, MANUAL, Pipeline
+from include.medallion.config.error_messages import explain
+from include.medallion.config.pipeline import DEFAULT_SCHEDULE, Pipeline
+from include.medallion.config.schedules import MANUAL, check_schedule
+from include.medallion.config.yaml_documents import load_yaml, scalar_text
 from include.medallion.errors import SettingError
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
@@ -41,9 +44,21 @@ def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
 
     Returns:
         A schedule, or None for a DAG that runs only when triggered.
+
+    Raises:
+        SettingError: MEDALLION_SCHEDULE is no schedule that Airflow accepts.
     """
-    schedule = os.environ.get("MEDALLION_SCHEDULE") or requested
+    override = os.environ.get("MEDALLION_SCHEDULE")
+    try:
+        schedule = check_schedule(override) if override else requested
+    except ValueError as e:
+        raise SettingError(f"MEDALLION_SCHEDULE: {e}") from None
     return None if schedule == MANUAL else schedule
+
+
+def runs_on_schedule() -> bool:
+    """Return whether DAGs run by themselves: not if MEDALLION_SCHEDULE is `manual`."""
+    return os.environ.get("MEDALLION_SCHEDULE") != MANUAL
 
 
 def json_schema() -> dict[str, Any]:
@@ -86,16 +101,13 @@ def load_file(file: Path) -> Pipeline:
         SettingError: the file is not YAML, or it violates the model; the message has one line per mistake, with
             file, field and fix.
     """
-    try:
-        document = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise SettingError(f"{file}: cannot be read as YAML: {e}") from None
+    document, root = load_yaml(file)
     if not isinstance(document, dict):
         raise SettingError(f"{file}: must be a mapping with source and at least one of silver, gold and sinks")
     try:
         return Pipeline.model_validate({**document, "name": pipeline_name(file)})
     except ValidationError as e:
-        problems = (_describe_error(document, error) for error in _without_consequences(e.errors()))
+        problems = (_describe_error(document, root, error) for error in _without_consequences(e.errors()))
         raise SettingError("\n".join(f"{file}: {problem}" for problem in problems)) from None
 
 
@@ -104,12 +116,21 @@ def find_pipeline(name: str) -> Pipeline:
     Load the pipeline of this name.
 
     Raises:
-        SettingError: no file describes it; the message lists the existing names.
+        SettingError: no file describes it (the message lists the existing names), or several do.
     """
-    known = {pipeline_name(f): f for f in pipeline_files()}
-    if name not in known:
-        raise SettingError(f"no pipeline {name!r} in {pipelines_folder()}: there are {sorted(known) or 'none'}")
-    return load_file(known[name])
+    found = [file for file in pipeline_files() if pipeline_name(file) == name]
+    if len(found) > 1:
+        raise SettingError(same_name(found))
+    if not found:
+        known = sorted({pipeline_name(file) for file in pipeline_files()})
+        raise SettingError(f"no pipeline {name!r} in {pipelines_folder()}: there are {known or 'none'}")
+    return load_file(found[0])
+
+
+def same_name(files: Sequence[Path]) -> str:
+    """Return the message for files that describe pipelines of one name."""
+    names = ", ".join(str(file) for file in files)
+    return f"{names}: all of them describe pipeline {pipeline_name(files[0])} (DAG id and staging): rename all but one"
 
 
 def _without_consequences(errors: list[ErrorDetails]) -> Iterable[ErrorDetails]:
@@ -126,15 +147,13 @@ def _renamed(error: ErrorDetails) -> str | None:
     return RENAMED.get(section, {}).get(setting)
 
 
-def _describe_error(document: dict[str, Any], error: ErrorDetails) -> str:
-    path = [str(step) for step in error["loc"]]
+def _describe_error(document: dict[str, Any], root: Node | None, error: ErrorDetails) -> str:
+    path = [str(step) for step in error["loc"] if step != "[key]"]
     if path[:2] == ["enrich", "0"] and not isinstance(document["enrich"], list):
         del path[1]  # the file has one enrichment without a list
     field = ".".join(path) or "(the whole file)"
+    if field == "name":
+        return f"the name of the file, without its ending, {explain(error, None)}: rename it"
     if new_name := _renamed(error):
         return f"{field}: was renamed; write {new_name} instead"
-    if error["type"] == "extra_forbidden":
-        return f"{field}: unknown setting; remove it or check its spelling (docs/pipeline.schema.json)"
-    if error["type"] == "missing":
-        return f"{field}: is required; add it"
-    return f"{field}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{field}: {explain(error, scalar_text(root, path))}"

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
+from include.medallion.config.reserved import check_gold_table, check_pipeline_name, check_silver_table
+from include.medallion.config.schedules import check_schedule
 from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(
@@ -44,7 +46,6 @@ _one_policy = BeforeValidator(
 _CHANGED_IN_FILE: set[str] = {"key", "selected", "excluded", "settings", "enrichment"}
 """Kinds of schema changes that the user makes in the pipeline file: they evolve unless named."""
 DEFAULT_SCHEDULE = "* * * * *"
-MANUAL = "manual"
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
@@ -87,13 +88,17 @@ class Silver(Settings):
     """The Snowflake table."""
 
     connection: str = Field(default="silver", description="Airflow connection of the Snowflake account")
-    table: Name = Field(description="table in the connection's database and schema")
+    table: Annotated[Name, AfterValidator(check_silver_table)] = Field(
+        description="table in the connection's database and schema"
+    )
 
 
 class Gold(Settings):
     """The Delta table."""
 
-    table: Name = Field(pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI")
+    table: Annotated[Name, AfterValidator(check_gold_table)] = Field(
+        pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI"
+    )
 
 
 class UserSink(Settings):
@@ -115,7 +120,9 @@ class Quarantine(Settings):
 class Pipeline(Settings):
     """One Postgres table, its enrichments and its sinks."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file")
+    name: Annotated[str, AfterValidator(check_pipeline_name)] = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file"
+    )
     source: Source
     enrich: Annotated[
         list[EnrichmentSettings], _one_enrichment, Field(default=[], description="one enrichment, or a list in order")
@@ -135,7 +142,11 @@ class Pipeline(Settings):
     max_reload_rows: int = Field(
         default=10_000_000, ge=0, description="a schema change that reads more rows than this again asks first"
     )
-    schedule: str = Field(
+    max_delete_share: float = Field(
+        default=0.2, ge=0, le=1, description="a reconcile that would delete a larger share of a sink's rows asks first"
+    )
+    min_deletes: int = Field(default=20, ge=0, description="a reconcile deletes at most this many rows without asking")
+    schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
     )
 

@@ -30,13 +30,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.config.enrichment import FunctionSettings
+from include.medallion.config.imports import import_function
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, Enrichment, Tracking
 from include.medallion.model.columns import ENRICHMENT_TYPES, Column
@@ -59,7 +59,7 @@ def open_function(settings: FunctionSettings, columns: tuple[Column, ...]) -> En
     Raises:
         SettingError: the module or the function cannot be imported, or a column cannot be a key.
     """
-    function, key = _import_function(settings.call), _key_schema(settings, columns)
+    function, key = import_function("enrich.function.call", settings.call), _key_schema(settings, columns)
     returned = pa.schema([(name, ENRICHMENT_TYPES[type_]) for name, type_ in settings.returns.items()])
     tracked = _tracking(settings)
     return Enrichment(
@@ -100,17 +100,6 @@ def _tracking(settings: FunctionSettings) -> Tracking | None:
         return None
     prefix, keep = settings.status_prefix, timedelta(days=settings.keep_days)
     return Tracking(f"{prefix}_status", f"{prefix}_at", lambda _: keep)
-
-
-def _import_function(path: str) -> UserFunction:
-    module, _, name = path.partition(":")
-    try:
-        function: UserFunction = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as e:
-        raise SettingError(
-            f"enrich.function.call: {path} cannot be imported ({e}): it must be module:function on PYTHONPATH"
-        ) from e
-    return function
 
 
 def _call_function(

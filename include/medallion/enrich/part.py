@@ -59,12 +59,12 @@ def enrich_part(
     tables: list[LookupTable] = []
     counts: list[LookupCounts] = []
     for enrichment in enrichments:
-        keys, numbers = _distinct_keys(lake, enrichment, window, part, tables)
+        keys, numbers = _distinct_keys(lake, enrichment, window, part, tables, now)
         context = LookupContext(BillingKey(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
         results = resolve_keys(lake, enrichment, context, keys.numbers, now)
         tables.append(build_lookup_table(results, numbers))
         counts.append(_count(results, len(numbers) - numbers.null_count))
-    files, quarantined = _write_rows(lake, pipeline, window, part, tables)
+    files, quarantined = _write_rows(lake, pipeline, window, part, tables, now)
     enriched = EnrichedPart(part.number, part.checksums, part.rows, files, quarantined, _total(counts))
     _check_rows(window, enriched)
     finish_part(lake, window, enriched)
@@ -81,7 +81,7 @@ def _check_rows(window: Window, part: EnrichedPart) -> None:
 
 
 def _distinct_keys(
-    lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[LookupTable]
+    lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[LookupTable], now: datetime
 ) -> tuple[KeyIndex, pa.ChunkedArray]:
     """Return the distinct keys of a part, numbered, and the number of each row's key."""
     known = KeyIndex()
@@ -89,18 +89,18 @@ def _distinct_keys(
     columns = None if window.mode is Mode.LOOKUPS else needed
     numbers, start = [], 0
     for batch in prefetch(read_staged_rows(lake, part.files, columns)):
-        rows = _with_earlier_columns(window, start, batch, earlier)
+        rows = _with_earlier_columns(window, start, batch, earlier, now)
         numbers.append(encode_keys(rows, enrichment.reads, enrichment.normalise, known))
         start += batch.num_rows
     return known, pa.chunked_array(numbers, pa.int32())
 
 
 def _with_earlier_columns(
-    window: Window, start: int, batch: pa.RecordBatch, earlier: list[LookupTable]
+    window: Window, start: int, batch: pa.RecordBatch, earlier: list[LookupTable], now: datetime
 ) -> pa.RecordBatch:
     """Return a part's rows from `start` on as the enrichments before have left them."""
     if window.mode is Mode.LOOKUPS:
-        return apply_refresh(start, batch, earlier, window.opened_at)[0]
+        return apply_refresh(start, batch, earlier, now)[0]
     return add_lookup_columns(start, batch, earlier)
 
 
@@ -116,13 +116,13 @@ def _total(counts: list[LookupCounts]) -> LookupCounts:
 
 
 def _write_rows(
-    lake: Lake, pipeline: Pipeline, window: Window, part: Part, tables: list[LookupTable]
+    lake: Lake, pipeline: Pipeline, window: Window, part: Part, tables: list[LookupTable], now: datetime
 ) -> tuple[tuple[StagedFile, ...], tuple[StagedFile, ...]]:
     """Write the part's rows with their look-up results, and the quarantined ones; return the files of both."""
     first = part.files[0]
     columns = _source_columns(columns_from_schema(read_schema(lake, first.path, first.info)), tables)
     schema = enriched_schema(columns, [c for table in tables for c in table.enrichment.columns])
-    plan = RowPlan(window, pipeline.source.key, columns, tables, schema)
+    plan = RowPlan(window, now, pipeline.source.key, columns, tables, schema)
     pairs, start = [], 0
     for raw in part.files:
         pairs.append(_write_chunk(lake, plan, part, raw, start))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +34,7 @@ class RowPlan:
     """How the rows of a part are validated and joined."""
 
     window: Window
+    now: datetime  # ages of answers are counted to it
     key: Sequence[str]
     columns: tuple[Column, ...]  # of the source, without those that an enrichment replaces
     answers: Sequence[LookupTable]
@@ -99,7 +101,7 @@ def _may_be_invalid(column: Column, group: RowGroup) -> bool:
 
 def _refresh_lookups(plan: RowPlan, start: int, group: RowGroup, _: frozenset[str]) -> Transformed:
     """Apply a look-up refresh: rows that it does not change are left out, and none is quarantined."""
-    whole, changed = apply_refresh(start, group.read(group.names), plan.answers, plan.window.opened_at)
+    whole, changed = apply_refresh(start, group.read(group.names), plan.answers, plan.now)
     kept = whole.filter(changed)
     given = {name: kept.column(name) for one in plan.answers for name in one.enrichment.adds}
     return Transformed(group, frozenset(), _assemble(plan, kept, given, frozenset()), _no_quarantined_rows())

@@ -1,5 +1,5 @@
 """
-Compare Gold with the source: count differences part by part, apply deletes in one commit.
+Compare Gold with the source: count differences part by part, and apply deletes in one commit.
 
 The keys of the table are partitioned into local files by the hash that partitioned the source's, so that memory holds
 one part of each. Then only the files that may hold a deleted key are read, and those that do are rewritten.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,21 +46,53 @@ _TABLE_VERSION, _IS_LIVE, _IN_SOURCE = (
 )  # no key column is called so
 
 
-def compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
+@dataclass(frozen=True)
+class GoldComparison:
     """
-    Delete what the source lost, as `pipeline.deletes` says, and count what else differs. Idempotent.
+    Gold compared with the source. Implements `staging.sink.Comparison`.
+
+    Args:
+        difference: counts.
+        lost: keys of rows that the source lost, and whether the row is live.
+    """
+
+    lake: Lake
+    pipeline: Pipeline
+    keys: SourceKeys
+    difference: Difference
+    lost: pa.Table
+
+    def delete(self) -> int:
+        """Mark or remove the lost rows in one commit, unless newer versions came meanwhile; return how many."""
+        if not self.lost.num_rows:
+            return 0
+        return delta.retry_on_conflict(self._try_delete)
+
+    def _try_delete(self) -> int:
+        return _delete(self.lake, _open_same(self.lake, self.pipeline, self.keys), self.pipeline, self.keys, self.lost)
+
+
+@contextmanager
+def compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Iterator[GoldComparison]:
+    """
+    Compare Gold with the source.
 
     Raises:
         SourceChanged: the table was emptied or filled from another source meanwhile.
     """
-    return delta.retry_on_conflict(lambda: _try_compare(lake, pipeline, keys))
+    yield delta.retry_on_conflict(lambda: _try_compare(lake, pipeline, keys))
 
 
-def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
+def _open_same(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> DeltaTable:
     table = delta.open_table(lake, pipeline.gold_table)
     if table is None:
         raise emptied(SINK, keys.window)
     check_same_source(SINK, read_position(table, pipeline.name, keys.window.source), keys.window)
+    return table
+
+
+def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> GoldComparison:
+    table = _open_same(lake, pipeline, keys)
     if DELETED_AT not in table.schema().to_arrow().names:
         table.alter.add_columns(Field(DELETED_AT, PrimitiveType("timestamp")))
     live = missing = older = 0
@@ -72,8 +105,9 @@ def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference
             missing, older = missing + _count(absent), older + _count(stale)
             lost.append(both.filter(gone).select([*pipeline.source.key, _IS_LIVE]))
     to_delete = pa.concat_tables(lost)
-    deleted = _delete(lake, table, pipeline, keys, to_delete) if to_delete.num_rows else 0
-    return Difference(live - _count(to_delete[_IS_LIVE]), missing, older, deleted)
+    return GoldComparison(
+        lake, pipeline, keys, Difference(live, missing, older, _count(to_delete[_IS_LIVE])), to_delete
+    )
 
 
 @contextmanager

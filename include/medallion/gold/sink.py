@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from include.medallion.config.pipeline import Pipeline
@@ -11,10 +12,10 @@ from include.medallion.gold.log import read_position
 from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.counts import Applied
-from include.medallion.model.differences import Difference
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.sink import Comparison
 from include.medallion.staging.source_keys import SourceKeys
 
 
@@ -40,8 +41,8 @@ class GoldSink:
         """Apply a batch in one conditional commit, fenced by version."""
         return apply_batch(batch)
 
-    def compare(self, keys: SourceKeys) -> Difference:
-        """Apply the source's deletes in one commit, and count other differences."""
+    def compare(self, keys: SourceKeys) -> AbstractContextManager[Comparison]:
+        """Compare the table with the keys of the source."""
         return reconcile.compare(self.lake, self.pipeline, keys)
 
     def row_count(self) -> int:

@@ -23,6 +23,7 @@ from pyarrow import fs
 
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lake.parquet import COMPRESSION, FileInfo, Reader, RowGroup, Writer
+from include.medallion.lake.root_uri import check_root
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,15 @@ def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
     Check the root's form.
 
     Raises:
-        SettingError: AWS_URI is missing or is no s3:// or file:// URI, a setting is empty, or S3's commit safety was
-            switched off.
+        SettingError: AWS_URI is missing or is no safe s3:// or file:// URI, a setting is empty, or S3's commit safety
+            was switched off.
     """
-    if not root or urlsplit(root).scheme not in {"s3", "file"}:
-        raise SettingError("AWS_URI must be the lake's root, e.g. s3://my-bucket/medallion (or file:///folder)")
+    checked = check_root(root)
     if {k.upper() for k in options} & {"AWS_S3_ALLOW_UNSAFE_RENAME"}:
         raise SettingError("AWS_S3_ALLOW_UNSAFE_RENAME is set: remove it; concurrent commits would be lost")
     if empty := sorted(k for k, v in options.items() if not v):  # they would hide the machine's role, or crash delta-rs
         raise SettingError(f"{', '.join(empty)}: set, but empty: unset it, or give it a value")
-    return Lake(root, options)
+    return Lake(checked, options)
 
 
 def filesystem(lake: Lake) -> fs.FileSystem:

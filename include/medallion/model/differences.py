@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from include.medallion.errors import ContractBroken
+from include.medallion.errors import ContractBroken, TooManyDeletes
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one sink compares with the source."""
+    """
+    How one sink compares with the source.
 
-    live: int  # rows not marked as deleted, when done
-    missing: int  # rows that are due, but absent or marked as deleted
-    older: int  # rows held in an older version than is due
-    deleted: int  # rows that the source lost: now marked, or removed
+    Args:
+        live: rows not marked as deleted.
+        missing: rows that are due, but absent or marked as deleted.
+        older: rows held in an older version than is due.
+        gone: live rows that the source no longer has, which are to be deleted.
+        deleted: rows that were marked or removed; with hard deletes also rows that had been marked before.
+    """
+
+    live: int
+    missing: int
+    older: int
+    gone: int = 0
+    deleted: int = 0
+
+    def with_deletes(self, deleted: int) -> Difference:
+        """Return the difference once rows are deleted."""
+        return replace(self, live=self.live - self.gone, gone=0, deleted=deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,32 @@ def check_nothing_lost(report: Report) -> None:
         raise ContractBroken(
             f"{'; '.join(problems)}: rows are missing, another writer may have changed the table. Trigger "
             f"medallion_{report.pipeline} with full_refresh; cached look-ups are not billed again"
+        )
+
+
+def check_delete_share(pipeline: str, sinks: Mapping[str, Difference], max_share: float, min_deletes: int) -> None:
+    """
+    Refuse to delete a large share of a sink: more likely the source was emptied by mistake, or is about to be reloaded.
+
+    Args:
+        pipeline: its name.
+        sinks: what was found in each.
+        max_share: share of the live rows of a sink that may be deleted.
+        min_deletes: at most so many rows may always be deleted.
+
+    Raises:
+        TooManyDeletes: the counts of each such sink, the setting, and how to approve.
+    """
+    excessive = [
+        f"{sink.gone:,} of {sink.live:,} rows of {name}"
+        for name, sink in sinks.items()
+        if sink.gone > min_deletes and sink.gone > max_share * sink.live
+    ]
+    if excessive:
+        raise TooManyDeletes(
+            f"the source has lost {' and '.join(excessive)}, more than max_delete_share ({max_share:g}) allows: "
+            f"nothing was deleted. If these rows are really gone, trigger medallion_reconcile with pipeline {pipeline} "
+            f"and approve_deletes (shell: reconcile {pipeline} --approve-deletes)"
         )
 
 

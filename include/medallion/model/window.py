@@ -10,11 +10,14 @@ the window is opened: all lower ones have ended, so no row can appear there late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.errors import ClockSkew, ContractBroken, SinkBehind, SourceChanged
 from include.medallion.model.batch_id import new_batch_id, time_of
+
+MAX_CLOCK_SKEW = timedelta(minutes=10)
+"""How far the clocks of a worker and of the source may be apart: batch ids are times, and order batches."""
 
 
 class Mode(StrEnum):
@@ -40,6 +43,7 @@ class SourceSnapshot:
     source: str  # system identifier, timeline, database, relation: the table's identity
     xmin: int  # all lower transaction ids have ended
     xmax: int  # no transaction with this id or a higher one has begun
+    clock: datetime | None = None  # UTC; None if the source was not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def plan_window(
     now: datetime,
     mode: Mode = Mode.WINDOW,
     max_rows: int | None = None,
+    newest_id: int = 0,
 ) -> Window:
     """
     Decide what a run reads: from the position of the sink that is furthest behind, up to the source's horizon.
@@ -93,22 +98,33 @@ def plan_window(
         pipeline: its name.
         moment: the source's transactions now.
         held: the position of each sink, None for a sink that has never applied a batch.
-        now: time of opening the window.
+        now: by the clock of this worker.
         mode: what the run reads.
         max_rows: upper limit of rows of a trial.
+        newest_id: the largest batch id that was ever given to the pipeline, as far as is known.
 
     Raises:
+        ClockSkew: the clocks of this worker and of the source are too far apart.
         SourceChanged: a sink was filled from another table, or the source was restored from an older copy; the message
             says that a full refresh fixes it.
     """
-    last = max((p.batch_id for p in held if p), default=0)
-    batch_id = new_batch_id(now, last)
+    _check_clock(pipeline, moment, now)
+    batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
     _check_source(pipeline, moment, held)
     whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
     after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
+
+
+def _check_clock(pipeline: str, moment: SourceSnapshot, now: datetime) -> None:
+    if moment.clock is not None and abs(now - moment.clock) > MAX_CLOCK_SKEW:
+        raise ClockSkew(
+            f"this worker's clock says {now:%Y-%m-%d %H:%M:%S} UTC, that of the source "
+            f"{moment.clock:%Y-%m-%d %H:%M:%S} UTC: no batch of {pipeline} was begun, because batch ids are times. "
+            "Synchronise the clocks (NTP)"
+        )
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:

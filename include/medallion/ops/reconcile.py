@@ -6,49 +6,59 @@ below `upto`: below what all sinks hold, and below everything that was still run
 that is due and missing was lost by a sink, and a row below `upto` whose key the source does not have was deleted; rows
 that arrive meanwhile are above.
 
-Safe at any time, twice, and killed anywhere: a reconcile that was begun and not finished is finished first, so that all
+Nothing is deleted on doubt: the table is locked before its keys are read, all sinks are compared before any is changed,
+and a large share of deletes has to be approved.
+
+Safe at any time, twice, and killed anywhere: deletes that were begun and not finished are finished first, so that all
 sinks show the same time of a delete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
+from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.source_keys import stage_source_keys
-from include.medallion.bronze.table import check_columns, describe_table
+from include.medallion.bronze.table import SourceTable, check_columns, describe_table
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, SourceChanged
 from include.medallion.lake.object_store import Lake
-from include.medallion.model.differences import Difference, Report, combine
-from include.medallion.model.window import Mode, plan_window
+from include.medallion.model.differences import Difference, Report, check_delete_share, combine
+from include.medallion.model.window import Mode, SourceSnapshot, plan_window
 from include.medallion.quarantine.table import quarantined_keys
 from include.medallion.staging.documents import write_document
 from include.medallion.staging.layout import batch_folder
 from include.medallion.staging.sink import Sink
 from include.medallion.staging.source_keys import (
     SourceKeys,
-    begin_reconcile,
+    begin_deletes,
     finish_reconcile,
+    record_keys,
     unfinished_reconciles,
 )
+from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.sinks import open_sinks
 
 
-def reconcile(pipeline: Pipeline, connections: Connections) -> Report | None:
+def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: bool = False) -> Report | None:
     """
     Apply the source's deletes to every sink and report how they compare; None if a sink holds nothing yet.
 
     Lost rows are looked for twice: a full refresh or another reconcile may have changed a sink after the keys of the
     source were read.
 
+    Args:
+        approve_deletes: delete however large a share of a sink.
+
     Raises:
+        TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
         SourceChanged: the source is not the one that the sinks were filled from.
         SettingError: another pipeline writes to a table of this one's: its rows would look deleted.
     """
@@ -56,10 +66,10 @@ def reconcile(pipeline: Pipeline, connections: Connections) -> Report | None:
     sinks = open_sinks(pipeline, connections)
     for keys in unfinished_reconciles(connections.lake, pipeline.name):
         _resume(connections.lake, sinks, keys)
-    first = _compare_once(pipeline, connections, sinks)
+    first = _compare_once(pipeline, connections, sinks, approve_deletes)
     if first is None or not first.lost:
         return first
-    second = _compare_once(pipeline, connections, sinks)
+    second = _compare_once(pipeline, connections, sinks, approve_deletes)
     return second and combine(first, second)
 
 
@@ -75,20 +85,28 @@ def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sin
         SettingError, ContractBroken: as `bronze.table.describe_table`.
     """
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze) as connection:
-        table = describe_table(connection, pipeline.source)
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+        snapshot = read_horizon(connection, describe_table(connection, pipeline.source))
+        table = describe_locked(connection, pipeline.source)
         check_columns(pipeline, table)
-        snapshot = read_horizon(connection, table)
+        _check_same_table(pipeline, snapshot, table)
         positions = [sink.position(snapshot.source) for sink in sinks]
-        window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE)
+        newest = newest_id(lake, pipeline.name)
+        window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE, newest_id=newest)
+        record_id(lake, pipeline.name, window.batch_id)
         window = replace(window, after=0, upto=min(window.upto, *(p.upto if p else 0 for p in positions)))
         if not window.upto:
             return None
         expected = max(table.rows, *(sink.row_count() for sink in sinks))
         quarantined = quarantined_keys(lake, pipeline.name)
         keys = stage_source_keys(connection, lake, pipeline, table, window, expected, quarantined)
-    begin_reconcile(lake, keys)
+    record_keys(lake, keys)
     return keys
+
+
+def _check_same_table(pipeline: Pipeline, snapshot: SourceSnapshot, table: SourceTable) -> None:
+    if table.identity != snapshot.source:
+        raise SourceChanged(f"the source table of {pipeline.name} was re-created while it was opened: trigger again")
 
 
 def _check_alone(pipeline: Pipeline) -> None:
@@ -100,25 +118,43 @@ def _check_alone(pipeline: Pipeline) -> None:
         )
 
 
-def _compare_once(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink]) -> Report | None:
+def _compare_once(
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
+) -> Report | None:
     keys = stage_keys(pipeline, connections, sinks)
     if keys is None:
         return None
-    found = compare_sinks(sinks, keys)
+    found = apply_deletes(pipeline, connections.lake, sinks, keys, approve_deletes=approve_deletes)
     window = keys.window
     report = Report(pipeline.name, window.batch_id, keys.rows + keys.quarantined, keys.quarantined, found)
     write_document(connections.lake, f"{batch_folder(window.pipeline, window.batch_id)}/report.json", report)
-    finish_reconcile(connections.lake, keys)
     return report
 
 
-def compare_sinks(sinks: Sequence[Sink], keys: SourceKeys) -> dict[str, Difference]:
-    """Compare every sink with the staged keys, and apply deletes."""
-    return {sink.name: sink.compare(keys) for sink in sinks}
+def apply_deletes(
+    pipeline: Pipeline, lake: Lake, sinks: Sequence[Sink], keys: SourceKeys, *, approve_deletes: bool = False
+) -> dict[str, Difference]:
+    """
+    Compare every sink with the staged keys; then apply the source's deletes to each of them.
+
+    Raises:
+        TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
+    """
+    with ExitStack() as stack:
+        comparisons = {sink.name: stack.enter_context(sink.compare(keys)) for sink in sinks}
+        found = {name: comparison.difference for name, comparison in comparisons.items()}
+        if not approve_deletes:
+            check_delete_share(pipeline.name, found, pipeline.max_delete_share, pipeline.min_deletes)
+        begin_deletes(lake, keys)
+        done = {name: found[name].with_deletes(comparison.delete()) for name, comparison in comparisons.items()}
+    finish_reconcile(lake, keys)
+    return done
 
 
 def _resume(lake: Lake, sinks: Sequence[Sink], keys: SourceKeys) -> None:
-    """Apply the deletes that were found then. If the source was replaced, or the keys are gone, there are none."""
+    """Apply the deletes that were approved then. If the source was replaced, or the keys are gone, there are none."""
     with suppress(SourceChanged, FileNotFoundError):
-        compare_sinks(sinks, keys)
+        for sink in sinks:
+            with sink.compare(keys) as comparison:
+                comparison.delete()
     finish_reconcile(lake, keys)

@@ -1,7 +1,10 @@
-"""Compare Silver with the source: apply deletes and count differences, in one transaction."""
+"""Compare Silver with the source: count differences, then apply deletes, in one transaction each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -32,9 +35,34 @@ SUFFIX = "_KEYS"
 _ORPHAN_AGE = timedelta(days=1)
 
 
-def compare(cursor: SnowflakeCursor, lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Difference:
+@dataclass(frozen=True)
+class SilverComparison:
     """
-    Delete what the source lost, as `pipeline.deletes` says, and count what else differs. Idempotent.
+    Silver compared with the source. Implements `staging.sink.Comparison`.
+
+    Args:
+        table: staging table with the keys of the source.
+    """
+
+    cursor: SnowflakeCursor
+    pipeline: Pipeline
+    keys: SourceKeys
+    table: str
+    difference: Difference
+
+    def delete(self) -> int:
+        """Mark or remove the lost rows in one transaction; return how many."""
+        if self.pipeline.deletes == "soft" and not self.difference.gone:
+            return 0
+        params = _sql_params(self.pipeline, self.keys, self.table)
+        with _transaction(self.cursor, self.pipeline, self.keys):
+            return int(run_sql(self.cursor, f"delete_{self.pipeline.deletes}", **params)[0])
+
+
+@contextmanager
+def compare(cursor: SnowflakeCursor, lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Iterator[SilverComparison]:
+    """
+    Compare Silver with the source.
 
     Raises:
         SourceChanged: the table was emptied or filled from another source meanwhile.
@@ -42,10 +70,9 @@ def compare(cursor: SnowflakeCursor, lake: Lake, pipeline: Pipeline, keys: Sourc
     deleted_at = definitions([typed_column(DELETED_AT, TIMESTAMP_UTC)])
     cursor.execute(f"ALTER TABLE {table_name(pipeline)} ADD COLUMN IF NOT EXISTS {deleted_at}")
     with staging_table(cursor, lake, keys.window, _content(lake, pipeline, keys)) as table:
-        difference = _compare(cursor, pipeline, keys, table)
+        yield SilverComparison(cursor, pipeline, keys, table, _count_differences(cursor, pipeline, keys, table))
     # a day later: until then another reconcile may still use its table
     drop_orphans(cursor, pipeline, new_batch_id(keys.window.opened_at - _ORPHAN_AGE, 0), SUFFIX)
-    return difference
 
 
 def _content(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Content:
@@ -54,19 +81,30 @@ def _content(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Content:
     return Content(columns, pipeline.source.key, files, SUFFIX)
 
 
-def _compare(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys, table: str) -> Difference:
-    params = _sql_params(pipeline, keys, table)
+def _count_differences(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys, table: str) -> Difference:
+    with _transaction(cursor, pipeline, keys):
+        live, missing, older, gone = run_sql(cursor, "compare", **_sql_params(pipeline, keys, table))
+    return Difference(live, missing, older, gone)
+
+
+@contextmanager
+def _transaction(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys) -> Iterator[None]:
+    """
+    Run statements in one transaction, which is rolled back if the table turns out to hold another source.
+
+    The ledger is read after a write, which waits for another writer of the table: then it has that writer's row.
+
+    Raises:
+        SourceChanged: the table was emptied or filled from another source meanwhile.
+    """
     cursor.execute("BEGIN")
     try:
-        deleted = run_sql(cursor, f"delete_{pipeline.deletes}", **params)[0]
-        # after the write, which waits for another writer of the table: now the ledger has that writer's row
+        yield
         check_same_source(SINK, read_position(cursor, pipeline), keys.window)
-        live, missing, older = run_sql(cursor, "compare", **params)
         cursor.execute("COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")
         raise
-    return Difference(live, missing, older, deleted)
 
 
 def _sql_params(pipeline: Pipeline, keys: SourceKeys, table: str) -> dict[str, object]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.counts import Applied
-from include.medallion.model.differences import Difference
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.silver import reconcile
@@ -20,6 +19,7 @@ from include.medallion.silver.staging_table import drop_orphans
 from include.medallion.silver.statements import fetch_all
 from include.medallion.silver.table import table_name
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.sink import Comparison
 from include.medallion.staging.source_keys import SourceKeys
 
 if TYPE_CHECKING:
@@ -56,9 +56,15 @@ class SilverSink:
         """Apply a batch in one transaction, fenced by version."""
         return self._run(lambda cursor: apply_batch(cursor, batch))
 
-    def compare(self, keys: SourceKeys) -> Difference:
-        """Apply the source's deletes and count other differences, in one transaction."""
-        return self._run(lambda cursor: reconcile.compare(cursor, self.lake, self.pipeline, keys))
+    @contextmanager
+    def compare(self, keys: SourceKeys) -> Iterator[Comparison]:
+        """Compare the table with the keys of the source."""
+        with (
+            closing(self.connect()) as connection,
+            connection.cursor() as cursor,
+            reconcile.compare(cursor, self.lake, self.pipeline, keys) as comparison,
+        ):
+            yield comparison
 
     def row_count(self) -> int:
         """Return how many rows the table has; 0 if there is no table."""

@@ -7,6 +7,7 @@ sinks and know none of them by name.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from include.medallion.model.counts import Applied
@@ -15,6 +16,27 @@ from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.source_keys import SourceKeys
+
+
+class Comparison(Protocol):
+    """A sink compared with the keys of the source."""
+
+    @property
+    def difference(self) -> Difference:
+        """What was found."""
+
+    def delete(self) -> int:
+        """
+        Delete the rows that the source lost, as the pipeline's `deletes` says, in one atomic commit.
+
+        Idempotent. Rows whose version is not below `keys.window.upto` are left alone.
+
+        Returns:
+            How many rows were marked or removed.
+
+        Raises:
+            SourceChanged: the sink was emptied or filled from another source meanwhile.
+        """
 
 
 class Sink(Protocol):
@@ -66,11 +88,9 @@ class Sink(Protocol):
             ContractBroken: the staged rows are damaged, or repeat a key.
         """
 
-    def compare(self, keys: SourceKeys) -> Difference:
+    def compare(self, keys: SourceKeys) -> AbstractContextManager[Comparison]:
         """
-        Delete the rows that the source lost, as the pipeline's `deletes` says, and count what else differs.
-
-        Idempotent. Rows whose version is not below `keys.window.upto` are left alone.
+        Compare the sink with the keys of the source; nothing is deleted until the comparison is asked to.
 
         Raises:
             SourceChanged: the sink was emptied or filled from another source meanwhile.

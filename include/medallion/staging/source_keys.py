@@ -41,19 +41,23 @@ class SourceKeys:
         return sum(part.rows for part in self.parts)
 
 
-def begin_reconcile(lake: Lake, keys: SourceKeys) -> None:
-    """Record that a reconcile has staged its keys and is to be finished."""
+def record_keys(lake: Lake, keys: SourceKeys) -> None:
+    """Record that a reconcile has staged its keys."""
     write_document(lake, window_file(keys.window.pipeline, keys.window.batch_id), keys.window)
+
+
+def begin_deletes(lake: Lake, keys: SourceKeys) -> None:
+    """Record that the deletes of a reconcile may be applied, and are to be applied to every sink."""
     write_document(lake, _marker(keys.window), keys)
 
 
 def finish_reconcile(lake: Lake, keys: SourceKeys) -> None:
-    """Record that nothing of a reconcile is left to do."""
+    """Record that every sink has the deletes of a reconcile."""
     delete_files(lake, [_marker(keys.window)])
 
 
 def unfinished_reconciles(lake: Lake, pipeline: str) -> Iterator[SourceKeys]:
-    """Yield the reconciles that were begun and never finished, oldest first."""
+    """Yield the reconciles whose deletes not every sink may have, oldest first."""
     folder = fs.FileSelector(lake.path(_folder(pipeline)), allow_not_found=True)
     names = (info.base_name for info in filesystem(lake).get_file_info(folder) if info.type is fs.FileType.File)
     for name in sorted(names):

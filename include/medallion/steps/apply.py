@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
@@ -58,5 +60,5 @@ def _quarantine(batch: Batch) -> None:
 
 def _finish(batch: Batch, enrichments: tuple[Enrichment, ...]) -> None:
     for enrichment in enrichments if batch.window.mode is Mode.LOOKUPS else ():
-        cache.purge(batch.lake, enrichment.cache, batch.window.opened_at)
+        cache.purge(batch.lake, enrichment.cache, datetime.now(UTC))
     close_entries(batch)

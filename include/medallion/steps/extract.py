@@ -14,8 +14,9 @@ from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.extract import ChunkRows, stage_rows
-from include.medallion.bronze.rows import read_rows
-from include.medallion.bronze.table import SourceTable, describe_table
+from include.medallion.bronze.locked import describe_locked
+from include.medallion.bronze.rows import raw_schema, read_rows
+from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.enrich import expiry
@@ -40,7 +41,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     Stage the window's rows. Without an enrichment they are validated here: no `enrich` step follows.
 
     Returns:
-        The parts that got rows; none if nothing is new.
+        The parts that got rows; none if nothing is new. A full refresh, and a first run, of an empty table have one
+        part without rows.
 
     Raises:
         ContractBroken: the table was re-created since the window was opened, or a column is named like one that is
@@ -50,8 +52,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         Transient: the source cannot be reached.
     """
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze) as connection:
-        table = describe_table(connection, pipeline.source)
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+        table = describe_locked(connection, pipeline.source)
         _check_source(table, window)
         table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))
         enrichments = open_enrichments(pipeline, table.columns, connections.environ)
@@ -65,7 +67,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
             rows = _read_whole(pipeline, connections, connection, table, window, enrichments)
             chunks = bronze_chunks.as_single_chunk(rows)
         key = partition_key(enrichments, [c.name for c in table.columns])
-        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached)
+        empty = raw_schema(table.columns) if _must_be_complete(window) else None
+        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached, empty)
     for part in parts if not pipeline.enrich else ():
         enrich_part(lake, pipeline, (), window, part, datetime.now(UTC))
     return parts
@@ -87,6 +90,11 @@ def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> 
     return PartitionKey(first.reads, first.normalise, first.limits is not None)
 
 
+def _must_be_complete(window: Window) -> bool:
+    """Return whether a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
+    return window.mode is Mode.REFRESH or (window.mode is Mode.WINDOW and window.after == 0)
+
+
 def _check_source(table: SourceTable, window: Window) -> None:
     if table.identity != window.source:
         raise ContractBroken(f"the source table changed since batch {window.batch_id} was opened: trigger a new run")
@@ -98,7 +106,7 @@ def _read_window(
     """Read the chunks of the table that no earlier try has staged, on several connections."""
     layout = bronze_chunks.plan_chunks(connection, pipeline.source, table, pipeline.parts)
     reached = checkpoint.load(connections.lake, window, layout)
-    another = partial(bronze_connection.connect, connections.bronze)
+    another = partial(bronze_connection.connect, connections.bronze, pipeline.source.connection)
     readers: list[bronze_chunks.Connect] = [
         lambda: nullcontext(connection),
         *[another] * (bronze_chunks.PARALLEL_READERS - 1),
@@ -117,7 +125,7 @@ def _read_whole(
 ) -> Iterator[RecordBatch]:
     """Read what is no window in one go: only rows of a window keep their place until a retry."""
     if window.mode is Mode.LOOKUPS:
-        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, window.opened_at)
+        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, datetime.now(UTC))
     quarantined = window.mode is Mode.QUARANTINE
     condition = replay_condition(connections.lake, pipeline, table.columns) if quarantined else "true"
     return read_rows(connection, pipeline.source, table, window, condition)

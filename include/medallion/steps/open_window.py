@@ -16,6 +16,7 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.model.schema_changes import Action
 from include.medallion.model.window import Mode, Position, Window, plan_window
 from include.medallion.staging.sink import Sink
+from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.schema_plan import SchemaPlan, plan_schema
 from include.medallion.steps.schemas import current_schema, record_schema, schemas_held
@@ -38,6 +39,7 @@ def open_window(
         remembered: positions that need not be asked for again. They are a hint: `apply` checks the real position.
 
     Raises:
+        ClockSkew: the clocks of this worker and of the source are too far apart.
         SourceChanged: a sink was filled from another source.
         SchemaChanged: a change of the table's schema needs a decision.
         SettingError: the table or one of its columns is missing, or `refresh_lookups` has no Gold table to read.
@@ -45,15 +47,16 @@ def open_window(
         Transient: the source cannot be reached.
     """
     _check_refresh(pipeline, options)
-    with bronze_connection.connect(connections.bronze) as connection:
+    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_table(connection, pipeline.source)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
     positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
-    held = [*positions.values()]
-    window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows)
-    plan = _plan_schema(pipeline, connections.lake, positions, table, options)
-    schema = record_schema(connections.lake, pipeline.name, plan.schema)
+    lake, held, newest = connections.lake, [*positions.values()], newest_id(connections.lake, pipeline.name)
+    window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows, newest)
+    record_id(lake, pipeline.name, window.batch_id)
+    plan = _plan_schema(pipeline, lake, positions, table, options)
+    schema = record_schema(lake, pipeline.name, plan.schema)
     return _with_plan(replace(window, schema=schema, changes=plan.changes), plan)
 
 

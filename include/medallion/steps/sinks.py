@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 
 from include.medallion.config.connections import Connections
+from include.medallion.config.imports import import_function
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.errors import SettingError
 from include.medallion.gold.sink import GoldSink
 from include.medallion.silver.sink import SilverSink
 from include.medallion.staging.sink import Sink
@@ -31,12 +30,6 @@ def open_sinks(pipeline: Pipeline, connections: Connections) -> list[Sink]:
 def _open(name: str, pipeline: Pipeline, connections: Connections) -> Sink:
     if name in _BUILT_IN:
         return _BUILT_IN[name](pipeline, connections)
-    module, _, function = pipeline.sinks[name].open.partition(":")
-    try:
-        opener = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as e:
-        raise SettingError(
-            f"sinks.{name}.open: {module}:{function} cannot be imported ({e}): it must be module:function on PYTHONPATH"
-        ) from e
+    opener = import_function(f"sinks.{name}.open", pipeline.sinks[name].open)
     sink: Sink = opener(name, pipeline, connections)
     return sink

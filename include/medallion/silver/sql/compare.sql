@@ -1,8 +1,15 @@
--- Living rows; then, of the source's rows that are due here, those that are not there, and those there in an older version.
+-- Live rows; of the source's rows that are due here, those that are not there, and those there in an older version; last
+-- the live rows that the source lost.
 SELECT
     (SELECT COUNT(*) FROM {target} WHERE _DELETED_AT IS NULL),
     COUNT(CASE WHEN t._VERSION IS NULL OR t._DELETED_AT IS NOT NULL THEN 1 END),
-    COUNT(CASE WHEN t._DELETED_AT IS NULL AND t._VERSION < s._VERSION THEN 1 END)
+    COUNT(CASE WHEN t._DELETED_AT IS NULL AND t._VERSION < s._VERSION THEN 1 END),
+    (
+        SELECT COUNT(*)
+        FROM {target} AS d
+        LEFT JOIN {staged} AS k ON {lost_key}
+        WHERE {lost} AND d._VERSION < {upto} AND d._DELETED_AT IS NULL
+    )
 FROM {staged} AS s
 LEFT JOIN {target} AS t ON {same_key}
 WHERE s._VERSION < {upto}
