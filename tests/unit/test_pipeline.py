@@ -100,9 +100,9 @@ def test_sinks_of_the_user_may_be_the_only_ones(written):
     ("sinks", "message"),
     [
         ({"search": {}}, "sinks.search.open: is required; add it"),
-        ({"search": {"open": "no_function"}}, "sinks.search.open: String should match pattern"),
+        ({"search": {"open": "no_function"}}, "sinks.search.open: must be module:function"),
         ({"search": {"open": "a:b", "url": "x"}}, "sinks.search.url: unknown setting"),
-        ({"Search!": {"open": "a:b"}}, "sinks.Search!.[key]: String should match pattern"),
+        ({"Search!": {"open": "a:b"}}, "sinks.Search!: must begin with a lower-case letter"),
         ({"gold": {"open": "a:b"}}, "(the whole file): sinks: ['gold'] are built in; give your sinks other names"),
     ],
 )

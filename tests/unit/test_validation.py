@@ -69,8 +69,8 @@ def test_a_wrong_value_is_explained_without_jargon(folder, text, expected):
 @pytest.mark.parametrize(
     ("country", "expected"),
     [
-        ("NO", 'NO is a boolean in YAML, and this must be text: write it in quotes, "NO"'),
-        ("1", '1 is a number in YAML, and this must be text: write it in quotes, "1"'),
+        ("NO", "in YAML an unquoted NO, OFF or N is false: put the country in quotes, such as 'NO' for Norway"),
+        ("1", "1 is no country, or the name of several: use its ISO 3166-1 code. DE, DEU and Germany are all read"),
     ],
 )
 def test_an_unquoted_boolean_is_explained(folder, country, expected):
@@ -90,7 +90,7 @@ def test_no_message_speaks_of_pydantic(folder):
     """Wrong types everywhere: each line says what must be written."""
     text = """\
 source: [table]
-enrich: {geocode: {postcode: 5, country: Germany, calls_per_second: fast, keep_days: 31, geocoder: bing}}
+enrich: {geocode: {postcode: 5, country: Atlantis, calls_per_second: fast, keep_days: 31, geocoder: bing}}
 silver: T
 gold: {table: "a b"}
 parts: {max_parts: 1.5, rows_per_part: 0}
@@ -100,7 +100,7 @@ schedule: [daily]
 """
     told = mistakes(folder("staff.yaml", text))
     assert len(told) == 14
-    assert [line for line in told if not re.search(r": (must |\S+ is a number in YAML)", line)] == []
+    assert [line for line in told if not re.search(r": (must |\S+ is a number in YAML|'Atlantis' is no country)", line)] == []
 
 
 def test_an_empty_list_of_enrichments_is_none(folder):

@@ -56,7 +56,7 @@ def open_window(
     window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows, newest)
     record_id(lake, pipeline.name, window.batch_id)
     plan = _plan_schema(pipeline, lake, positions, table, options)
-    schema = record_schema(lake, pipeline.name, plan.schema)
+    schema = record_schema(lake, pipeline.name, plan.schema, {position.schema for position in held if position})
     return _with_plan(replace(window, schema=schema, changes=plan.changes), plan)
 
 

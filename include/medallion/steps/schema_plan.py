@@ -63,7 +63,7 @@ def plan_schema(
     active = {name: [c for c in some if c not in frozen] for name, some in changes.items()}
     action = max((action_for(some, name) for name, some in active.items()), default=Action.NOTHING)
     if action >= Action.RELOAD and rows > pipeline.max_reload_rows and not approved:
-        raise SchemaChanged(_ask_to_reload(pipeline, every, rows))
+        raise _too_many_rows(pipeline, every, rows)
     schema = _freeze(next(s for s in held.values() if s), now, frozen) if frozen else now
     lines = [f"{change}: {'frozen' if change in frozen else _words(action_of(change, active))}" for change in every]
     return SchemaPlan(schema, action, tuple(lines))
@@ -97,8 +97,8 @@ def _check_policy(pipeline: Pipeline, changes: Sequence[Change], frozen: Sequenc
         )
 
 
-def _ask_to_reload(pipeline: Pipeline, changes: Sequence[Change], rows: float) -> str:
-    return (
+def _too_many_rows(pipeline: Pipeline, changes: Sequence[Change], rows: float) -> SchemaChanged:
+    return SchemaChanged(
         f"the schema of {_table(pipeline)} changed: {_list(changes)}. About {int(rows):,} rows have to be read again, "
         f"more than max_reload_rows ({pipeline.max_reload_rows:,}); cached look-ups are not billed again. Nothing was "
         f"written. Trigger medallion_{pipeline.name} once with approve_schema_change, or raise max_reload_rows"

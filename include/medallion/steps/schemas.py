@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from include.medallion.bronze.table import SourceTable
@@ -28,10 +28,18 @@ def schemas_held(lake: Lake, pipeline: str, positions: Mapping[str, Position | N
     return {name: read_schema(lake, pipeline, p.schema) if p else None for name, p in positions.items()}
 
 
-def record_schema(lake: Lake, pipeline: str, schema: SourceSchema) -> int:
-    """Record a schema, so that a batch and a position can name it; return its fingerprint."""
+def record_schema(lake: Lake, pipeline: str, schema: SourceSchema, recorded: Collection[int]) -> int:
+    """
+    Record a schema, so that a batch and a position can name it.
+
+    Args:
+        recorded: fingerprints that need not be recorded again.
+
+    Returns:
+        The schema's fingerprint.
+    """
     number = fingerprint(schema)
-    if read_schema(lake, pipeline, number) is None:
+    if number not in recorded and read_schema(lake, pipeline, number) is None:
         write_document(lake, schema_file(pipeline, number), schema)
     return number
 
