@@ -122,7 +122,7 @@ def _write_rows(
     first = part.files[0]
     columns = _source_columns(columns_from_schema(read_schema(lake, first.path, first.info)), tables)
     schema = enriched_schema(columns, [c for table in tables for c in table.enrichment.columns])
-    plan = RowPlan(window, pipeline.source.key, columns, tables, schema)
+    plan = RowPlan(window, pipeline.key, columns, tables, schema)
     pairs, start = [], 0
     for raw in part.files:
         pairs.append(_write_chunk(lake, plan, part, raw, start))

@@ -118,6 +118,9 @@ def _changed_columns(before: SourceSchema, after: SourceSchema) -> Iterator[Chan
 
 
 def _changed_values(old: SchemaColumn, new: SchemaColumn) -> Iterator[Change]:
+    if old.mask != new.mask:  # its type may change with it
+        yield Change(Kind.EXCLUDED, new.name, old.mask or "not masked", new.mask or "not masked")
+        return
     if (old.arrow, old.snowflake) != (new.arrow, new.snowflake):
         yield Change(_kind_of_retype(old.arrow, new.arrow), new.name, old.type, new.type)
     elif old.type != new.type and not _is_text(old.type, new.type):
@@ -195,7 +198,7 @@ def _changed_settings(before: SourceSchema, after: SourceSchema) -> Iterator[Cha
     old, new = dict(before.settings), dict(after.settings)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
-            yield Change(Kind.EXCLUDED if name == "mask" else Kind.SETTINGS, name)
+            yield Change(Kind.SETTINGS, name)
     added = dict(after.added)
     changed = {name for name, type_ in before.added if added.get(name, type_) != type_}
     if changed:

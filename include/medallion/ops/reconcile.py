@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
 from include.medallion.bronze.source_keys import stage_source_keys
-from include.medallion.bronze.table import check_columns, describe_table
+from include.medallion.bronze.table import check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline
@@ -38,7 +38,9 @@ from include.medallion.staging.source_keys import (
     finish_reconcile,
     unfinished_reconciles,
 )
+from include.medallion.steps.schemas import check_comparable
 from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.source import describe_source
 
 
 def reconcile(pipeline: Pipeline, connections: Connections) -> Report | None:
@@ -72,14 +74,17 @@ def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sin
 
     Raises:
         SourceChanged: the source is not the one that the sinks were filled from.
+        SchemaChanged: as `steps.schemas.check_comparable`.
         SettingError, ContractBroken: as `bronze.table.describe_table`.
     """
     lake = connections.lake
     with bronze_connection.connect(connections.bronze) as connection:
-        table = describe_table(connection, pipeline.source)
+        table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
         positions = [sink.position(snapshot.source) for sink in sinks]
+        held = {sink.name: position for sink, position in zip(sinks, positions, strict=True)}
+        check_comparable(lake, pipeline, table, held)
         window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE)
         window = replace(window, after=0, upto=min(window.upto, *(p.upto if p else 0 for p in positions)))
         if not window.upto:
