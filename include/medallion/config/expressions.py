@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from sqlglot.expressions import Expression
+    from sqlglot.expressions import Expr
 
 Dialect = Literal["postgres", "duckdb"]
 FUNCTIONS = (
@@ -66,7 +66,7 @@ def columns_of(text: str, dialect: Dialect) -> list[str]:
     return list(dict.fromkeys(n.this if n.args.get("quoted") else n.this.lower() for n in found))
 
 
-def _parse(text: str, dialect: Dialect) -> Expression:
+def _parse(text: str, dialect: Dialect) -> Expr:
     import sqlglot  # noqa: PLC0415
     from sqlglot.errors import SqlglotError  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def _without_literals(text: str) -> str:
     return "".join(outside.split('"')[::2])
 
 
-def _check_node(node: Expression, dialect: Dialect) -> None:
+def _check_node(node: Expr, dialect: Dialect) -> None:
     name = type(node).__name__
     if node.comments:
         raise ValueError("comments are not allowed in a condition: put them in the YAML file")
