@@ -8,4 +8,4 @@ GRANT CONNECT ON DATABASE :"database" TO medallion;
 GRANT USAGE ON SCHEMA :"schema" TO medallion;
 GRANT SELECT ON :"schema".:"table" TO medallion;
 -- Columns that must not leave the source: in place of the last line, grant the others by name, and name the rest in
--- source.exclude of the pipeline file:  GRANT SELECT (id, first_name, postcode) ON employees TO medallion;
+-- columns.exclude of the pipeline file:  GRANT SELECT (id, first_name, postcode) ON employees TO medallion;

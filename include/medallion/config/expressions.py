@@ -96,5 +96,5 @@ def _check_node(node: Expr, dialect: Dialect) -> None:
         )
     if name == "Column" and node.args.get("table"):
         raise ValueError(f"{node.sql(dialect=dialect)}: write the column without a table")
-    if name == "Literal" and str(node.this).strip().lower() in _MOVING_DATES:
+    if name in {"Literal", "ByteString"} and str(node.this).strip().lower() in _MOVING_DATES:
         raise ValueError(f"{node.sql(dialect=dialect)} may be a date that changes every day: write the date")

@@ -83,7 +83,8 @@ def _plan_schema(
     if options.mode is Mode.REFRESH:
         return plan_refresh(held, now)
     plan = plan_schema(pipeline, held, now, table.rows, approved=options.approve_schema_change)
-    if options.mode in {Mode.TRIAL, Mode.QUARANTINE} and plan.action is not Action.NOTHING:
+    most = Action.RELOAD if options.mode is Mode.LOOKUPS else Action.NOTHING  # a refresh reads Gold by its columns
+    if options.mode is not Mode.WINDOW and plan.action > most:
         raise SchemaChanged(
             f"the schema of the source of pipeline {pipeline.name} changed ({'; '.join(plan.changes)}): trigger a run "
             "without options first"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged
-from include.medallion.model.schema_changes import Action, Change, Kind, action_for, compare_schemas
+from include.medallion.model.schema_changes import NOT_MASKED, Action, Change, Kind, action_for, compare_schemas
 from include.medallion.model.source_schema import SchemaColumn, SourceSchema
 
 _CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.READDED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
@@ -79,7 +79,7 @@ def plan_refresh(held: Mapping[str, SourceSchema | None], now: SourceSchema) -> 
 
 
 def _removes_values(changes: Sequence[Change]) -> bool:
-    return any(change.kind is Kind.EXCLUDED for change in changes)
+    return any(change.kind is Kind.EXCLUDED and change.after != NOT_MASKED for change in changes)
 
 
 def without_new_columns(pipeline: Pipeline, held: Mapping[str, SourceSchema | None], now: SourceSchema) -> SourceSchema:
