@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -105,13 +105,18 @@ class Expectation(Settings):
         return own if self.rule.expression is None else columns_of(self.rule.expression, "duckdb")
 
 
-def check_labels(expectations: Sequence[Expectation]) -> None:
+def check_expectations(expectations: Sequence[Expectation], added: Collection[str]) -> None:
     """
-    Check that no two expectations have one name.
+    Check the expectations of a pipeline.
+
+    Args:
+        added: columns that enrichments add.
 
     Raises:
-        ValueError: names them.
+        ValueError: two have one name, or a column that an enrichment adds is to be unique: another task may add it.
     """
     counts = Counter(expectation.label for expectation in expectations)
     if repeated := sorted(label for label, count in counts.items() if count > 1):
         raise ValueError(f"several expectations are called {repeated}: set a name for each")
+    if computed := [e.column for e in expectations if e.rule.unique and e.column in added]:
+        raise ValueError(f"unique is evaluated on columns of the source: {computed} are added by enrichments")

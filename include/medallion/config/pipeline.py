@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
-from include.medallion.config.expectations import Expectation, check_labels
+from include.medallion.config.expectations import Expectation, check_expectations
 from include.medallion.config.expressions import check_condition
 from include.medallion.errors import SettingError
 
@@ -165,7 +165,7 @@ class Pipeline(Settings):
     @model_validator(mode="after")
     def _columns_are_usable(self) -> Pipeline:
         self.columns.check_used(self.source.key, self.enrichment_columns, self.expected_columns)
-        check_labels(self.expect)
+        check_expectations(self.expect, self.added_columns)
         return self
 
     @model_validator(mode="after")
