@@ -33,6 +33,7 @@ def both(one, *names):
 
 
 def sinks(one):
+    """Return the rows of Gold and of Silver."""
     return one.gold(), one.silver()
 
 
@@ -62,7 +63,7 @@ def test_new_columns_are_ignored_until_they_are_included(table):
 
 
 def test_renamed_columns_have_their_new_name_everywhere_after_the_source(table):
-    """Key, enrichment input and value are renamed: both sinks, replays, deletes and the quarantine use the new names."""
+    """Key, enrichment input and value are renamed: both sinks and deletes use the new names."""
     one = table(
         columns={"rename": {"id": "person_id", "postcode": "zip", "name": "first_name"}},
         enrich={"geocode": {"postcode": "zip", "country": "US"}},

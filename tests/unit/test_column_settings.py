@@ -120,7 +120,10 @@ def test_ordinary_conditions_are_accepted(where):
         ({"column": "a", "rule": {"in": []}}, "expect.0.rule.in: List should have at least 1 item"),
         ({"column": "a", "rule": {"between": [1]}}, "expect.0.rule.between.1: "),
         ({"column": "a", "rule": {"matches": "("}}, "expect.0.rule.matches: '(' is no regular expression"),
-        ({"name": "x", "rule": {"expression": "a > (SELECT 1)"}}, "expect.0.rule.expression: (SELECT 1) is not allowed"),
+        (
+            {"name": "x", "rule": {"expression": "a > (SELECT 1)"}},
+            "expect.0.rule.expression: (SELECT 1) is not allowed",
+        ),
         ({"name": "x", "rule": {"expression": "read_text('f') = ''"}}, "is not allowed"),
         ({"column": "a", "rule": {"in": [1], "unique": True}}, "expect.0.rule: set exactly one of"),
         ({"column": "latitude", "rule": "unique"}, "unique is evaluated on columns of the source"),
