@@ -38,7 +38,16 @@ def connect(pipeline: Pipeline) -> Connections:
         silver=_silver(pipeline),
         lake=lake(),
         environ=os.environ,
+        password=password,
     )
+
+
+def password(conn_id: str) -> str | None:
+    """Return the password of a connection; logs never show it."""
+    secret = BaseHook.get_connection(conn_id).password
+    if secret:
+        mask_secret(secret)
+    return secret
 
 
 def bronze(conn_id: str) -> str:

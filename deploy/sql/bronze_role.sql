@@ -9,7 +9,7 @@ GRANT CONNECT ON DATABASE :"database" TO medallion;
 GRANT USAGE ON SCHEMA :"schema" TO medallion;
 GRANT SELECT ON :"schema".:"table" TO medallion;
 -- If some columns must not leave the source, grant the others by name instead, and list the excluded ones in
--- source.exclude of the pipeline file:  GRANT SELECT (id, first_name, postcode) ON employees TO medallion;
+-- columns.exclude of the pipeline file:  GRANT SELECT (id, first_name, postcode) ON employees TO medallion;
 
 -- A session can turn its read-only default off. What it could write then are things that every role may do, through
 -- PUBLIC: they are taken from PUBLIC, and granted to each role that exists, so that nothing changes for those. Roles that

@@ -90,7 +90,7 @@ def layers(
 
 
 def _gold_lines(pipeline: Pipeline, root: str, truth: Path | None) -> Iterator[str]:
-    uri, key = f"{root}/{pipeline.gold.table}", pipeline.source.key
+    uri, key = f"{root}/{pipeline.gold.table}", pipeline.key
     table, version = gold(uri, [*key, *pipeline.enrichment_columns, *SHOWN])
     yield f"  Gold     {table.num_rows:>10,} rows  {uri}, Delta version {version}"
     if "geocode_status" in table.column_names:

@@ -26,9 +26,10 @@ class OneTable:
     Args:
         source: the pipeline's source block.
         enrich: its enrich block; by default postcodes of column `postcode`.
+        settings: other blocks of its pipeline.
     """
 
-    def __init__(self, dsn, lake_uri, lake, silver, source, enrich=None):
+    def __init__(self, dsn, lake_uri, lake, silver, source, enrich=None, **settings):
         self.dsn = dsn
         self.account = silver
         self.pipeline = Pipeline.model_validate(
@@ -38,9 +39,15 @@ class OneTable:
                 "enrich": enrich or {"geocode": {"postcode": "postcode", "country": "US"}},
                 "silver": {"table": "ONE"},
                 "gold": {"table": "one"},
+                **settings,
             }
         )
         self.connections = connection_settings.Connections(dsn, silver.connect, open_lake(lake_uri, lake.options), {})
+
+    def set(self, **settings):
+        """Change blocks of the pipeline file."""
+        written = self.pipeline.model_dump(by_alias=True, exclude_none=True)
+        self.pipeline = Pipeline.model_validate(written | settings)
 
     def sql(self, *statements):
         """Run statements, each in a transaction of its own; return the rows of the last."""
@@ -113,4 +120,4 @@ class OneTable:
         return self.open(table).to_pyarrow_table().to_pylist()
 
     def _ordered(self, rows):
-        return sorted(rows, key=lambda row: [str(row[name]) for name in self.pipeline.source.key])
+        return sorted(rows, key=lambda row: [str(row[name]) for name in self.pipeline.key])

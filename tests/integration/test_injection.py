@@ -23,12 +23,13 @@ KEEP = Retention(datetime.now(UTC), timedelta(days=1), timedelta(days=1))
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_names_that_are_attacks_are_only_names(bronze_dsn, lake_uri, lake, silver, attack):
     """Schema, table, key, postcode and Snowflake table are called like an attack: all works, and nothing is dropped."""
-    source = {"schema": attack, "table": attack, "key": attack, "exclude": [f"not {attack}"]}
+    source = {"schema": attack, "table": attack, "key": attack}
     one = OneTable(
         bronze_dsn, lake_uri, lake, silver, source, {"geocode": {"postcode": f"p {attack}", "country": "US"}}
     )
     named = one.pipeline.model_dump(by_alias=True, exclude_none=True)
-    one.pipeline = Pipeline.model_validate({**named, "silver": {"table": attack}})
+    columns = {"exclude": [f"not {attack}"]}
+    one.pipeline = Pipeline.model_validate({**named, "silver": {"table": attack}, "columns": columns})
     schema, key, postcode, hidden = map(sql.Identifier, (attack, attack, f"p {attack}", f"not {attack}"))
     table = sql.Identifier(attack, attack)
     one.sql(

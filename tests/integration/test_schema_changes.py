@@ -230,8 +230,7 @@ def test_a_dropped_column_is_null_in_rows_written_afterwards(table):
 def test_an_excluded_column_leaves_both_sinks(table):
     """`exclude`, added later, takes the column out of both sinks in the next run, which reports it."""
     one = table("b text", ["'x'", "'y'", "'z'"])
-    source = one.pipeline.source.model_copy(update={"exclude": ["b"]})
-    one.pipeline = one.pipeline.model_copy(update={"source": source})
+    one.set(columns={"exclude": ["b"]})
     one.sql("UPDATE one SET postcode = '10001' WHERE id = 1")
     summary = one.run()
     assert "b excluded" in summary.schema_changes[0]

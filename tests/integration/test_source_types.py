@@ -103,7 +103,9 @@ ONE = {"table": "one", "key": "id"}
 @pytest.fixture
 def pipeline(bronze_dsn, lake_uri, lake, silver):
     """Lend a function that makes a pipeline from its source block."""
-    return lambda source=ONE, enrich=None: OneTable(bronze_dsn, lake_uri, lake, silver, source, enrich)
+    return lambda source=ONE, enrich=None, **settings: OneTable(
+        bronze_dsn, lake_uri, lake, silver, source, enrich, **settings
+    )
 
 
 def table(columns):
@@ -248,7 +250,7 @@ def test_names_in_the_source_that_differ_by_case_only_are_refused(pipeline):
     one.sql(
         'CREATE TABLE one (id int PRIMARY KEY, postcode text, "City" text, city text)', "INSERT INTO one VALUES (1)"
     )
-    with pytest.raises(ContractBroken, match=r"\['City', 'city'\].*source.exclude"):
+    with pytest.raises(ContractBroken, match=r"\['City', 'city'\].*columns.exclude"):
         one.run()
 
 
@@ -257,13 +259,13 @@ def test_a_column_named_like_one_that_is_added_is_refused(pipeline, name):
     """A source column that an added one would overwrite stops the run, with the way out."""
     one = pipeline()
     one.sql(f'CREATE TABLE one (id int PRIMARY KEY, postcode text, "{name}" text)', "INSERT INTO one VALUES (1)")
-    with pytest.raises(ContractBroken, match=rf"'{name}'.*source.exclude"):
+    with pytest.raises(ContractBroken, match=rf"'{name}'.*columns.exclude"):
         one.run()
 
 
 def test_an_excluded_column_is_in_neither_sink(pipeline):
-    """What source.exclude names never leaves the source: not even its name."""
-    one = pipeline({**ONE, "exclude": ["secret", "latitude"]})
+    """What columns.exclude names never leaves the source: not even its name."""
+    one = pipeline(columns={"exclude": ["secret", "latitude"]})
     one.sql(
         "CREATE TABLE one (id int PRIMARY KEY, postcode text, secret text, latitude text)",
         "INSERT INTO one VALUES (1, NULL, 'hidden', 'x')",
@@ -414,10 +416,10 @@ def test_missing_columns_are_refused_with_those_there_are(pipeline):
 
 
 def test_an_unknown_excluded_column_is_refused(pipeline):
-    """A misspelt name in source.exclude would let the column out: it stops the run."""
-    one = pipeline({**ONE, "exclude": ["secrte"]})
+    """A misspelt name in columns.exclude would let the column out: it stops the run."""
+    one = pipeline(columns={"exclude": ["secrte"]})
     one.sql("CREATE TABLE one (id int PRIMARY KEY, postcode text, secret text)")
-    with pytest.raises(SettingError, match=r"source\.exclude.*\['secrte'\]"):
+    with pytest.raises(SettingError, match=r"columns names.*\['secrte'\]"):
         one.begin()
 
 

@@ -11,6 +11,9 @@ from include.medallion.errors import SettingError
 FILE = pipeline_files.PIPELINES / "employees.yaml"
 
 
+REQUIRED = {"source": {"table": "employees", "key": "id"}}
+
+
 @pytest.fixture
 def written(tmp_path):
     """Lend a function that writes employees.yaml with changes (dotted field: value; None removes it)."""
@@ -123,7 +126,7 @@ def test_a_former_name_of_a_setting_is_refused_with_the_current_one(written, sec
         settings = {name: value for name, value in valid[section].items() if name != new}
         file, path = written(enrich={section: {**settings, old: FUNCTION.get(new, 5)}}), f"enrich.{section}"
     else:
-        file, path = written(**{section: {old: 5}}), section
+        file, path = written(**{section: {**REQUIRED.get(section, {}), old: 5}}), section
     assert complaints(file) == [f"{path}.{old}: was renamed; write {new} instead"]
 
 
@@ -270,8 +273,8 @@ def test_a_wrong_function_is_reported(written, change, field):
 @pytest.mark.parametrize("column", ["id", "postcode"])
 def test_a_column_that_is_needed_cannot_be_excluded(written, column):
     """Key and enrichment columns must leave the source; the message names the column and the setting."""
-    (reported,) = complaints(written(source__exclude=[column]))
-    assert f"source.exclude names columns that the pipeline needs: ['{column}']" in reported
+    (reported,) = complaints(written(columns={"exclude": [column]}))
+    assert f"columns.exclude names columns that the pipeline needs: ['{column}']" in reported
 
 
 @pytest.mark.parametrize("text", ["source: [", "- a\n- b", "", "just words"])

@@ -100,7 +100,9 @@ schedule: [daily]
 """
     told = mistakes(folder("staff.yaml", text))
     assert len(told) == 14
-    assert [line for line in told if not re.search(r": (must |\S+ is a number in YAML|'Atlantis' is no country)", line)] == []
+    assert [
+        line for line in told if not re.search(r": (must |\S+ is a number in YAML|'Atlantis' is no country)", line)
+    ] == []
 
 
 def test_an_empty_list_of_enrichments_is_none(folder):

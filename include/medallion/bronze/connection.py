@@ -16,9 +16,11 @@ import adbc_driver_postgresql
 import pyarrow as pa
 
 from include.medallion.bronze.failures import connection_failure, read_failure
+from include.medallion.config.pipeline import Source
 from include.medallion.errors import SettingError
 
 _SQL = Path(__file__).parent / "sql"
+_INSUFFICIENT_PRIVILEGE = "42501"
 _STREAM = ("[libpq]", "PQ")
 MIN_VERSION = 13
 """Major version of the oldest server that has what is asked: pg_current_snapshot and 64-bit transaction ids."""
@@ -102,3 +104,13 @@ def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_sql_query(sql)
         statement.execute_update()
+
+
+def read_error(error: adbc_driver_manager.Error, source: Source) -> Exception:
+    """Return what to raise for an error of a statement that reads the table: what to grant, if a right is missing."""
+    if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
+        return error
+    return SettingError(
+        f"the role of connection `{source.connection}` may not read table {source.schema_}.{source.table}, or not "
+        "all of it: GRANT USAGE on the schema and GRANT SELECT on the table; where a policy hides rows, BYPASSRLS"
+    )

@@ -10,11 +10,13 @@ was locked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import adbc_driver_manager
 
 from include.medallion.bronze.connection import begin_snapshot, execute, fetch_rows
 from include.medallion.bronze.rows import lock_table
-from include.medallion.bronze.table import SourceTable, describe_table
+from include.medallion.bronze.table import SourceTable
 from include.medallion.config.pipeline import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import quote_identifier, quote_literal
@@ -24,20 +26,25 @@ _NO_LOCK = frozenset({"42501", "42809", "42P01", "3F000"})
 """SQLSTATEs: no right on the whole table, not a table; no such table or schema, which `describe_table` reports."""
 
 
-def describe_locked(connection: adbc_driver_manager.AdbcConnection, source: Source) -> SourceTable:
+def describe_locked(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, describe: Callable[[], SourceTable]
+) -> SourceTable:
     """
     Lock the table against rewrites, begin a new snapshot, and describe the table in it.
 
     The lock (ACCESS SHARE, on all partitions) lasts until the connection ends. It also works on a standby.
 
+    Args:
+        describe: describes the table in the connection's snapshot.
+
     Raises:
-        SettingError, ContractBroken: as `describe_table`; or the role may not read the table.
+        SettingError, ContractBroken: as `describe`; or the role may not read the table.
         Transient: the table was replaced again and again meanwhile.
     """
     for _ in range(MAX_ATTEMPTS):
         execute(connection, "COMMIT")
         begin_snapshot(connection, before=lambda: _lock(connection, source))
-        table = describe_table(connection, source)
+        table = describe()
         lock_table(connection, source)
         if not _is_replaced(connection, source, table):
             return table

@@ -8,16 +8,14 @@ from contextlib import closing
 import adbc_driver_manager
 import pyarrow as pa
 
-from include.medallion.bronze.connection import execute, fetch_rows
+from include.medallion.bronze.connection import execute, fetch_rows, read_error
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.pipeline import Source
-from include.medallion.errors import SettingError, Transient
+from include.medallion.errors import Transient
 from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
+from include.medallion.model.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
-
-_INSUFFICIENT_PRIVILEGE = "42501"
-
 
 BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is bounded by
 
@@ -32,7 +30,7 @@ def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -
     try:
         execute(connection, f"SELECT FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} LIMIT 0")
     except adbc_driver_manager.Error as e:
-        raise _read_error(e, source) from None
+        raise read_error(e, source) from None
 
 
 def read_rows(
@@ -49,7 +47,7 @@ def read_rows(
     the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
 
     Args:
-        condition: SQL that rows meet besides.
+        condition: SQL that rows meet besides, and besides `source.where`.
 
     Yields record batches of about `BATCH_BYTES` with the table's columns (as
     `Column.read_type`), `_version` (int64: the transaction id that wrote the
@@ -70,9 +68,10 @@ def read_rows(
         try:
             handle, _ = statement.execute_query()
         except adbc_driver_manager.Error as e:
-            raise _read_error(e, source) from None
+            raise read_error(e, source) from None
         with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
-            yield from (_with_versions(batch, clock, window, schema) for batch in reader if batch.num_rows)
+            read = (_with_versions(batch, clock, window, schema) for batch in reader if batch.num_rows)
+            yield from (_masked(batch, table.columns) for batch in read)
 
 
 def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schema: pa.Schema) -> pa.RecordBatch:
@@ -80,6 +79,14 @@ def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schem
     versions = clock.versions(batch.columns[-1], window.upto)
     operations = pa.repeat(UPSERT, batch.num_rows)
     return pa.RecordBatch.from_arrays([*batch.columns[:-1], versions, operations], schema=schema)
+
+
+def _masked(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBatch:
+    """Return a batch with the masks that PostgreSQL has not applied."""
+    if all(column.mask is None or column.mask.is_sql for column in columns):
+        return batch
+    masked = [mask_values(column.mask, batch.column(column.name)) for column in columns]
+    return pa.RecordBatch.from_arrays([*masked, *batch.columns[len(columns) :]], schema=batch.schema)
 
 
 def raw_schema(columns: tuple[Column, ...]) -> pa.Schema:
@@ -94,7 +101,8 @@ def select_sql(
     """Return the statement that reads a window: the columns, and last `age(xmin)`."""
     chosen = [_selected(c) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
-    where = f"({clock.window_condition(window)}) AND ({condition})"
+    chosen_rows = f" AND (\n{source.where}\n)" if source.where else ""
+    where = f"({clock.window_condition(window)}) AND ({condition}){chosen_rows}"
     return (
         f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
         f"FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} WHERE {where}{limit}"
@@ -103,13 +111,5 @@ def select_sql(
 
 def _selected(column: Column) -> str:
     name, source = quote_identifier(column.name), quote_identifier(column.source_name or column.name)
-    return f"{source}::text AS {name}" if column.as_text else f"{source} AS {name}"
-
-
-def _read_error(error: adbc_driver_manager.Error, source: Source) -> Exception:
-    if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
-        return error
-    return SettingError(
-        f"the role of connection `{source.connection}` may not read table {source.schema_}.{source.table}, or not "
-        "all of it: GRANT USAGE on the schema and GRANT SELECT on the table; where a policy hides rows, BYPASSRLS"
-    )
+    read = f"{source}::text" if column.as_text else source
+    return f"{mask_sql(column.mask, read) if column.mask else read} AS {name}"

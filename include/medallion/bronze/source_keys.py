@@ -54,7 +54,7 @@ def stage_source_keys(
         expected_rows: decides the number of parts.
         quarantined: keys of the rows in quarantine, as JSON, by version.
     """
-    columns, key = _key_columns(pipeline, table), pipeline.source.key
+    columns, key = _key_columns(pipeline, table), pipeline.key
     schema = pa.schema([*((c.name, c.type) for c in columns), (VERSION, pa.int64())])
     parts, unloadable = range(max(1, ceil(expected_rows / PART_ROWS))), 0
     with ExitStack() as stack:
@@ -71,7 +71,7 @@ def stage_source_keys(
 
 def _key_columns(pipeline: Pipeline, table: SourceTable) -> tuple[Column, ...]:
     by_name = {c.name: c for c in table.columns}
-    return tuple(by_name[name] for name in pipeline.source.key)
+    return tuple(by_name[name] for name in pipeline.key)
 
 
 def _due_versions(rows: pa.RecordBatch, key: list[str], known: QuarantinedKeys) -> pa.Array:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import adbc_driver_manager
 
 from include.medallion.bronze.connection import fetch_rows
+from include.medallion.bronze.filter import check_filter
+from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.pipeline import Pipeline, Source
 from include.medallion.errors import ContractBroken, SettingError
-from include.medallion.model.columns import Column, quote_literal, source_column
+from include.medallion.model.columns import Column, quote_literal, selected_column, source_column
+from include.medallion.model.masks import Mask
 from include.medallion.model.source_schema import SchemaColumn
 
 _SEPARATOR = "\x1f"
@@ -34,9 +38,18 @@ class SourceTable:
     excluded: tuple[int, ...] = ()  # numbers of the columns that the pipeline excludes
 
 
-def describe_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> SourceTable:
+def describe_table(
+    connection: adbc_driver_manager.AdbcConnection,
+    source: Source,
+    selection: ColumnSettings = ColumnSettings(),  # noqa: B008 (immutable)
+    masks: Mapping[str, Mask] = MappingProxyType({}),
+) -> SourceTable:
     """
     Look the table up and check what the pipeline promises of it.
+
+    Args:
+        selection: which columns flow, and under which name.
+        masks: of columns, by their name in the source.
 
     Raises:
         SettingError: no such table, or columns that the pipeline names are missing.
@@ -52,13 +65,16 @@ def describe_table(connection: adbc_driver_manager.AdbcConnection, source: Sourc
     if table["kind"] == "r" and table["has_children"]:
         raise ContractBroken(f"{where} has tables that inherit from it, over which no key is unique: use partitions")
     found = fetch_rows(connection, "columns", relation=table["relation"])
-    if unknown := set(source.exclude) - {r["name"] for r in found}:
-        raise SettingError(f"source.exclude names columns that the table does not have: {sorted(unknown)}")
+    names = [r["name"] for r in found]
+    if unknown := selection.named - {*names}:
+        raise SettingError(f"columns names columns that the table does not have: {sorted(unknown)}")
     _check_key(connection, table["relation"], source, where)
-    chosen = [r for r in found if r["name"] not in source.exclude]
-    columns = tuple(source_column(r["name"], r["typname"], r["typmod"]) for r in chosen)
+    check_filter(connection, source, names)
+    chosen = [r for r in found if selection.selects(r["name"])]
+    described = (source_column(r["name"], r["typname"], r["typmod"]) for r in chosen)
+    columns = tuple(selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
-    excluded = tuple(r["attnum"] for r in found if r["name"] in source.exclude)
+    excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
     return SourceTable(table["identity"], table["relation"], table["rows"], columns, details, excluded)
 
 
@@ -69,6 +85,7 @@ def _detail(row: Mapping[str, Any], column: Column) -> SchemaColumn:
         type=row["declared"],
         arrow=str(column.type),
         snowflake=column.snowflake_type,
+        mask=str(column.mask or ""),
         generated=row["generated"],
         definition=row["definition"],
         has_default=row["has_default"],
@@ -83,7 +100,8 @@ def check_columns(pipeline: Pipeline, table: SourceTable) -> None:
         SettingError: names the missing ones and those there are.
     """
     there = {c.name for c in table.columns}
-    if missing := [c for c in [*pipeline.source.key, *pipeline.enrichment_columns] if c not in there]:
+    named = dict.fromkeys([*pipeline.key, *pipeline.enrichment_columns, *pipeline.expected_columns])
+    if missing := [c for c in named if c not in there]:
         raise SettingError(f"pipeline {pipeline.name} names columns {missing}, but the table has {sorted(there)}")
 
 

@@ -62,6 +62,7 @@ class Connections:
     silver: Callable[[], SnowflakeConnection]  # opens a connection
     lake: Lake
     environ: Mapping[str, str]  # has the API keys of providers
+    password: Callable[[str], str | None] = lambda _: None  # of any other connection, by its id
 
 
 def open_connections(pipeline: Pipeline, environ: Mapping[str, str]) -> Connections:
@@ -75,7 +76,13 @@ def open_connections(pipeline: Pipeline, environ: Mapping[str, str]) -> Connecti
         SettingError: a variable that the pipeline needs is missing or malformed; the message names it.
     """
     bronze = read_connection(pipeline.source.connection, environ)
-    return Connections(libpq_uri(bronze), _silver(pipeline, environ), lake_from_environment(environ), environ)
+    return Connections(
+        libpq_uri(bronze),
+        _silver(pipeline, environ),
+        lake_from_environment(environ),
+        environ,
+        lambda conn_id: read_connection(conn_id, environ).password,
+    )
 
 
 def _silver(pipeline: Pipeline, environ: Mapping[str, str]) -> Callable[[], SnowflakeConnection]:

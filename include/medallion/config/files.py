@@ -22,6 +22,7 @@ from include.medallion.errors import SettingError
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 _RENAMED_LOOKUP_SETTINGS = {"attempts": "max_attempts", "give_up_after": "max_consecutive_failures"}
 RENAMED = {
+    "source": {"exclude": "columns.exclude"},
     "parts": {
         "rows": "rows_per_part",
         "keys": "keys_per_part",

@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
+from include.medallion.config.expectations import Expectation, check_expectations
+from include.medallion.config.expressions import check_condition
 from include.medallion.config.reserved import check_gold_table, check_pipeline_name, check_silver_table
 from include.medallion.config.schedules import check_schedule
 from include.medallion.errors import SettingError
@@ -59,7 +62,9 @@ class Source(Settings):
     )
     table: Name = Field(description="Postgres table, spelled as in the system catalog")
     key: Names = Field(description="columns of the primary key (or of a unique index)")
-    exclude: list[Name] = Field(default=[], description="columns that must not leave the source")
+    where: Annotated[str, AfterValidator(lambda v: check_condition(v, "postgres"))] | None = Field(
+        default=None, description="SQL condition; only rows that meet it flow"
+    )
     read: Literal["xmin"] = Field(default="xmin", description="how changes are found: by transaction id")
 
 
@@ -124,9 +129,11 @@ class Pipeline(Settings):
         pattern=r"^[a-z][a-z0-9_]*$", description="the file's name; not set in the file"
     )
     source: Source
+    columns: ColumnSettings = Field(default_factory=ColumnSettings)
     enrich: Annotated[
         list[EnrichmentSettings], _one_enrichment, Field(default=[], description="one enrichment, or a list in order")
     ]
+    expect: list[Expectation] = Field(default=[], description="rules that rows are expected to meet")
     silver: Silver | None = None
     gold: Gold | None = None
     sinks: dict[SinkName, UserSink] = Field(default={}, description="sinks that you wrote, by name")
@@ -159,10 +166,9 @@ class Pipeline(Settings):
         return self
 
     @model_validator(mode="after")
-    def _excludes_nothing_needed(self) -> Pipeline:
-        needed = set(self.source.key) | set(self.enrichment_columns)
-        if missing := needed & set(self.source.exclude):
-            raise ValueError(f"source.exclude names columns that the pipeline needs: {sorted(missing)}")
+    def _columns_are_usable(self) -> Pipeline:
+        self.columns.check_used(self.source.key, self.enrichment_columns, self.expected_columns)
+        check_expectations(self.expect, self.added_columns)
         return self
 
     @model_validator(mode="after")
@@ -172,8 +178,19 @@ class Pipeline(Settings):
         return self
 
     @property
+    def key(self) -> list[str]:
+        """Columns of the primary key, by their name in the sinks."""
+        return [self.columns.sink_name(name) for name in self.source.key]
+
+    @property
+    def expected_columns(self) -> list[str]:
+        """Source columns that expectations read, by their name in the sinks."""
+        named = dict.fromkeys(column for expectation in self.expect for column in expectation.columns)
+        return [name for name in named if name not in self.added_columns]
+
+    @property
     def enrichment_columns(self) -> list[str]:
-        """Source columns that the enrichments read, without those that an earlier enrichment adds."""
+        """Source columns that the enrichments read, by their name in the sinks, without those that one adds."""
         needed: dict[str, None] = {}
         added: set[str] = set()
         for enrichment in self.enrich:

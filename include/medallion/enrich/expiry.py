@@ -63,7 +63,7 @@ def read_rows_to_refresh(
 
 
 def _columns_to_read(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Column]:
-    needed = {*pipeline.source.key, *pipeline.enrichment_columns}
+    needed = {*pipeline.key, *pipeline.enrichment_columns}
     return [column for column in columns if column.name in needed]
 
 

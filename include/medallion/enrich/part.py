@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
 
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.enrich.expectations import Expected, open_expectations
 from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable, add_lookup_columns, build_lookup_table
 from include.medallion.enrich.rows import RowPlan, transform
@@ -30,8 +32,17 @@ from include.medallion.model.validation import QUARANTINE_SCHEMA
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, part_file
-from include.medallion.staging.manifests import begin_part, finish_part
+from include.medallion.staging.manifests import begin_part, finish_part, read_extracted
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a chunk of a part became: files of good and bad rows, and how many rows fail each expectation."""
+
+    good: StagedFile
+    bad: StagedFile
+    failures: Counter[str]
 
 
 def enrich_part(
@@ -64,11 +75,20 @@ def enrich_part(
         results = resolve_keys(lake, enrichment, context, keys.numbers, now)
         tables.append(build_lookup_table(results, numbers))
         counts.append(_count(results, len(numbers) - numbers.null_count))
-    files, quarantined = _write_rows(lake, pipeline, window, part, tables, now)
-    enriched = EnrichedPart(part.number, part.checksums, part.rows, files, quarantined, _total(counts))
+    written = _write_rows(lake, pipeline, window, part, tables, now)
+    bad = tuple(file.bad for file in written if file.bad.info.rows)
+    failures = _sum_failures(pipeline, window, written)
+    good = tuple(file.good for file in written)
+    enriched = EnrichedPart(part.number, part.checksums, part.rows, good, bad, _total(counts), failures)
     _check_rows(window, enriched)
     finish_part(lake, window, enriched)
     return enriched
+
+
+def _sum_failures(pipeline: Pipeline, window: Window, written: Sequence[_Written]) -> dict[str, int]:
+    """Return how many rows fail each expectation, those that none fails included."""
+    evaluated = pipeline.expect if window.mode is not Mode.LOOKUPS else ()
+    return {e.label: sum(file.failures[e.label] for file in written) for e in evaluated}
 
 
 def _check_rows(window: Window, part: EnrichedPart) -> None:
@@ -117,26 +137,37 @@ def _total(counts: list[LookupCounts]) -> LookupCounts:
 
 def _write_rows(
     lake: Lake, pipeline: Pipeline, window: Window, part: Part, tables: list[LookupTable], now: datetime
-) -> tuple[tuple[StagedFile, ...], tuple[StagedFile, ...]]:
-    """Write the part's rows with their look-up results, and the quarantined ones; return the files of both."""
+) -> list[_Written]:
+    """Write the part's rows with their look-up results, and the quarantined ones, chunk by chunk."""
     first = part.files[0]
     columns = _source_columns(columns_from_schema(read_schema(lake, first.path, first.info)), tables)
     schema = enriched_schema(columns, [c for table in tables for c in table.enrichment.columns])
-    plan = RowPlan(window, now, pipeline.source.key, columns, tables, schema)
-    pairs, start = [], 0
+    expected = _open_expectations(lake, pipeline, window)
+    plan = RowPlan(window, now, pipeline.key, columns, tables, schema, expected)
+    written, start = [], 0
     for raw in part.files:
-        pairs.append(_write_chunk(lake, plan, part, raw, start))
+        written.append(_write_chunk(lake, plan, part, raw, start))
         start += raw.info.rows
-    good, bad = zip(*pairs, strict=True)
-    return tuple(good), tuple(file for file in bad if file.info.rows)
+    return written
 
 
-def _write_chunk(lake: Lake, plan: RowPlan, part: Part, raw: StagedFile, start: int) -> tuple[StagedFile, StagedFile]:
+def _open_expectations(lake: Lake, pipeline: Pipeline, window: Window) -> tuple[Expected, ...]:
+    """Return the expectations; a look-up refresh changes no row of the source, so it evaluates none."""
+    if not pipeline.expect or window.mode is Mode.LOOKUPS:
+        return ()
+    files = [file for one in read_extracted(lake, window) for file in one.files]
+    return open_expectations(pipeline.expect, lake, files)
+
+
+def _write_chunk(lake: Lake, plan: RowPlan, part: Part, raw: StagedFile, start: int) -> _Written:
+    failures: Counter[str] = Counter()
     good, bad = (part_file(plan.window, stage, part.number, raw.chunk) for stage in (ENRICHED, QUARANTINED))
     with create_parquet(lake, good, plan.schema) as out, create_parquet(lake, bad, QUARANTINE_SCHEMA) as quarantined:
         for rows in prefetch(transform(plan, start, read_row_groups(lake, raw.path, raw.info), out)):
             rows.write(out, quarantined)
-    return StagedFile(good, raw.chunk, out.file), StagedFile(bad, raw.chunk, quarantined.file)
+            failures.update(rows.failures)
+    files = StagedFile(good, raw.chunk, out.file), StagedFile(bad, raw.chunk, quarantined.file)
+    return _Written(*files, failures)
 
 
 def _source_columns(columns: tuple[Column, ...], tables: list[LookupTable]) -> tuple[Column, ...]:

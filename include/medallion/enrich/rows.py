@@ -7,13 +7,14 @@ validated are decoded, only new ones are encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.medallion.enrich.expectations import Expected, first_reasons
 from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable
 from include.medallion.lake.parquet import RowGroup, Writer
@@ -39,6 +40,12 @@ class RowPlan:
     columns: tuple[Column, ...]  # of the source, without those that an enrichment replaces
     answers: Sequence[LookupTable]
     schema: pa.Schema  # of an enriched part
+    expected: Sequence[Expected] = ()
+
+    @property
+    def expected_columns(self) -> set[str]:
+        """Columns that expectations read."""
+        return {name for one in self.expected for name in one.expectation.columns}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Transformed:
     copied: frozenset[str]
     encoded: pa.RecordBatch
     quarantined: pa.RecordBatch
+    failures: Mapping[str, int] = field(default_factory=dict)  # rows that do not meet each expectation
 
     @property
     def read(self) -> int:
@@ -81,18 +89,44 @@ def transform(plan: RowPlan, start: int, raw: Iterable[RowGroup], out: Writer) -
 def _validate_and_join(plan: RowPlan, start: int, group: RowGroup, copyable: frozenset[str]) -> Transformed:
     """Join rows with their answers; quarantine those that break the contract, or whose key a provider refuses."""
     copied = copyable & {*(c.name for c in plan.columns), VERSION}
+    expected = plan.expected_columns & {c.name for c in plan.columns}
     seen = [c for c in plan.columns if c.name in plan.key or c.name not in copied or _may_be_invalid(c, group)]
-    rows = group.read({*(c.name for c in seen), *({VERSION} - copied)})
+    rows = group.read({*(c.name for c in seen), *({VERSION} - copied), *expected})
     places = [one.rows(start, group.rows) for one in plan.answers]
     reasons = validate(rows, seen, plan.key)
     for one, at in zip(plan.answers, places, strict=True):
         reasons = pc.coalesce(reasons, pc.if_else(one.refused.take(at), str(Reason.KEY_REFUSED), None))
+    reasons, failures = _check_expectations(plan, rows, places, reasons)
     if reasons.null_count == group.rows:
-        return Transformed(group, copied, _new_columns(plan, rows, places, copied), _no_quarantined_rows())
+        return Transformed(group, copied, _new_columns(plan, rows, places, copied), _no_quarantined_rows(), failures)
     whole, good = group.read(group.names), reasons.is_null()
     quarantined = to_quarantine(whole.filter(reasons.is_valid()), reasons.drop_null(), plan.key)
     encoded = _new_columns(plan, whole.filter(good), [at.filter(good) for at in places], frozenset())
-    return Transformed(group, frozenset(), encoded, quarantined)
+    return Transformed(group, frozenset(), encoded, quarantined, failures)
+
+
+def _check_expectations(
+    plan: RowPlan, rows: pa.RecordBatch, places: list[pa.Array], reasons: pa.Array
+) -> tuple[pa.Array, dict[str, int]]:
+    """
+    Evaluate the expectations on the rows that are valid otherwise.
+
+    Returns:
+        The reasons why rows are quarantined, those of expectations included, and how many rows fail each expectation.
+    """
+    if not plan.expected:
+        return reasons, {}
+    valid = reasons.is_null()
+    columns = [column for column in plan.columns if column.name in plan.expected_columns]
+    kept = rows.filter(valid)
+    source = zip((c.name for c in columns), to_sink_types(kept, columns), strict=True)
+    taken = (one.columns.take(at.filter(valid)) for one, at in zip(plan.answers, places, strict=True))
+    arrays = {name: column for answers in taken for name, column in _named(answers)} | dict(source)
+    joined = pa.RecordBatch.from_arrays([*arrays.values()], names=[*arrays])
+    fails = {one.expectation.label: one.fails(joined) for one in plan.expected}
+    quarantining = [e.label for e in (one.expectation for one in plan.expected) if e.action == "quarantine"]
+    found = first_reasons(fails, quarantining, kept.num_rows)
+    return pc.replace_with_mask(reasons, valid, found), {label: pc.sum(f).as_py() or 0 for label, f in fails.items()}
 
 
 def _may_be_invalid(column: Column, group: RowGroup) -> bool:

@@ -51,7 +51,7 @@ class GoldBatch:
     @property
     def key(self) -> list[str]:
         """Columns of the primary key."""
-        return self.pipeline.source.key
+        return self.pipeline.key
 
     def path(self, name: str) -> str:
         """Return the path in the lake of a file of the table."""

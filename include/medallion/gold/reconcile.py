@@ -99,11 +99,11 @@ def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> GoldCompar
     lost = []
     with _partitioned_keys(table, lake, pipeline, keys) as parts:
         for mine, theirs in parts:
-            both = mine.join(theirs, pipeline.source.key, join_type="full outer")
+            both = mine.join(theirs, pipeline.key, join_type="full outer")
             live += _count(both[_IS_LIVE])
             absent, stale, gone = _compare_keys(both, pipeline, keys)
             missing, older = missing + _count(absent), older + _count(stale)
-            lost.append(both.filter(gone).select([*pipeline.source.key, _IS_LIVE]))
+            lost.append(both.filter(gone).select([*pipeline.key, _IS_LIVE]))
     to_delete = pa.concat_tables(lost)
     return GoldComparison(
         lake, pipeline, keys, Difference(live, missing, older, _count(to_delete[_IS_LIVE])), to_delete
@@ -115,7 +115,7 @@ def _partitioned_keys(
     table: DeltaTable, lake: Lake, pipeline: Pipeline, keys: SourceKeys
 ) -> Iterator[Iterator[tuple[pa.Table, pa.Table]]]:
     """Lend, part by part, the keys of the source and those of the table, partitioned alike."""
-    key, first = pipeline.source.key, keys.parts[0].files[0]
+    key, first = pipeline.key, keys.parts[0].files[0]
     staged = read_schema(lake, first.path, first.info)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"part-{part.number:04d}.parquet" for part in keys.parts]
@@ -152,7 +152,7 @@ def _compare_keys(both: pa.Table, pipeline: Pipeline, keys: SourceKeys) -> tuple
 
 def _delete(lake: Lake, table: DeltaTable, pipeline: Pipeline, keys: SourceKeys, lost: pa.Table) -> int:
     """Mark or remove the rows of these keys, unless a newer version came meanwhile; return how many."""
-    wanted, schema = lost.select(pipeline.source.key), pa.schema(table.schema().to_arrow())
+    wanted, schema = lost.select(pipeline.key), pa.schema(table.schema().to_arrow())
     batch = GoldBatch(lake, pipeline, keys.window, (), table, schema, commit_properties(keys.window))
     deleted = rewrite.delete_rows(batch, wanted, keys.window.upto)
     return _merge_deletes(batch, wanted) if deleted is None else deleted

@@ -52,7 +52,5 @@ class GoldSink:
 
     def maintain(self, retention: Retention) -> str:
         """Compact or sort the table's files, delete old versions, write a checkpoint."""
-        done = delta_maintenance.maintain(
-            self.lake, self.pipeline.gold_table, retention.versions, self.pipeline.source.key
-        )
+        done = delta_maintenance.maintain(self.lake, self.pipeline.gold_table, retention.versions, self.pipeline.key)
         return delta_maintenance.summary_line(done) if done else "no table yet"

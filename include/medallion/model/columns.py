@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
+from include.medallion.model.masks import Mask
 from include.medallion.model.window import Window
 
 TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")
@@ -56,6 +57,7 @@ class Column:
     snowflake_type: str
     as_text: bool = False  # read from Postgres as text
     source_name: str = ""  # in the source, where it is another one
+    mask: Mask | None = None
 
     @property
     def read_type(self) -> pa.DataType:
@@ -116,6 +118,21 @@ def source_column(name: str, typname: str, typmod: int) -> Column:
     return Column(name, pa.string(), "VARCHAR", as_text=True)
 
 
+def selected_column(column: Column, sink_name: str, mask: Mask | None) -> Column:
+    """
+    Return a column of the source as the sinks get it.
+
+    Args:
+        column: as `source_column` describes it.
+        sink_name: its name in the sinks.
+        mask: what replaces its values, if anything; most masks make text of them.
+    """
+    if mask is not None and not mask.keeps_type:
+        column = Column(column.name, pa.string(), "VARCHAR", as_text=True)
+    source_name = column.name if column.name != sink_name else ""
+    return replace(column, name=sink_name, source_name=source_name, mask=mask)
+
+
 def typed_column(name: str, type_: pa.DataType) -> Column:
     """Describe a column that has this Arrow type, such as one that an enrichment adds."""
     if pa.types.is_decimal(type_):
@@ -163,8 +180,8 @@ def check_names(columns: Sequence[Column]) -> None:
     counts = Counter(c.snowflake_name.upper() for c in columns)
     if duplicates := sorted(c.name for c in columns if counts[c.snowflake_name.upper()] > 1):
         raise ContractBroken(
-            f"columns {duplicates} have the same name in a sink: exclude one (source.exclude), or rename it in the "
-            "source. Enrichments add columns such as latitude, and every sink table has columns such as _version"
+            f"columns {duplicates} have the same name in a sink: exclude one (columns.exclude) or rename "
+            "it (columns.rename). Enrichments add columns such as latitude, every sink table has some such as _version"
         )
 
 

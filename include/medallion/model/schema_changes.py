@@ -43,6 +43,8 @@ class Action(IntEnum):
     REPLACE = 3  # all rows are read again and replace the table with its columns and types, in one commit
 
 
+NOT_MASKED = "not masked"
+"""What a change says of a column without a mask."""
 SILVER, GOLD, OTHER = "silver", "gold", "other"
 ACTIONS: dict[Kind, dict[str, Action]] = {
     Kind.ADDED: {SILVER: Action.ADD_COLUMN, GOLD: Action.ADD_COLUMN, OTHER: Action.RELOAD},
@@ -118,6 +120,9 @@ def _changed_columns(before: SourceSchema, after: SourceSchema) -> Iterator[Chan
 
 
 def _changed_values(old: SchemaColumn, new: SchemaColumn) -> Iterator[Change]:
+    if old.mask != new.mask:  # its type may change with it
+        yield Change(Kind.EXCLUDED, new.name, old.mask or NOT_MASKED, new.mask or NOT_MASKED)
+        return
     if (old.arrow, old.snowflake) != (new.arrow, new.snowflake):
         yield Change(_kind_of_retype(old.arrow, new.arrow), new.name, old.type, new.type)
     elif old.type != new.type and not _is_text(old.type, new.type):
@@ -195,7 +200,7 @@ def _changed_settings(before: SourceSchema, after: SourceSchema) -> Iterator[Cha
     old, new = dict(before.settings), dict(after.settings)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
-            yield Change(Kind.EXCLUDED if name == "mask" else Kind.SETTINGS, name)
+            yield Change(Kind.SETTINGS, name)
     added = dict(after.added)
     changed = {name for name, type_ in before.added if added.get(name, type_) != type_}
     if changed:

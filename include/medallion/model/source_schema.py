@@ -20,7 +20,7 @@ class SchemaColumn:
 
     Args:
         attnum: number in the catalogue; PostgreSQL never gives it to another column, so it survives a rename.
-        name: in the source.
+        name: in the sinks.
         type: SQL type with modifier, e.g. `numeric(10,2)`.
         arrow: type in staging and in Delta; empty if the column does not reach a sink.
         snowflake: type in Snowflake.
@@ -28,6 +28,7 @@ class SchemaColumn:
         definition: labels of the enums and attributes of the composite types in its type: the text of a value changes
             with them.
         has_default: rows that are older than the column may have a value.
+        mask: what replaces its values; empty if nothing does.
     """
 
     attnum: int
@@ -38,6 +39,7 @@ class SchemaColumn:
     generated: str = ""
     definition: str = ""
     has_default: bool = False
+    mask: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from include.medallion.quarantine import table as quarantine_table
 from include.medallion.staging.archive import batch_ids
 from include.medallion.staging.layout import batch_folder
 from include.medallion.staging.source_keys import unfinished_reconciles
+from include.medallion.steps.removal import remove_old_values
 from include.medallion.steps.sinks import open_sinks
 
 DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7}
@@ -49,6 +50,8 @@ def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> s
     done = [f"{sink.name}: {sink.maintain(keep)}" for sink in sinks]
     source = next((p.source for p in (sink.position("") for sink in sinks) if p), "")
     positions = [sink.position(source) for sink in sinks]
+    if all(positions):
+        remove_old_values(connections.lake, pipeline.name, min(p.batch_id for p in positions if p))
     deleted = delete_old_batches(connections.lake, pipeline.name, positions, keep.oldest_batch)
     return f"{pipeline.name}: {'; '.join(done)}; {deleted:,} staged batches deleted"
 

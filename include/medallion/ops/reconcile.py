@@ -22,9 +22,8 @@ from datetime import UTC, datetime
 
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
-from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.source_keys import stage_source_keys
-from include.medallion.bronze.table import SourceTable, check_columns, describe_table
+from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline
@@ -44,7 +43,9 @@ from include.medallion.staging.source_keys import (
     unfinished_reconciles,
 )
 from include.medallion.staging.used_ids import newest_id, record_id
+from include.medallion.steps.schemas import check_comparable
 from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.source import describe_locked_source, describe_source
 
 
 def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: bool = False) -> Report | None:
@@ -82,15 +83,18 @@ def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sin
 
     Raises:
         SourceChanged: the source is not the one that the sinks were filled from.
+        SchemaChanged: as `steps.schemas.check_comparable`.
         SettingError, ContractBroken: as `bronze.table.describe_table`.
     """
     lake = connections.lake
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
-        snapshot = read_horizon(connection, describe_table(connection, pipeline.source))
-        table = describe_locked(connection, pipeline.source)
+        snapshot = read_horizon(connection, describe_source(connection, pipeline, connections))
+        table = describe_locked_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         _check_same_table(pipeline, snapshot, table)
         positions = [sink.position(snapshot.source) for sink in sinks]
+        held = {sink.name: position for sink, position in zip(sinks, positions, strict=True)}
+        check_comparable(lake, pipeline, table, held)
         newest = newest_id(lake, pipeline.name)
         window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE, newest_id=newest)
         record_id(lake, pipeline.name, window.batch_id)

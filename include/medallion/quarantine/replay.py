@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION, Column, quote_identifier, quote_literal
+from include.medallion.model.masks import mask_sql
 from include.medallion.model.validation import keys_to_json, to_text
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine import table as quarantine_table
@@ -32,12 +34,34 @@ def replay_condition(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...]
     """
     Return the SQL condition that the rows of all open entries meet; "false" if there is none.
 
-    A row whose key is a date that no calendar has cannot be asked for, and stays.
+    A row whose key is a date that no calendar has cannot be asked for, and stays. If the key is masked by an HMAC,
+    PostgreSQL cannot compare it: all rows meet the condition, and `only_open_entries` chooses among them.
     """
     key = _key_columns(pipeline, columns)
     found = quarantine_table.open_entries(lake, pipeline.name)["key"].to_pylist()
+    if found and _is_keyed(key):
+        return "true"
     wanted = sorted({_key_matches(key, json.loads(text)) for text in found if _is_queryable(key, json.loads(text))})
     return " OR ".join(wanted) or "false"
+
+
+def only_open_entries(
+    lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...], rows: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows whose key is in an open entry, where `replay_condition` could not choose them."""
+    key = _key_columns(pipeline, columns)
+    if not _is_keyed(key):
+        yield from rows
+        return
+    wanted = pa.array(quarantine_table.open_entries(lake, pipeline.name)["key"].to_pylist(), pa.string())
+    for batch in rows:
+        found = batch.filter(pc.is_in(keys_to_json(batch, pipeline.key), wanted))
+        if found.num_rows:
+            yield found
+
+
+def _is_keyed(key: list[Column]) -> bool:
+    return any(column.mask and not column.mask.is_sql for column in key)
 
 
 def close_entries(batch: Batch) -> int:
@@ -67,7 +91,7 @@ def close_entries(batch: Batch) -> int:
 
 def _key_columns(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Column]:
     by_name = {column.name: column for column in columns}
-    return [by_name[name] for name in pipeline.source.key]
+    return [by_name[name] for name in pipeline.key]
 
 
 def _is_queryable(key: list[Column], texts: list[str | None]) -> bool:
@@ -81,10 +105,11 @@ def _key_matches(key: list[Column], texts: list[str | None]) -> str:
 
 def _column_matches(column: Column, text: str | None) -> str:
     """Compare in the column's own type, so that an index serves; an untyped literal takes it."""
+    name = quote_identifier(column.source_name or column.name)
     if text is None:
-        return f"{quote_identifier(column.name)} IS NULL"
+        return f"{name} IS NULL"
     given = f"\\x{text}" if pa.types.is_binary(column.type) else text
-    return f"{quote_identifier(column.name)} = {quote_literal(given)}"
+    return f"{mask_sql(column.mask, f'{name}::text') if column.mask else name} = {quote_literal(given)}"
 
 
 def _loaded_versions(batch: Batch, entries: pa.Table) -> dict[str, int]:

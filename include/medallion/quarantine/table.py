@@ -69,6 +69,15 @@ def quarantined_keys(lake: Lake, pipeline: str) -> dict[int, set[str]]:
     return known
 
 
+def remove_entries(lake: Lake, pipeline: str, before: int) -> int:
+    """Delete a pipeline's entries, open and closed, of batches older than `before`; return how many."""
+    table = delta.open_table(lake, TABLE)
+    if table is None:
+        return 0
+    found = table.delete(f"pipeline = '{pipeline}' AND {BATCH_ID} < {before:d}")
+    return int(found["num_deleted_rows"] or 0)
+
+
 def check_bad_share(reasons: Counter[str], read: int, limits: Quarantine) -> None:
     """
     Refuse a batch too much of which is bad: more likely the source or a setting is wrong than the rows.

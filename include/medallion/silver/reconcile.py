@@ -78,7 +78,7 @@ def compare(cursor: SnowflakeCursor, lake: Lake, pipeline: Pipeline, keys: Sourc
 def _content(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Content:
     files = [file for part in keys.parts for file in part.files]
     columns = columns_from_schema(read_schema(lake, files[0].path, files[0].info))
-    return Content(columns, pipeline.source.key, files, SUFFIX)
+    return Content(columns, pipeline.key, files, SUFFIX)
 
 
 def _count_differences(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys, table: str) -> Difference:
@@ -108,7 +108,7 @@ def _transaction(cursor: SnowflakeCursor, pipeline: Pipeline, keys: SourceKeys) 
 
 
 def _sql_params(pipeline: Pipeline, keys: SourceKeys, table: str) -> dict[str, object]:
-    key = [quote_identifier(snowflake_name(c)) for c in pipeline.source.key]
+    key = [quote_identifier(snowflake_name(c)) for c in pipeline.key]
     return {
         "target": table_name(pipeline),
         "staged": table,

@@ -46,7 +46,7 @@ class Batch:
     @property
     def key(self) -> list[str]:
         """Columns of the primary key."""
-        return self.pipeline.source.key
+        return self.pipeline.key
 
     @property
     def schema(self) -> pa.Schema:

@@ -48,6 +48,11 @@ def conform(batch: Batch, position: Position | None) -> Batch:
             f"batch {window.batch_id} of {window.pipeline} has key {list(old.key)}, but the sink's is {list(new.key)} "
             "since: it cannot be applied again. Trigger a new run"
         )
+    if _row_rules(old) != _row_rules(new):
+        raise ContractBroken(
+            f"batch {window.batch_id} of {window.pipeline} was staged before columns were masked, or rows filtered, as "
+            "they are now: it cannot be applied again. Trigger a new run"
+        )
     if window.mode is Mode.LOOKUPS:  # has no columns of the source but the key and what enrichments read
         return batch
     return replace(batch, parts=tuple(_restage(batch, part, old, new) for part in batch.parts))
@@ -61,6 +66,11 @@ def _read(batch: Batch, number: int) -> SourceSchema:
             f"the schema of batch {batch.window.batch_id} of {batch.window.pipeline} is not recorded any more: it "
             "cannot be applied again. Trigger a new run"
         ) from None
+
+
+def _row_rules(schema: SourceSchema) -> tuple[object, ...]:
+    """Return the masks by column, and the settings that decide which rows there are."""
+    return schema.settings, sorted((c.attnum, c.mask) for c in schema.columns if c.mask)
 
 
 def _restage(batch: Batch, part: EnrichedPart, old: SourceSchema, new: SourceSchema) -> EnrichedPart:

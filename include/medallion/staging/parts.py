@@ -74,6 +74,7 @@ class EnrichedPart:
     files: tuple[StagedFile, ...]  # rows for the sinks, in the order of the chunks
     quarantined_files: tuple[StagedFile, ...]
     lookups: LookupCounts = LookupCounts()
+    expectations: dict[str, int] = field(default_factory=dict)  # rows that do not meet each expectation
 
     @property
     def rows(self) -> int:

@@ -16,6 +16,7 @@ from include.medallion.quarantine.table import check_bad_share, record_rows
 from include.medallion.staging.batch import Batch, open_batch
 from include.medallion.staging.manifests import write_applied
 from include.medallion.steps.enrich import enrichments_of
+from include.medallion.steps.row_counts import check_expectations
 from include.medallion.steps.sinks import open_sinks
 
 
@@ -31,6 +32,7 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
         Incomplete: a stage of the batch is missing.
         SettingError: the pipeline has no such sink.
         QuarantineOverflow: too many rows are invalid.
+        ContractBroken: rows do not meet an expectation whose action is to fail; checked before any sink is touched.
         SinkBehind, SourceChanged, ContractBroken: as `staging.sink.Sink.apply`.
     """
     sinks = {sink.name: sink for sink in open_sinks(pipeline, connections)}
@@ -38,6 +40,7 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
         raise SettingError(f"pipeline {pipeline.name} has no {sink_name}: its sinks are {sorted(sinks)}")
     first, last = next(iter(sinks)), next(reversed(sinks))
     batch = open_batch(connections.lake, pipeline, window)
+    check_expectations(pipeline, window, batch.parts)
     if sink_name == first:
         for sink in sinks.values():
             sink.check(batch)

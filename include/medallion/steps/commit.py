@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Window
 from include.medallion.staging.manifests import read_applied, read_enriched
+from include.medallion.steps.removal import remove_old_values
 from include.medallion.steps.row_counts import RunSummary, check_row_counts
 
 
 def commit(pipeline: Pipeline, lake: Lake, window: Window) -> RunSummary:
     """
-    Check that every row of a batch is accounted for in every sink.
+    Check that every row of a batch is accounted for in every sink; remove values that must not be kept any longer.
 
     Raises:
         ContractBroken: rows are missing; the watermark must not be advanced.
         Incomplete: a step of the batch is missing.
     """
     parts = read_enriched(lake, window)
-    return check_row_counts(window, parts, {name: read_applied(lake, window, name) for name in pipeline.sink_steps})
+    applied = {name: read_applied(lake, window, name) for name in pipeline.sink_steps}
+    summary = check_row_counts(window, parts, applied)
+    removed = remove_old_values(lake, pipeline.name, window.batch_id) if window.mode.advances_watermark else None
+    return replace(summary, schema_changes=(*summary.schema_changes, removed)) if removed else summary

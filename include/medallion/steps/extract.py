@@ -14,7 +14,6 @@ from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.extract import ChunkRows, stage_rows
-from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.rows import raw_schema, read_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
@@ -27,9 +26,10 @@ from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import OP_COLUMN, SYSTEM_COLUMNS, check_names
 from include.medallion.model.keys import PartitionKey
 from include.medallion.model.window import Mode, Window
-from include.medallion.quarantine.replay import replay_condition
+from include.medallion.quarantine.replay import only_open_entries, replay_condition
 from include.medallion.staging.parts import Part
 from include.medallion.steps.schemas import columns_to_read, current_schema
+from include.medallion.steps.source import describe_locked_source
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection
@@ -53,7 +53,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
     """
     lake = connections.lake
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
-        table = describe_locked(connection, pipeline.source)
+        table = describe_locked_source(connection, pipeline, connections)
         _check_source(table, window)
         table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))
         enrichments = open_enrichments(pipeline, table.columns, connections.environ)
@@ -126,6 +126,8 @@ def _read_whole(
     """Read what is no window in one go: only rows of a window keep their place until a retry."""
     if window.mode is Mode.LOOKUPS:
         return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, datetime.now(UTC))
-    quarantined = window.mode is Mode.QUARANTINE
-    condition = replay_condition(connections.lake, pipeline, table.columns) if quarantined else "true"
-    return read_rows(connection, pipeline.source, table, window, condition)
+    if window.mode is not Mode.QUARANTINE:
+        return read_rows(connection, pipeline.source, table, window)
+    condition = replay_condition(connections.lake, pipeline, table.columns)
+    rows = read_rows(connection, pipeline.source, table, window, condition)
+    return only_open_entries(connections.lake, pipeline, table.columns, rows)

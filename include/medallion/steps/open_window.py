@@ -8,19 +8,21 @@ from datetime import UTC, datetime
 
 from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
-from include.medallion.bronze.table import SourceTable, check_columns, describe_table
+from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged, SettingError
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.schema_changes import Action
 from include.medallion.model.window import Mode, Position, Window, plan_window
+from include.medallion.staging.removal import schedule_removal
 from include.medallion.staging.sink import Sink
 from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.run_options import RunOptions
-from include.medallion.steps.schema_plan import SchemaPlan, plan_schema
+from include.medallion.steps.schema_plan import SchemaPlan, plan_refresh, plan_schema, without_new_columns
 from include.medallion.steps.schemas import current_schema, record_schema, schemas_held
 from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.source import describe_source
 
 Remembered = Mapping[str, Position | None]
 """Positions of sinks that the scheduler remembers, by the sink's name."""
@@ -48,7 +50,7 @@ def open_window(
     """
     _check_refresh(pipeline, options)
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
-        table = describe_table(connection, pipeline.source)
+        table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
     positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
@@ -57,6 +59,8 @@ def open_window(
     record_id(lake, pipeline.name, window.batch_id)
     plan = _plan_schema(pipeline, lake, positions, table, options)
     schema = record_schema(lake, pipeline.name, plan.schema, {position.schema for position in held if position})
+    if plan.removes_values:
+        schedule_removal(lake, window)
     return _with_plan(replace(window, schema=schema, changes=plan.changes), plan)
 
 
@@ -77,12 +81,13 @@ def _plan_schema(
     table: SourceTable,
     options: RunOptions,
 ) -> SchemaPlan:
-    now = current_schema(pipeline, table)
-    if options.mode is Mode.REFRESH:  # replaces the tables with whatever schema the source has
-        return SchemaPlan(now, Action.NOTHING, ())
     held = schemas_held(lake, pipeline.name, positions)
+    now = without_new_columns(pipeline, held, current_schema(pipeline, table))
+    if options.mode is Mode.REFRESH:
+        return plan_refresh(held, now)
     plan = plan_schema(pipeline, held, now, table.rows, approved=options.approve_schema_change)
-    if options.mode in {Mode.TRIAL, Mode.QUARANTINE} and plan.action is not Action.NOTHING:
+    most = Action.RELOAD if options.mode is Mode.LOOKUPS else Action.NOTHING  # a refresh reads Gold by its columns
+    if options.mode is not Mode.WINDOW and plan.action > most:
         raise SchemaChanged(
             f"the schema of the source of pipeline {pipeline.name} changed ({'; '.join(plan.changes)}): trigger a run "
             "without options first"

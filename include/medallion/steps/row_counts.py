@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
@@ -28,6 +29,7 @@ class RunSummary:
         unchanged: rows of a look-up refresh that stay as they are.
         sinks: what each sink did, by its name.
         schema_changes: since the sinks' positions, and what was done about each.
+        expectations: rows that do not meet each expectation, by its name.
     """
 
     pipeline: str
@@ -42,6 +44,7 @@ class RunSummary:
     sinks: dict[str, Applied]
     lookups: LookupCounts
     schema_changes: tuple[str, ...] = ()
+    expectations: dict[str, int] = field(default_factory=dict)
 
 
 def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied]) -> RunSummary:
@@ -77,7 +80,33 @@ def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mappi
         dict(sinks),
         _sum_lookups(parts),
         window.changes,
+        count_failures(parts),
     )
+
+
+def count_failures(parts: Sequence[EnrichedPart]) -> dict[str, int]:
+    """Return how many rows of a batch do not meet each expectation."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.expectations)
+    return dict(counts)
+
+
+def check_expectations(pipeline: Pipeline, window: Window, parts: Sequence[EnrichedPart]) -> None:
+    """
+    Check that every row meets the expectations whose action is to fail.
+
+    Raises:
+        ContractBroken: names the expectations, with the number of rows that do not meet them.
+    """
+    counts = count_failures(parts)
+    failed = [e.label for e in pipeline.expect if e.action == "fail" and counts.get(e.label)]
+    if failed:
+        found = ", ".join(f"{label} ({counts[label]:,} rows)" for label in failed)
+        raise ContractBroken(
+            f"rows of batch {window.batch_id} do not meet expectations of pipeline {pipeline.name}: {found}. Nothing was "
+            "loaded. Fix the rows in the source, or set action: quarantine to see them, and trigger a new run"
+        )
 
 
 def _sum_lookups(parts: Sequence[EnrichedPart]) -> LookupCounts:
@@ -108,6 +137,7 @@ def summary_line(summary: RunSummary) -> str:
         f"{lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
         f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
         + "".join(f"; schema: {change}" for change in summary.schema_changes)
+        + "".join(f"; {label} fails in {count:,} rows" for label, count in summary.expectations.items() if count)
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged
-from include.medallion.model.schema_changes import Action, Change, Kind, action_for, compare_schemas
+from include.medallion.model.schema_changes import NOT_MASKED, Action, Change, Kind, action_for, compare_schemas
 from include.medallion.model.source_schema import SchemaColumn, SourceSchema
 
 _CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.RECREATED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
@@ -27,11 +27,13 @@ class SchemaPlan:
         schema: of the batch.
         action: the strongest that a sink needs.
         changes: in words, for the run's summary.
+        removes_values: values that were loaded before must not be kept anywhere: a column is excluded or masked now.
     """
 
     schema: SourceSchema
     action: Action
     changes: tuple[str, ...]
+    removes_values: bool = False
 
 
 def plan_schema(
@@ -66,7 +68,35 @@ def plan_schema(
         raise _too_many_rows(pipeline, every, rows)
     schema = _freeze(next(s for s in held.values() if s), now, frozen) if frozen else now
     lines = [f"{change}: {'frozen' if change in frozen else _words(action_of(change, active))}" for change in every]
-    return SchemaPlan(schema, action, tuple(lines))
+    return SchemaPlan(schema, action, tuple(lines), _removes_values(every))
+
+
+def plan_refresh(held: Mapping[str, SourceSchema | None], now: SourceSchema) -> SchemaPlan:
+    """Return the plan of a full refresh, which replaces the tables with any schema that the source has."""
+    changes = [change for schema in held.values() if schema for change in compare_schemas(schema, now)]
+    lines = dict.fromkeys(f"{change}: {_words(Action.REPLACE)}" for change in changes)
+    return SchemaPlan(now, Action.NOTHING, tuple(lines), _removes_values(changes))
+
+
+def _removes_values(changes: Sequence[Change]) -> bool:
+    return any(change.kind is Kind.EXCLUDED and change.after != NOT_MASKED for change in changes)
+
+
+def without_new_columns(pipeline: Pipeline, held: Mapping[str, SourceSchema | None], now: SourceSchema) -> SourceSchema:
+    """
+    Return the schema of the source without the columns that `new_columns: ignore` leaves out.
+
+    They count as excluded, so that all rows are read again once they are included: rows have values in them by then.
+
+    Args:
+        held: schema of each sink's position; the columns that one of them has are known. Without any, all are.
+    """
+    known = {number for schema in held.values() if schema for number in schema.by_attnum}
+    if pipeline.columns.new_columns == "include" or not known:
+        return now
+    new = tuple(number for number in now.by_attnum if number not in known)
+    kept = tuple(column for column in now.columns if column.attnum in known)
+    return replace(now, columns=kept, excluded=tuple(sorted({*now.excluded, *new})))
 
 
 def action_of(change: Change, active: Mapping[str, Sequence[Change]]) -> Action:

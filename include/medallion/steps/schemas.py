@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from hashlib import sha256
 
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.pipeline import Pipeline
@@ -19,8 +20,13 @@ from include.medallion.staging.layout import schema_file
 
 def current_schema(pipeline: Pipeline, table: SourceTable) -> SourceSchema:
     """Return the schema of the source as the pipeline sees it now."""
-    key = tuple(pipeline.source.key)
-    return SourceSchema(table.details, table.excluded, key, (), pipeline.added_types)
+    settings = (("where", _digest(pipeline.source.where)),) if pipeline.source.where else ()
+    return SourceSchema(table.details, table.excluded, tuple(pipeline.key), settings, pipeline.added_types)
+
+
+def _digest(text: str) -> str:
+    """Return what identifies a text without repeating it: its literals may be personal data."""
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def schemas_held(lake: Lake, pipeline: str, positions: Mapping[str, Position | None]) -> dict[str, SourceSchema | None]:
@@ -54,6 +60,29 @@ def read_schema(lake: Lake, pipeline: str, number: int) -> SourceSchema | None:
         return None
 
 
+def check_comparable(
+    lake: Lake, pipeline: Pipeline, table: SourceTable, positions: Mapping[str, Position | None]
+) -> None:
+    """
+    Check that the keys of the source can be compared with those that the sinks hold.
+
+    Raises:
+        SchemaChanged: the key, its mask or the row filter changed since the sinks were filled.
+    """
+    now = current_schema(pipeline, table)
+    held = [schema for schema in schemas_held(lake, pipeline.name, positions).values() if schema]
+    if any(_identity(schema) != _identity(now) for schema in held):
+        raise SchemaChanged(
+            f"source.key, its mask or source.where of pipeline {pipeline.name} changed since the sinks were filled: "
+            f"nothing was compared. Run medallion_{pipeline.name} first, which replaces their rows"
+        )
+
+
+def _identity(schema: SourceSchema) -> tuple[object, ...]:
+    """Return what decides which rows there are, and by which key."""
+    return schema.key, dict(schema.settings).get("where"), [c.mask for c in schema.columns if c.name in schema.key]
+
+
 def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: SourceTable) -> tuple[Column, ...]:
     """
     Return the columns that a batch reads: those of its schema that the table still has.
@@ -71,7 +100,9 @@ def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: Source
         )
     described = {detail.attnum: column for detail, column in zip(table.details, table.columns, strict=True)}
     found = [(column, described[column.attnum]) for column in planned.columns if column.attnum in described]
-    return tuple(replace(source, name=column.name, source_name=source.name) for column, source in found)
+    return tuple(
+        replace(source, name=column.name, source_name=source.source_name or source.name) for column, source in found
+    )
 
 
 _FREEZABLE = {

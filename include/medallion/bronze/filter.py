@@ -1,0 +1,46 @@
+"""The row filter of a pipeline (`source.where`), checked against the table before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import adbc_driver_manager
+
+from include.medallion.bronze.connection import execute, read_error
+from include.medallion.config.expressions import columns_of
+from include.medallion.config.pipeline import Source
+from include.medallion.errors import SettingError
+from include.medallion.model.columns import quote_identifier
+
+_WRONG = ("22", "42")
+"""
+Classes of the SQLSTATEs of a statement with a literal of another type, or that is wrong otherwise
+(https://www.postgresql.org/docs/current/errcodes-appendix.html).
+"""
+
+
+def check_filter(connection: adbc_driver_manager.AdbcConnection, source: Source, columns: Collection[str]) -> None:
+    """
+    Check that PostgreSQL accepts the row filter; it reads no row.
+
+    Args:
+        columns: names of the table's columns.
+
+    Raises:
+        SettingError: the filter names a column that is not there, or is not a condition of these columns' types.
+    """
+    if source.where is None:
+        return
+    if unknown := [name for name in columns_of(source.where, "postgres") if name not in columns]:
+        raise SettingError(f"source.where names columns that the table does not have: {unknown}")
+    table = f"{quote_identifier(source.schema_)}.{quote_identifier(source.table)}"
+    try:
+        execute(connection, f"SELECT FROM {table} WHERE (\n{source.where}\n) LIMIT 0")
+    except adbc_driver_manager.Error as e:
+        error = read_error(e, source)
+        if error is not e or not (e.sqlstate or "").startswith(_WRONG):
+            raise error from None
+        raise SettingError(
+            f"source.where is refused by PostgreSQL (SQLSTATE {e.sqlstate}): write a condition that is true or false, "
+            "and compare values of the same type"
+        ) from None

@@ -1,0 +1,49 @@
+"""The source table as a pipeline sees it: with its selection of columns and its masks."""
+
+from __future__ import annotations
+
+from adbc_driver_manager import AdbcConnection
+
+from include.medallion.bronze.locked import describe_locked
+from include.medallion.bronze.table import SourceTable, describe_table
+from include.medallion.config.columns import HmacKey, MaskSettings
+from include.medallion.config.connections import Connections
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import SettingError
+from include.medallion.model.masks import Mask, MaskKind
+
+_SHORTEST_KEY = 16
+
+
+def describe_source(connection: AdbcConnection, pipeline: Pipeline, connections: Connections) -> SourceTable:
+    """
+    Look the table up and check what the pipeline promises of it.
+
+    Raises:
+        SettingError, ContractBroken: as `bronze.table.describe_table`; or the key of a mask is missing or too short.
+    """
+    masks = {name: _open_mask(name, mask, connections) for name, mask in pipeline.columns.mask.items()}
+    return describe_table(connection, pipeline.source, pipeline.columns, masks)
+
+
+def describe_locked_source(connection: AdbcConnection, pipeline: Pipeline, connections: Connections) -> SourceTable:
+    """Describe the table as `describe_source`, locked against rewrites until the connection ends."""
+    return describe_locked(connection, pipeline.source, lambda: describe_source(connection, pipeline, connections))
+
+
+def _open_mask(column: str, settings: MaskSettings, connections: Connections) -> Mask:
+    key = _read_key(column, settings.hmac, connections) if settings.hmac else b""
+    return Mask(MaskKind(settings.kind), settings.first_n or 0, key)
+
+
+def _read_key(column: str, where: HmacKey, connections: Connections) -> bytes:
+    if where.connection is not None:
+        key, place = connections.password(where.connection), f"the password of connection `{where.connection}`"
+    else:
+        key, place = connections.environ.get(where.environment or ""), f"the environment variable {where.environment}"
+    if not key or len(key) < _SHORTEST_KEY:
+        raise SettingError(
+            f"columns.mask.{column}: {place} must hold the key of the HMAC, at least {_SHORTEST_KEY} characters: "
+            "set it to a random text, and keep it, since another key changes all masked values"
+        )
+    return key.encode()
