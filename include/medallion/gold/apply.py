@@ -19,6 +19,7 @@ from include.medallion.gold import rewrite
 from include.medallion.gold.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.counts import count_outcome
 from include.medallion.gold.files import GoldBatch, stat_columns
+from include.medallion.gold.inspect import check_table
 from include.medallion.gold.keys import check_unique, is_append_only, key_ranges, merge_predicate
 from include.medallion.gold.log import commit_properties, names_batch, read_position
 from include.medallion.gold.rows import interleave_parts
@@ -71,6 +72,7 @@ def gold_schema(columns: Sequence[Column]) -> pa.Schema:
 def _try_apply(batch: Batch, schema: pa.Schema) -> Applied:
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
     table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
+    check_table(batch.pipeline, table)
     if is_applied(SINK, read_position(table, batch.pipeline.name, batch.window.source), batch.window):
         return Applied.replay(batch.rows, table.version())
     commit = commit_properties(batch.window)
