@@ -86,9 +86,7 @@ def _of_versions(reader: int, writer: int) -> list[str]:
 def _of_properties(properties: Mapping[str, str]) -> list[str]:
     found = ["appendOnly"] if properties.get("delta.appendOnly", "").lower() == "true" else []
     found += ["columnMapping"] if properties.get("delta.columnMapping.mode", "none") != "none" else []
-    constraints = (
-        name.removeprefix("delta.constraints.") for name in properties if name.startswith("delta.constraints.")
-    )
+    constraints = (name.removeprefix(_CHECK) for name in properties if name.startswith(_CHECK))
     return found + [f"CHECK constraint {name}" for name in constraints]
 
 
@@ -104,8 +102,8 @@ def _of_columns(table: DeltaTable) -> list[str]:
 
 def _unsupported(pipeline: Pipeline, features: list[str]) -> ContractBroken:
     return ContractBroken(
-        f"the Gold table {pipeline.gold_table} has features that Medallion cannot write: {', '.join(features)}. Nothing "
-        "was written to any sink. Drop them with the engine that added them, or give gold.table another name and "
+        f"the Gold table {pipeline.gold_table} has features that Medallion cannot write: {', '.join(features)}. "
+        "Nothing was written to it. Drop them with the engine that added them, or give gold.table another name and "
         "trigger full_refresh"
     )
 
@@ -125,5 +123,6 @@ def missing_files(pipeline: Pipeline) -> Iterator[None]:
             raise
         raise ContractBroken(
             f"data files of the Gold table {pipeline.gold_table} are missing: something deleted them (a lifecycle "
-            "rule of the bucket, a vacuum of another engine). Restore them, or trigger full_refresh, which replaces all files"
+            "rule of the bucket, a vacuum of another engine). Restore them, or trigger full_refresh, which replaces "
+            "all files"
         ).with_traceback(e.__traceback__) from None

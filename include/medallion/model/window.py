@@ -13,10 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from include.medallion.errors import ClockSkew, ContractBroken, SinkBehind, SourceChanged
-
-MAX_CLOCK_SKEW = timedelta(minutes=10)
-"""How far the clocks of a worker and of the source may be apart: batch ids are times, and order batches."""
+from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.model.clocks import check_clocks
 
 
 class Mode(StrEnum):
@@ -130,7 +128,7 @@ def plan_window(
         SourceChanged: a sink was filled from another table, or the source has gone
             back in time; the message says that a full refresh mends it.
     """
-    _check_clock(pipeline, moment, now)
+    check_clocks(pipeline, moment.clock, now)
     batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
@@ -138,15 +136,6 @@ def plan_window(
     whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
     after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
-
-
-def _check_clock(pipeline: str, moment: SourceSnapshot, now: datetime) -> None:
-    if moment.clock is not None and abs(now - moment.clock) > MAX_CLOCK_SKEW:
-        raise ClockSkew(
-            f"this worker's clock says {now:%Y-%m-%d %H:%M:%S} UTC, that of the source "
-            f"{moment.clock:%Y-%m-%d %H:%M:%S} UTC: no batch of {pipeline} was begun, because batch ids are times. "
-            "Synchronise the clocks (NTP)"
-        )
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:
