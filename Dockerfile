@@ -1,5 +1,9 @@
 # airflow: what runs; sandbox: the stand-ins of docker-compose.yaml on top.
-FROM apache/airflow:3.3.2-python3.12 AS airflow
+# A tag can be moved to another image, a digest cannot. Pin it in production; the digest is not known here:
+#   docker buildx imagetools inspect apache/airflow:3.3.2-python3.12 --format '{{.Manifest.Digest}}'
+#   docker build --build-arg AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.12@sha256:... .
+ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.12
+FROM ${AIRFLOW_IMAGE} AS airflow
 COPY requirements.txt requirements-cluster.txt constraints.txt /tmp/medallion/
 # uv compares every download with its hash in constraints.txt, which pip cannot. Airflow's image has no compiled modules:
 # without them each task compiles what it imports, and starts a second later

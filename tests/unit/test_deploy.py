@@ -78,7 +78,8 @@ def test_every_fact_of_the_chart_is_used_and_every_object_is_judged():
     paths = [path for name in FILES for path, _ in leaves(values(name))]
     assert {fact(path) for path in paths} == set(FACTS["values"])
     entered = {" ".join(path[:end]) for path in paths for end in range(1, len(path))}
-    free = {"env", "secret", "config", "statsd extraMappings"}  # lists, and sections of any name
+    lists = {"env", "secret", "statsd extraMappings", "volumes", "volumeMounts"}
+    free = {*lists, "config", "securityContexts containers capabilities drop"}  # and sections of any name
     maps = {e for e in entered if e.endswith((" limits", " requests", " annotations")) or e.startswith("config ")}
     assert entered - free - maps == set(FACTS["refuses_other_keys"])
 
@@ -150,6 +151,41 @@ def test_a_pod_has_room_for_the_largest_task_that_was_measured():
 def _mib(text: str) -> int:
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", text).groups()
     return int(number) * (1024 if unit == "Gi" else 1)
+
+
+def test_pods_run_without_rights_on_a_read_only_filesystem():
+    """Nothing runs as root, gains rights or writes to the image; /tmp is a volume of the pod's own."""
+    found = values("values.yaml")
+    pod, container = (found["securityContexts"][kind] for kind in ("pod", "containers"))
+    assert pod["runAsNonRoot"]
+    assert pod["runAsUser"] > 0
+    assert (container["allowPrivilegeEscalation"], container["readOnlyRootFilesystem"]) == (False, True)
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    mounted = {mount["mountPath"]: mount["name"] for mount in found["volumeMounts"]}
+    assert {"name": mounted["/tmp"], "emptyDir": {"sizeLimit": "4Gi"}} in found["volumes"]
+    assert {"name": "HOME", "value": "/tmp"} in found["env"]
+
+
+def test_pods_connect_to_what_they_need_only():
+    """The policy of the chart is on; ours lets pods reach DNS, each other, Postgres and HTTPS, not cloud metadata."""
+    assert values("values.yaml")["networkPolicies"] == {"enabled": True}
+    policy = values("network-policy.yaml")["spec"]
+    assert policy["policyTypes"] == ["Egress"]
+    ports = {port["port"] for rule in policy["egress"] for port in rule.get("ports", [])}
+    assert ports == {53, 443, 5432, 6443}
+    blocks = [peer["ipBlock"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    anywhere = [block for block in blocks if block["cidr"] == "0.0.0.0/0"]
+    assert all("169.254.169.254/32" in block["except"] for block in anywhere)
+
+
+def test_the_base_image_can_be_pinned_by_its_digest():
+    """Only one image is pulled, and the build takes another reference to it."""
+    text = (ROOT / "Dockerfile").read_text()
+    (image,) = re.findall(r"(?m)^ARG AIRFLOW_IMAGE=(\S+)$", text)
+    pulled = [name for name in re.findall(r"(?m)^FROM (\S+)", text) if name != "airflow"]
+    assert pulled == ["${AIRFLOW_IMAGE}"]
+    assert image.startswith("apache/airflow:3.3.2-")
+    assert f"--build-arg AIRFLOW_IMAGE={image}@sha256:" in text
 
 
 @pytest.mark.parametrize("name", ["lake-policy.json", "logs-policy.json"])

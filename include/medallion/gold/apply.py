@@ -20,6 +20,7 @@ from include.medallion.gold.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.columns import add_columns, check_types
 from include.medallion.gold.counts import count_outcome
 from include.medallion.gold.files import GoldBatch, stat_columns
+from include.medallion.gold.inspect import check_table
 from include.medallion.gold.keys import check_unique, is_append_only, key_ranges, merge_predicate
 from include.medallion.gold.log import commit_properties, names_batch, read_position
 from include.medallion.gold.rows import interleave_parts
@@ -86,6 +87,7 @@ def _try_apply(batch: Batch) -> Applied:
     schema = gold_schema(batch.columns)
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
     table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
+    check_table(batch.pipeline, table)
     position = read_position(table, batch.pipeline.name, batch.window.source)
     if is_applied(SINK, position, batch.window):
         return Applied.replay(batch.rows, table.version())

@@ -24,6 +24,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold import rewrite
 from include.medallion.gold.apply import SINK
 from include.medallion.gold.files import GoldBatch, stat_columns
+from include.medallion.gold.inspect import missing_files, open_gold
 from include.medallion.gold.keys import merge_predicate
 from include.medallion.gold.log import commit_properties, read_position
 from include.medallion.lake import delta
@@ -66,25 +67,25 @@ class GoldComparison:
         """Mark or remove the lost rows in one commit, unless newer versions came meanwhile; return how many."""
         if not self.lost.num_rows:
             return 0
-        return delta.retry_on_conflict(self._try_delete)
+        with missing_files(self.pipeline):
+            return delta.retry_on_conflict(self._try_delete)
 
     def _try_delete(self) -> int:
         return _delete(self.lake, _open_same(self.lake, self.pipeline, self.keys), self.pipeline, self.keys, self.lost)
 
 
-@contextmanager
-def compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> Iterator[GoldComparison]:
+def compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> GoldComparison:
     """
     Compare Gold with the source.
 
     Raises:
         SourceChanged: the table was emptied or filled from another source meanwhile.
     """
-    yield delta.retry_on_conflict(lambda: _try_compare(lake, pipeline, keys))
+    return delta.retry_on_conflict(lambda: _try_compare(lake, pipeline, keys))
 
 
 def _open_same(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> DeltaTable:
-    table = delta.open_table(lake, pipeline.gold_table)
+    table = open_gold(lake, pipeline)
     if table is None:
         raise emptied(SINK, keys.window)
     check_same_source(SINK, read_position(table, pipeline.name, keys.window.source), keys.window)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold import reconcile
 from include.medallion.gold.apply import SINK, apply_batch, check_batch
+from include.medallion.gold.inspect import missing_files, open_gold
 from include.medallion.gold.log import read_position
 from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import Lake
@@ -30,7 +32,7 @@ class GoldSink:
 
     def position(self, source: str) -> Position | None:
         """Return what the table holds: None for nothing, or a position of another source."""
-        table = delta.open_table(self.lake, self.pipeline.gold_table)
+        table = open_gold(self.lake, self.pipeline)
         return read_position(table, self.pipeline.name, source) if table else None
 
     def check(self, batch: Batch) -> None:
@@ -39,18 +41,24 @@ class GoldSink:
 
     def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one conditional commit, fenced by version."""
-        return apply_batch(batch)
+        with missing_files(self.pipeline):
+            return apply_batch(batch)
 
-    def compare(self, keys: SourceKeys) -> AbstractContextManager[Comparison]:
+    @contextmanager
+    def compare(self, keys: SourceKeys) -> Iterator[Comparison]:
         """Compare the table with the keys of the source."""
-        return reconcile.compare(self.lake, self.pipeline, keys)
+        with missing_files(self.pipeline):
+            comparison = reconcile.compare(self.lake, self.pipeline, keys)
+        yield comparison
 
     def row_count(self) -> int:
         """Return how many rows the table has; 0 if there is no table."""
-        table = delta.open_table(self.lake, self.pipeline.gold_table)
-        return delta.dataset(self.lake, self.pipeline.gold_table, table).count_rows() if table else 0
+        table = open_gold(self.lake, self.pipeline)
+        with missing_files(self.pipeline):
+            return delta.dataset(self.lake, self.pipeline.gold_table, table).count_rows() if table else 0
 
     def maintain(self, retention: Retention) -> str:
         """Compact or sort the table's files, delete old versions, write a checkpoint."""
+        open_gold(self.lake, self.pipeline)
         done = delta_maintenance.maintain(self.lake, self.pipeline.gold_table, retention.versions, self.pipeline.key)
         return delta_maintenance.summary_line(done) if done else "no table yet"

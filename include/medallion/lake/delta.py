@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
 
 from include.medallion.errors import ContractBroken
+from include.medallion.lake.fragments import with_safe_filters
 from include.medallion.lake.object_store import Lake, filesystem
 from include.medallion.lake.parquet import MAX_GROUP_ROWS
 
@@ -119,7 +120,9 @@ def dataset(lake: Lake, name: str, table: DeltaTable) -> ds.Dataset:
     The default of deltalake is a filesystem in Python. If a thread still holds it when the process exits, the process
     may abort ("terminate called without an active exception", exit code -6).
     """
-    return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(lake.path(name), filesystem(lake)))
+    return with_safe_filters(
+        table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(lake.path(name), filesystem(lake)))
+    )
 
 
 def retry_on_conflict(attempt: Callable[[], T]) -> T:

@@ -10,14 +10,12 @@ the window is opened: all lower ones have ended, so no row can appear there late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from include.medallion.errors import ClockSkew, ContractBroken, SinkBehind, SourceChanged
+from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
 from include.medallion.model.batch_id import new_batch_id, time_of
-
-MAX_CLOCK_SKEW = timedelta(minutes=10)
-"""How far the clocks of a worker and of the source may be apart: batch ids are times, and order batches."""
+from include.medallion.model.clocks import check_clocks
 
 
 class Mode(StrEnum):
@@ -108,7 +106,7 @@ def plan_window(
         SourceChanged: a sink was filled from another table, or the source was restored from an older copy; the message
             says that a full refresh fixes it.
     """
-    _check_clock(pipeline, moment, now)
+    check_clocks(pipeline, moment.clock, now)
     batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
@@ -116,15 +114,6 @@ def plan_window(
     whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
     after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
-
-
-def _check_clock(pipeline: str, moment: SourceSnapshot, now: datetime) -> None:
-    if moment.clock is not None and abs(now - moment.clock) > MAX_CLOCK_SKEW:
-        raise ClockSkew(
-            f"this worker's clock says {now:%Y-%m-%d %H:%M:%S} UTC, that of the source "
-            f"{moment.clock:%Y-%m-%d %H:%M:%S} UTC: no batch of {pipeline} was begun, because batch ids are times. "
-            "Synchronise the clocks (NTP)"
-        )
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:
