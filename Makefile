@@ -36,7 +36,7 @@ env: .venv/sandbox ## the settings with which any program joins the sandbox
 query: .venv/sandbox ## look into a layer (LAYER=bronze|silver|gold SQL="SELECT ...")
 	@$(SANDBOX) query "$$LAYER" "$$SQL"
 
-test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
+test: .venv/dev ## all tests but the cluster's, on real servers of their own, with a short chaos run
 	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
 
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
