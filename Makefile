@@ -45,7 +45,7 @@ env: .venv/sandbox ## the settings with which any program joins the sandbox, quo
 query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQL="SELECT ..." PIPELINE=employees FORMAT=text|json)
 	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" "$$LAYER" "$$SQL"
 
-test: .venv/dev ## all tests but the cluster's, on real servers of their own, a short storm of kills among them
+test: .venv/dev ## all tests but the cluster's, on real servers of their own, with a short chaos run
 	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
 
 coverage: .venv/dev ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)

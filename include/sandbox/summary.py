@@ -1,4 +1,4 @@
-"""What a run did, for a person: counts from both sinks, a few rows, distances to the truth, timings."""
+"""What a run did, for a person: counts of each sink, a few rows, distances to the truth, timings."""
 
 from __future__ import annotations
 
@@ -115,14 +115,16 @@ def timings(tasks: Iterable[Mapping]) -> Iterator[str]:
         yield f"  {name:<14}{seconds:6.1f} s" + (f"  in {len(some)} parts" if len(some) > 1 else "")
 
 
-def work(told: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines about what a run did, by its own account."""
-    yield f"  this run  batch {told.get('batch_id', '?')}, {told.get('read', '?')} rows read"
-    for sink in ("silver", "gold"):
-        counts = {k: v for k, v in told.get(sink, {}).items() if k != "version"}
-        yield f"  {sink:<10}{_counts(counts)}"
-    yield f"  look-ups  {_lookups(told.get('lookups', {}))}"
-    if lag := told.get("lag_transactions"):
+def work(done: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about what a run did, from the summary that its task `commit` returned."""
+    yield f"  this run  batch {done.get('batch_id', '?')}, {_counts({'rows read': done.get('read', '?')})}"
+    if set_aside := {name: n for name in ("quarantined", "unchanged") if (n := done.get(name))}:
+        yield f"  {'':<10}{_counts(set_aside)}"
+    for sink, applied in done.get("sinks", {}).items():
+        yield f"  {sink:<10}{_applied(applied)}"
+    if done.get("lookups", {}).get("keys"):
+        yield f"  look-ups  {_lookups(done['lookups'])}"
+    if lag := done.get("lag_transactions"):
         yield f"  {lag} transactions are held back by one that is still open: the next run reads them"
 
 
@@ -141,12 +143,17 @@ def hints(pipeline: Pipeline, elsewhere: Collection[str] = ()) -> Iterator[str]:
 
 
 def _lookups(lookups: Mapping[str, Any]) -> str:
-    saved = lookups.get("calls_saved", {})
-    counts = _counts({name: lookups.get(name, "?") for name in ("keys", "cached", "calls")})
+    counts = _counts({name: lookups[name] for name in ("keys", "cached", "calls")})
     return (
-        f"{counts} ({lookups.get('cost_usd', 0):.2f} USD); calls saved: {saved.get('by_duplicates', 0):,} by "
-        f"de-duplication, {saved.get('by_cache', 0):,} by the cache"
+        f"{counts} ({lookups['cost_usd']:.2f} USD); calls saved: {lookups['rows'] - lookups['keys']:,} by "
+        f"de-duplication, {lookups['cached']:,} by the cache"
     )
+
+
+def _applied(applied: Mapping[str, Any]) -> str:
+    if applied["replayed"]:
+        return "held the batch already"
+    return _counts({name: applied[name] for name in ("inserted", "updated", "superseded")})
 
 
 def _accuracy(km: pa.Array) -> Iterator[str]:

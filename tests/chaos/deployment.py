@@ -1,4 +1,4 @@
-"""Every server real, every wire through a proxy, every task within reach: how the storm's deployment is made."""
+"""How the deployment is made: every server is real, every connection has a proxy, every task can be killed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ import pytest
 from include.sandbox import client, postgres, private, snowflake, stack
 from include.sandbox.google import KEY, Google, serving
 
-from . import writer
-from .orders import Orders
+from . import workload
+from .cluster import DAG, Cluster, actions, until
+from .faults import FaultInjector
 from .proxy import Proxy
-from .rig import DAG, Rig, deeds, until
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PIPELINE = """
-source: {table: storm, key: id}
+source: {table: chaos, key: id}
 enrich: {geocode: {postcode: postcode, country: US, geocoder: google_geocoding, calls_per_second: 400, concurrency: 4,
                    timeout_seconds: 3}}
-silver: {table: STORM}
-gold: {table: storm}
+silver: {table: CHAOS}
+gold: {table: chaos}
 parts: {keys_per_part: 80, max_parts: 3, max_parallel_parts: 3, chunk_mb: 1}
 """
 SHORTER = """
-# the product's DAG file for this airflow, after its waits were made shorter, and its tries more: kills are many here
+# the product's DAG file for this Airflow, with shorter waits and more tries: there are many kills
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,29 +52,29 @@ QUICKER = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
 }
 NOT_THE_CALLERS = ("MEDALLION_", "AWS_", "AIRFLOW", "SENTRY_", "GOOGLE_", "CHAOS_")
-LATENCY = 0.03  # of Google: calls are in flight at any moment
+LATENCY = 0.03  # seconds, of Google: calls are in flight at any moment
 
 
 @contextmanager
-def deployed(state: Path, rows: int, say: Callable[[str], None]) -> Iterator[Rig]:
+def deployed(state: Path, rows: int, say: Callable[[str], None]) -> Iterator[Cluster]:
     """Start everything, with so many rows in the source, and stop it at the end."""
     with ExitStack() as stack_, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(NOT_THE_CALLERS)]:
             patch.delenv(name)
         google = stack_.enter_context(serving(latency=LATENCY))
         proxies = {name: Proxy(port) for name, port in _ports(state, google).items()}
-        rig = Rig(state, google, proxies)
-        _fill(state / "project")
-        rig.orders = Orders(state / "chaos", deeds(rig))
+        cluster = Cluster(state, google, proxies)
+        _write_project(state / "project")
+        cluster.faults = FaultInjector(state / "chaos", actions(cluster))
         try:
-            rig.settings = stack.up(state, say, 10, _extra(rig))
-            patch.setenv("REQUESTS_CA_BUNDLE", rig.settings["REQUESTS_CA_BUNDLE"])
-            writer.seed(rig.dsn, rows, _postcodes(state)[:300])
-            client.await_dag(client.login(rig.settings), DAG, state / "project")
-            yield rig
+            cluster.settings = stack.up(state, say, 10, _extra(cluster))
+            patch.setenv("REQUESTS_CA_BUNDLE", cluster.settings["REQUESTS_CA_BUNDLE"])
+            workload.seed(cluster.dsn, rows, _postcodes(state)[:300])
+            client.await_dag(client.login(cluster.settings), DAG, state / "project")
+            yield cluster
         finally:
-            rig.orders.close()
-            rig.end_orphans()
+            cluster.faults.close()
+            cluster.end_orphans()
             stack.down(state, say)
             postgres.discard(state)
             for proxy in proxies.values():
@@ -82,10 +82,10 @@ def deployed(state: Path, rows: int, say: Callable[[str], None]) -> Iterator[Rig
 
 
 @contextmanager
-def writing(rig: Rig) -> Iterator[Callable[[bool], None]]:
-    """Let somebody write to the source; yields a switch: `pause(True)` returns when all transactions have ended."""
-    folder = rig.state / "writer"
-    command = [sys.executable, "-m", "tests.chaos.writer", rig.dsn, folder]
+def writing(cluster: Cluster) -> Iterator[Callable[[bool], None]]:
+    """Run the workload; yields a switch: `pause(True)` returns when all its transactions have ended."""
+    folder = cluster.state / "workload"
+    command = [sys.executable, "-m", "tests.chaos.workload", cluster.dsn, folder]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
@@ -94,7 +94,7 @@ def writing(rig: Rig) -> Iterator[Callable[[bool], None]]:
             (folder / "pause").unlink()
             return
         (folder / "pause").touch()
-        until(lambda: len(list(folder.glob("quiet-*"))) == len(writer.HABITS))
+        until(lambda: len(list(folder.glob("quiet-*"))) == len(workload.HABITS))
 
     yield pause
     (folder / "stop").touch()
@@ -108,49 +108,51 @@ def _ports(state: Path, google: Google) -> dict[str, int]:
     return {name: private.port(state, kept) for name, kept in names.items()} | {"google": google.server_port}
 
 
-def _extra(rig: Rig) -> dict[str, str]:
-    """Return the settings that lead every task through the proxies and past the points."""
-    ports, temporary = {name: proxy.port for name, proxy in rig.proxies.items()}, rig.state / "tmp"
+def _extra(cluster: Cluster) -> dict[str, str]:
+    """Return the settings that lead every task through the proxies, and wrap the functions of the points."""
+    ports, temporary = {name: proxy.port for name, proxy in cluster.proxies.items()}, cluster.state / "tmp"
     temporary.mkdir()
     return {
         **QUICKER,
-        "AIRFLOW__CORE__DAGS_FOLDER": str(rig.state / "project" / "dags"),
-        "MEDALLION_PIPELINES": str(rig.state / "project" / "include" / "pipelines"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(cluster.state / "project" / "dags"),
+        "MEDALLION_PIPELINES": str(cluster.state / "project" / "include" / "pipelines"),
         "PYTHONPATH": f"{HERE / 'inject'}:{ROOT}",
-        "CHAOS_FOLDER": str(rig.state / "chaos"),
+        "CHAOS_FOLDER": str(cluster.state / "chaos"),
         "TMPDIR": str(temporary),
         "PYTHONDONTWRITEBYTECODE": "",  # hundreds of processes would compile what they import
-        "AIRFLOW_CONN_BRONZE": replace(rig.bronze, port=ports["bronze"])
+        "AIRFLOW_CONN_BRONZE": replace(cluster.bronze, port=ports["bronze"])
         .uri("bronze")
         .replace("postgresql", "postgres"),
-        "AIRFLOW_CONN_SILVER": replace(rig.silver, port=ports["silver"]).airflow(),
+        "AIRFLOW_CONN_SILVER": replace(cluster.silver, port=ports["silver"]).airflow(),
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
         "GOOGLE_API_KEY": KEY,
-        "GOOGLE_GEOCODING_URL": rig.google.geocoding_url.replace(str(rig.google.server_port), str(ports["google"])),
+        "GOOGLE_GEOCODING_URL": cluster.google.geocoding_url.replace(
+            str(cluster.google.server_port), str(ports["google"])
+        ),
     }
 
 
-def _fill(project: Path) -> None:
-    """Make a project folder: the product's DAG, less patient, and one pipeline file."""
+def _write_project(project: Path) -> None:
+    """Make a project folder: the product's DAG with shorter waits, and one pipeline file."""
     dags, files = project / "dags", project / "include" / "pipelines"
     dags.mkdir(parents=True)
     files.mkdir(parents=True)
     (dags / "medallion.py").write_text(SHORTER % (ROOT / "dags" / "medallion.py"))
-    (files / "storm.yaml").write_text(PIPELINE)
+    (files / "chaos.yaml").write_text(PIPELINE)
 
 
 def _postcodes(state: Path) -> list[str]:
-    """Choose all postcodes of the storm, in the order in which the writer comes to them."""
+    """Choose all postcodes, in the order in which the workload uses them."""
     from zipcodes import list_all  # noqa: PLC0415 (takes a second)
 
     chosen = sorted(row["zip_code"] for row in list_all() if float(row["lat"] or 0) and float(row["long"] or 0))
     random.Random(1).shuffle(chosen)
-    folder = state / "writer"
+    folder = state / "workload"
     folder.mkdir()
     (folder / "postcodes").write_text("\n".join(chosen))
     return chosen
 
 
 def discard(state: Path) -> None:
-    """Delete a rig's folder."""
+    """Delete a deployment's folder."""
     shutil.rmtree(state, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the storm has done: source, Silver and Gold row by row, Gold's whole history, every call, every leftover."""
+"""The check: source, Silver and Gold row by row, Gold's whole history, every call, every leftover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from include.medallion.lake.object_store import filesystem, list_files
 from include.sandbox.google import places
 
-from .rig import Rig
+from .cluster import Cluster
 
 COLUMNS = ("id", "_version", "n", "payload", "postcode", "amount", "at")
 PLACED = ("latitude", "longitude", "geocode_status")
@@ -38,10 +38,10 @@ class Verdict:
 
     @property
     def faults(self) -> int:
-        """Count everything that must not be."""
+        """Count everything that must not happen."""
         return self.lost + self.doubled + self.regressed + self.misplaced + self.paid_twice
 
-    def tell(self, counter: str, ids: list, what: str) -> None:
+    def count(self, counter: str, ids: list, what: str) -> None:
         """Count faults of one kind."""
         setattr(self, counter, getattr(self, counter) + len(ids))
         if ids:
@@ -49,66 +49,68 @@ class Verdict:
 
 
 class Oracle:
-    """Compares whenever it is asked; walks each version of Gold once."""
+    """Compares the sinks with the source; looks at each version of Gold once."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig, self.walked = rig, -1
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.walked = cluster, -1
         self.newest: dict[int, int] = {}
         self.history = Verdict()
 
     def check(self) -> Verdict:
-        """Compare everything; the writer must be quiet, and a run have found nothing new."""
+        """Compare everything; the workload must be paused, and a run must have found nothing new."""
         verdict = Verdict()
-        source, aside = self._bronze(), self._quarantine()
+        source, quarantined = self._bronze(), self._quarantine()
         verdict.rows = len(source)
         silver, gold = self._silver(), self._gold()
         for name, rows in (("Silver", silver), ("Gold", gold)):
             found = _by_key(rows, name, verdict)
-            _compare(source, found, aside, name, verdict)
+            _compare(source, found, quarantined, name, verdict)
             _check_places(rows, name, verdict)
-        verdict.tell("lost", [] if _by_id(silver) == _by_id(gold) else [0], "Silver and Gold differ")
-        self._walk(aside, verdict)
-        _count_calls(self.rig, verdict)
-        verdict.leftovers = leftovers(self.rig)
+        verdict.count("lost", [] if _by_id(silver) == _by_id(gold) else [0], "Silver and Gold differ")
+        self._walk(quarantined, verdict)
+        _count_calls(self.cluster, verdict)
+        verdict.leftovers = leftovers(self.cluster)
         return verdict
 
     def _bronze(self) -> Rows:
-        with psycopg.connect(self.rig.dsn) as connection:
-            query = "SELECT id, xmin::text::bigint, n, payload, postcode, amount, at FROM storm"
+        with psycopg.connect(self.cluster.dsn) as connection:
+            query = "SELECT id, xmin::text::bigint, n, payload, postcode, amount, at FROM chaos"
             return {row[0]: _plain(row) for row in connection.execute(query)}
 
     def _silver(self) -> list[tuple]:
         names = ", ".join(f'"{c.upper()}"' for c in (*COLUMNS, *PLACED))
-        with closing(self.rig.silver.connect()) as connection, connection.cursor() as cursor:
-            return [_plain(row) for row in cursor.execute(f"SELECT {names} FROM STORM").fetchall()]
+        with closing(self.cluster.silver.connect()) as connection, connection.cursor() as cursor:
+            return [_plain(row) for row in cursor.execute(f"SELECT {names} FROM CHAOS").fetchall()]
 
     def _gold(self) -> list[tuple]:
-        table = self._delta("storm").to_pyarrow_table(columns=[*COLUMNS, *PLACED])
+        table = self._delta("chaos").to_pyarrow_table(columns=[*COLUMNS, *PLACED])
         return [_plain(row) for row in zip(*(table[c].to_pylist() for c in (*COLUMNS, *PLACED)), strict=True)]
 
     def _quarantine(self) -> dict[int, int]:
-        """Return the version in which each row was set aside last."""
-        if not DeltaTable.is_deltatable(self.rig.lake.table("quarantine"), dict(self.rig.lake.options)):
+        """Return the version in which each row was quarantined last."""
+        if not DeltaTable.is_deltatable(self.cluster.lake.table("quarantine"), dict(self.cluster.lake.options)):
             return {}
         rows = self._delta("quarantine").to_pyarrow_table(columns=["key", "_version"]).to_pylist()
         return {int(json.loads(row["key"])[0]): row["_version"] for row in rows}
 
     def _delta(self, name: str, version: int | None = None) -> DeltaTable:
-        return DeltaTable(self.rig.lake.table(name), version=version, storage_options=dict(self.rig.lake.options))
+        return DeltaTable(
+            self.cluster.lake.table(name), version=version, storage_options=dict(self.cluster.lake.options)
+        )
 
-    def _walk(self, aside: dict[int, int], verdict: Verdict) -> None:
+    def _walk(self, quarantined: dict[int, int], verdict: Verdict) -> None:
         """
         Look at each version of Gold: no key twice, none older than before, and none gone.
 
-        An exception is a row whose newest version was set aside: windows leave the last good one, a refresh does not.
+        An exception is a row whose newest version was quarantined: windows keep the last valid one, a refresh does not.
         """
-        for version in range(self.walked + 1, self._delta("storm").version() + 1):
-            table = self._delta("storm", version).to_pyarrow_table(columns=["id", "_version"])
+        for version in range(self.walked + 1, self._delta("chaos").version() + 1):
+            table = self._delta("chaos", version).to_pyarrow_table(columns=["id", "_version"])
             found = dict(zip(table["id"].to_pylist(), table["_version"].to_pylist(), strict=True))
-            verdict.tell("doubled", [version] * (table.num_rows - len(found)), "keys twice in a version of Gold")
-            gone = {k for k, v in self.newest.items() if k not in found and aside.get(k, -1) < v}
+            verdict.count("doubled", [version] * (table.num_rows - len(found)), "keys twice in a version of Gold")
+            gone = {k for k, v in self.newest.items() if k not in found and quarantined.get(k, -1) < v}
             older = [k for k, v in self.newest.items() if k in gone or found.get(k, v) < v]
-            verdict.tell("regressed", older, f"keys older or gone in version {version} of Gold")
+            verdict.count("regressed", older, f"keys older or gone in version {version} of Gold")
             self.newest, self.walked = found, version
 
 
@@ -120,7 +122,7 @@ def _plain(row: tuple) -> tuple:
 
 def _by_key(rows: list[tuple], name: str, verdict: Verdict) -> Rows:
     twice = [key for key, count in Counter(row[0] for row in rows).items() if count > 1]
-    verdict.tell("doubled", twice, f"keys twice in {name}")
+    verdict.count("doubled", twice, f"keys twice in {name}")
     return {row[0]: row[:7] for row in rows}
 
 
@@ -128,17 +130,19 @@ def _by_id(rows: list[tuple]) -> list[tuple]:
     return sorted(rows, key=lambda row: row[:2])
 
 
-def _compare(source: Rows, found: Rows, aside: dict[int, int], name: str, verdict: Verdict) -> None:
-    """Count rows of the source that are not as they are, nor set aside in their newest version; and what it has not."""
-    other = [k for k, row in source.items() if found.get(k) != row and aside.get(k) != row[1]]
-    verdict.tell("lost", other, f"rows of the source are missing, older or different in {name}")
-    verdict.tell("doubled", [k for k in found if k not in source], f"rows of {name} are not in the source")
+def _compare(source: Rows, found: Rows, quarantined: dict[int, int], name: str, verdict: Verdict) -> None:
+    """Count rows that differ from the source and are not quarantined in their newest version, and unknown ones."""
+    other = [k for k, row in source.items() if found.get(k) != row and quarantined.get(k) != row[1]]
+    verdict.count("lost", other, f"rows of the source are missing, older or different in {name}")
+    verdict.count("doubled", [k for k in found if k not in source], f"rows of {name} are not in the source")
 
 
 def _check_places(rows: list[tuple], name: str, verdict: Verdict) -> None:
     """Count rows whose coordinates are not those of their postcode."""
     truth = {postcode: _truth(postcode) for postcode in {row[4] for row in rows}}
-    verdict.tell("misplaced", [r[0] for r in rows if (*r[7:],) != truth[r[4]]], f"rows of {name} lie elsewhere")
+    verdict.count(
+        "misplaced", [r[0] for r in rows if (*r[7:],) != truth[r[4]]], f"rows of {name} have other coordinates"
+    )
 
 
 def _truth(postcode: str | None) -> tuple:
@@ -148,43 +152,43 @@ def _truth(postcode: str | None) -> tuple:
     return (place.latitude, place.longitude, "OK") if place else (None, None, "ZERO_RESULTS")
 
 
-def _count_calls(rig: Rig, verdict: Verdict) -> None:
+def _count_calls(cluster: Cluster, verdict: Verdict) -> None:
     """Count calls beyond one per key; and among them those for answers that were already staged."""
-    calls = rig.google.calls
+    calls = cluster.google.calls
     first: dict[tuple, float] = {}
-    for at, key in _kept(rig):
+    for at, key in _staged(cluster):
         first.setdefault(key, at)
     verdict.over = len(calls) - len({(c.country, c.postcode) for c in calls})
     again = [c.postcode for c in calls if c.at > first.get((c.country, c.postcode), float("inf"))]
-    verdict.tell("paid_twice", again, "calls for answers that were staged")
+    verdict.count("paid_twice", again, "calls for answers that were staged")
 
 
-def _kept(rig: Rig) -> Iterator[tuple[float, tuple]]:
-    for line in (rig.state / "chaos" / "kept.jsonl").read_text().splitlines():
+def _staged(cluster: Cluster) -> Iterator[tuple[float, tuple]]:
+    for line in (cluster.state / "chaos" / "staged_answers.jsonl").read_text().splitlines():
         entry = json.loads(line)
         yield from ((entry["at"], tuple(key)) for key in entry["keys"])
 
 
-def leftovers(rig: Rig) -> dict[str, int]:
+def leftovers(cluster: Cluster) -> dict[str, int]:
     """Count what killed tasks left behind, by kind."""
-    with closing(rig.silver.connect()) as connection, connection.cursor() as cursor:
-        tables = cursor.execute("SHOW TERSE TABLES LIKE '_MEDALLION_STORM_%'").fetchall()
+    with closing(cluster.silver.connect()) as connection, connection.cursor() as cursor:
+        tables = cursor.execute("SHOW TERSE TABLES LIKE '_MEDALLION_CHAOS_%'").fetchall()
     found = {
-        "batch tables": len(tables),
-        "look-ups not merged": len(list_files(rig.lake, "_lookups")),
-        "data files of no version": _orphans(rig, "storm"),
-        "temporary folders": len([p for p in (rig.state / "tmp").iterdir() if p.name.startswith("tmp")]),
+        "staging tables": len(tables),
+        "look-ups not merged": len(list_files(cluster.lake, "_lookups")),
+        "data files of no version": _orphans(cluster, "chaos"),
+        "temporary folders": len([p for p in (cluster.state / "tmp").iterdir() if p.name.startswith("tmp")]),
     }
     return {what: count for what, count in found.items() if count}
 
 
-def _orphans(rig: Rig, name: str) -> int:
+def _orphans(cluster: Cluster, name: str) -> int:
     """Count Parquet files of a Delta table that no version ever named: what VACUUM deletes."""
-    there = {key.rpartition("/")[2] for key in list_files(rig.lake, name) if "_delta_log" not in key}
-    named, files = set(), filesystem(rig.lake)
-    table = DeltaTable(rig.lake.table(name), storage_options=dict(rig.lake.options))
+    there = {key.rpartition("/")[2] for key in list_files(cluster.lake, name) if "_delta_log" not in key}
+    named, files = set(), filesystem(cluster.lake)
+    table = DeltaTable(cluster.lake.table(name), storage_options=dict(cluster.lake.options))
     for version in range(table.version() + 1):
-        with files.open_input_stream(rig.lake.path(f"{name}/_delta_log/{version:020d}.json")) as log:
+        with files.open_input_stream(cluster.lake.path(f"{name}/_delta_log/{version:020d}.json")) as log:
             actions = (json.loads(line) for line in log.read().decode().splitlines())
             named |= {a["add"]["path"].rpartition("/")[2] for a in actions if "add" in a}
     return len(there - named)

@@ -1,4 +1,4 @@
-"""A network that can be made bad: a TCP proxy that hangs, cuts, or acts on what it is told to look for."""
+"""A network that can fail: a TCP proxy that hangs, cuts connections, or acts on a request that matches a pattern."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Proxy:
         self._open.set()
 
     def cut(self) -> None:
-        """Close all connections that there are."""
+        """Close all connections."""
         for pair in list(self._pairs):
             self._close(pair)
 
@@ -46,7 +46,7 @@ class Proxy:
         self._rule = (re.compile(pattern), act)
 
     def off(self) -> None:
-        """Look for nothing any more."""
+        """Stop looking for a request."""
         self._rule = None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A lake on a disk that is full: runs fail, and the next one with room brings everything, once."""
+"""A lake on a full disk: runs fail, and the next one with room brings everything once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANGE = f"UPDATE wide SET note = {NOTE}"
 
 @pytest.fixture
 def disk(tmp_path):
-    """Lend a small disk."""
+    """Return a small disk."""
     if os.geteuid() != 0:
         pytest.skip("disk full: only root can mount a small disk")
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], check=False)
@@ -34,7 +34,7 @@ def disk(tmp_path):
 
 @pytest.fixture
 def table(bronze_dsn, disk, lake, silver):
-    """Lend a table of 3000 wide rows with as many postcodes, and its way into that disk."""
+    """Return a table of 3000 wide rows with as many postcodes, whose lake is on that disk."""
     one = OneTable(bronze_dsn, "s3://unused", lake, silver, {"table": "wide", "key": "id"})
     one.pipeline = Pipeline.model_validate({**one.pipeline.model_dump(by_alias=True), "parts": {"keys_per_part": 1000}})
     one.connections = connection_settings.Connections(bronze_dsn, silver.connect, open_lake(f"file://{disk}", {}), {})
@@ -44,7 +44,7 @@ def table(bronze_dsn, disk, lake, silver):
 
 @pytest.mark.chaos
 def test_a_full_disk_loses_and_doubles_nothing(table, disk):
-    """Wherever in the run the disk is full, Gold stays readable and whole; with room again both sinks follow."""
+    """Gold stays readable and complete wherever in a run the disk is full; with room again both sinks follow."""
     table.run()
     failures = [_changed_with(table, disk, room) for room in range(20_000, 270_000, 50_000)]
     assert sum(failures) >= 3, "the disk was hardly ever full"
@@ -56,7 +56,7 @@ def test_a_full_disk_loses_and_doubles_nothing(table, disk):
 
 
 def _changed_with(table: OneTable, disk: Path, room: int) -> bool:
-    """Change all rows, and run with so much room; tell whether the run failed."""
+    """Change all rows, and run with so much room; return whether the run failed."""
     table.sql(CHANGE.format(room))
     free, filler = os.statvfs(disk), disk / "filler"
     filler.write_bytes(b"x" * max(0, free.f_bavail * free.f_bsize - room))
@@ -64,7 +64,7 @@ def _changed_with(table: OneTable, disk: Path, room: int) -> bool:
         table.run()
     except ContractBroken:
         raise
-    except Exception as e:  # noqa: BLE001 (whatever a library makes of a full disk)
+    except Exception as e:  # noqa: BLE001 (libraries report a full disk in many ways)
         print(f"{room:,} bytes of room: {type(e).__name__} in {_where(e)}")
         return True
     finally:

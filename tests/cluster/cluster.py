@@ -1,10 +1,9 @@
 """
 The services of docker-compose.yaml as processes of this machine.
 
-Each Airflow service runs its own command with its own environment, in a folder
-of its own with its own copy of the code: nothing is shared but what the servers
-hold. What a container would add is added here: the image's `AIRFLOW_HOME` and
-entrypoint, ports and a host name of one's own.
+Each Airflow service runs its own command with its own environment, in a folder of its own with its own copy of the
+code: nothing is shared but what the servers hold. What a container would add is added here: the image's `AIRFLOW_HOME`
+and entrypoint, ports, and a host name of its own.
 """
 
 from __future__ import annotations
@@ -110,8 +109,8 @@ class Cluster:
             f"//localhost:{PORTS[name]}": f"//localhost:{ports[name]}" for name in ("api-server", "silver", "sentry")
         }
         known |= {"//localhost:8974": f"//localhost:{ports['health']}", "celery@$": f"{instance}@$"}
-        for said, here in known.items():
-            command = [part.replace(said, here) for part in command]
+        for text, here in known.items():
+            command = [part.replace(text, here) for part in command]
         command = [described.placed(part, self.ports, folders) for part in command]
         return subprocess.run(command, env=environment, cwd=folders[HOME], capture_output=True, text=True, check=False)
 
@@ -153,8 +152,8 @@ class Cluster:
         }
         own = {key: str(port) for key, port in ports.items()}
         own |= {"AIRFLOW__API__PORT": str(self.ports["api-server"]), "AIRFLOW__API__HOST": "127.0.0.1"}
-        strikes = {"PYTHONPATH": f"{INJECT}:{given['PYTHONPATH']}", "CHAOS_FOLDER": str(self.state / "chaos")}
-        return outside | image | given | own | {"C_FORCE_ROOT": "1"} | strikes
+        faults = {"PYTHONPATH": f"{INJECT}:{given['PYTHONPATH']}", "CHAOS_FOLDER": str(self.state / "chaos")}
+        return outside | image | given | own | {"C_FORCE_ROOT": "1"} | faults
 
 
 def _service(instance: str) -> str:

@@ -1,4 +1,4 @@
-"""How the compose file's services are started here, in its order, and stopped."""
+"""How the compose file's services are started and stopped here, in its order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from psycopg import sql
 
 from include.sandbox import client, postgres, private, processes
 from include.sandbox.processes import Daemon
+from tests.chaos.faults import FOLDERS
 
 from . import described
 from .cluster import Cluster
@@ -71,7 +72,7 @@ def _described(state: Path, more: Mapping[str, str]) -> Cluster:
         )
     )
     (state / "chaos").mkdir()
-    for name in ("orders", "struck", "killed", "done"):
+    for name in FOLDERS:
         (state / "chaos" / name).mkdir()
     for name in CODE:
         shutil.copytree(ROOT / name, state / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))

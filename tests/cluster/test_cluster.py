@@ -1,4 +1,4 @@
-"""The pipeline on Celery: two workers that share nothing, and one that dies in the middle."""
+"""The pipeline on Celery: two workers that share nothing, one of which dies in the middle of a task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from include.sandbox import client
 from include.sandbox.containers import servers
-from tests.chaos.rig import until
+from tests.chaos.cluster import until
 
 from .cluster import Cluster
 from .deployment import deployed
@@ -53,8 +53,8 @@ def cluster(tmp_path_factory, statsd):
 
 def test_compose_up_does_what_the_demo_does(cluster):
     """The service `demo` runs the pipeline on both workers; source, Silver and Gold are equal by value."""
-    print(told := cluster.run("demo"))
-    assert f"{DAG}: success" in told
+    print(output := cluster.run("demo"))
+    assert f"{DAG}: success" in output
     assert compare(cluster) == 3000
     workers = {worker: len(_tasks_of(cluster, worker)) for worker in ("worker-1", "worker-2")}
     print(f"tasks by worker: {workers}")
@@ -71,7 +71,7 @@ def test_a_running_service_is_healthy(cluster, instance):
 
 
 def test_the_numbers_of_the_run_reached_statsd(cluster, statsd):
-    """What a worker's task tells arrives at the server that `.env` names."""
+    """The metrics that a worker's task sends arrive at the server that `.env` names."""
     lines = [line for line in _received(statsd) if ".medallion.employees." in line]
     names = {line.partition(":")[0].removeprefix("airflow.medallion.employees.") for line in lines}
     assert names == set(medallion_metrics.COUNTERS | medallion_metrics.GAUGES) - {"conflicts"}
@@ -84,39 +84,39 @@ def test_the_numbers_of_the_run_reached_statsd(cluster, statsd):
 def test_a_worker_that_dies_in_the_middle_loses_and_doubles_nothing(cluster, point, task):
     """All processes of the worker that holds a task are killed: the run completes on the other."""
     change(cluster)
-    order = strike(cluster, point)
+    fault = hold(cluster, point)
     api = client.login(cluster.settings)
     run_id = client.trigger(api, DAG, {})
-    until((cluster.state / "chaos" / "struck" / order).exists, 120)
+    until((cluster.state / "chaos" / "taken" / fault).exists, 120)
     lost = _worker_of(cluster, next(t["pid"] for t in client.tasks(api, DAG, run_id) if t["task_id"] == task))
     print(f"{task} waits at {point} on {lost}: killed with all its processes")
     cluster.kill(lost)
     assert client.watch(api, DAG, run_id, print, seconds=300) == "success"
-    struck = next(t for t in client.tasks(api, DAG, run_id) if t["task_id"] == task)
-    print(f"{task} succeeded on try {struck['try_number']} on the other worker; rows compared: {compare(cluster):,}")
-    assert struck["try_number"] >= 2  # Silver's second try may meet the lock of the dead one's transaction
+    retried = next(t for t in client.tasks(api, DAG, run_id) if t["task_id"] == task)
+    print(f"{task} succeeded on try {retried['try_number']} on the other worker; rows compared: {compare(cluster):,}")
+    assert retried["try_number"] >= 2  # Silver's second try may meet the lock of the dead one's transaction
     cluster.start(lost)
 
 
 def test_maintenance_waits_while_a_run_writes_and_then_does_its_work(cluster):
-    """While `write_gold` is at work the nightly DAG is not; then it tends what all runs left, and changes no row."""
+    """While `write_gold` runs the nightly DAG waits; then it maintains what all runs left, and changes no row."""
     change(cluster)
-    order, api = strike(cluster, "gold.before"), client.login(cluster.settings)
+    fault, api = hold(cluster, "gold.before"), client.login(cluster.settings)
     client.await_dag(api, MAINTENANCE, cluster.home("dag-processor"))
     writing = client.trigger(api, DAG, {})
-    until((cluster.state / "chaos" / "struck" / order).exists, 120)
-    tending = client.trigger(api, MAINTENANCE, {})
-    until(lambda: states(api, MAINTENANCE, tending).get("pipeline.quiet[0]") == "up_for_reschedule", 60)
-    assert states(api, MAINTENANCE, tending).get("pipeline.tend[0]") in client.QUIET
-    (cluster.state / "chaos" / "done" / order).touch()
+    until((cluster.state / "chaos" / "taken" / fault).exists, 120)
+    maintaining = client.trigger(api, MAINTENANCE, {})
+    until(lambda: states(api, MAINTENANCE, maintaining).get("pipeline.idle[0]") == "up_for_reschedule", 60)
+    assert states(api, MAINTENANCE, maintaining).get("pipeline.maintain[0]") in client.QUIET
+    (cluster.state / "chaos" / "done" / fault).touch()
     assert client.watch(api, DAG, writing, print, seconds=120) == "success"
-    assert client.watch(api, MAINTENANCE, tending, print, seconds=240) == "success"
-    assert set(states(api, MAINTENANCE, tending).values()) == {"success"}
+    assert client.watch(api, MAINTENANCE, maintaining, print, seconds=240) == "success"
+    assert set(states(api, MAINTENANCE, maintaining).values()) == {"success"}
     assert compare(cluster) > 3000
 
 
 def change(cluster: Cluster) -> None:
-    """Write a third of the rows anew, and some more."""
+    """Change a third of the rows, and add some."""
     with psycopg.connect(cluster.bronze.dsn("bronze")) as connection:
         connection.execute("UPDATE employees SET last_name = last_name || '!' WHERE id % 3 = 0")
         connection.execute(
@@ -124,11 +124,11 @@ def change(cluster: Cluster) -> None:
         )
 
 
-def strike(cluster: Cluster, point: str) -> str:
-    """Let the first task that comes to a point of the storm's wait there; return the order's name."""
+def hold(cluster: Cluster, point: str) -> str:
+    """Let the first task that reaches a point of the chaos run wait there; return the fault's name."""
     name = f"{point}~cluster"
-    (cluster.state / "chaos" / "orders" / name).write_text(
-        json.dumps({"how": "call", "nth": 1, "seconds": 0, "pid": 0})
+    (cluster.state / "chaos" / "faults" / name).write_text(
+        json.dumps({"how": "wait", "nth": 1, "seconds": 0, "pid": 0})
     )
     return name
 

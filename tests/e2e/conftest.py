@@ -71,7 +71,7 @@ def _fill(project: Path) -> None:
     for file in (ROOT / "dags").glob("*.py"):
         (dags / file.name).symlink_to(file)
     employees = yaml.safe_load((ROOT / "include" / "pipelines" / "employees.yaml").read_text())
-    employees["enrich"]["geocode"]["geocoder"] = "offline"  # as it is where there is no key of Google's
+    employees["enrich"]["geocode"]["geocoder"] = "offline"  # the default if there is no Google key
     (files / "employees.yaml").write_text(yaml.safe_dump(employees))
     for file in (Path(__file__).parent / "pipelines").glob("*.yaml"):
         (files / file.name).write_bytes(file.read_bytes())
@@ -79,7 +79,7 @@ def _fill(project: Path) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run of the people pipeline, and how things stood when it had ended."""
+    """A run of the people pipeline, and the state of everything when it had ended."""
 
     run: Run
     silver: dict
@@ -92,7 +92,7 @@ class Outcome:
 @pytest.fixture(scope="package")
 def begun(deployment) -> dict[str, Run]:
     """
-    Begin the first run of each pipeline, side by side: one of them will wait for long.
+    Trigger the first run of each pipeline in parallel: one of them will wait for long.
 
     Google does not answer for one postcode of the people's, and cannot read another.
     """
@@ -117,7 +117,7 @@ def failed(deployment, begun) -> Outcome:
 
 
 @pytest.fixture(scope="package")
-def mended(deployment, failed) -> Outcome:
+def recovered(deployment, failed) -> Outcome:
     """Clear the failed run once Google answers."""
     deployment.google.faults.clear()
     deployment.google.fail("INVALID_REQUEST", postcode=people.UNREADABLE[1])
@@ -125,7 +125,7 @@ def mended(deployment, failed) -> Outcome:
 
 
 @pytest.fixture(scope="package")
-def refused(deployment, mended) -> Outcome:
+def refused(deployment, recovered) -> Outcome:
     """Run the people pipeline with a new row while Google refuses the key."""
     deployment.insert("people", people.person(21, people.REFUSED))
     deployment.google.fail("REQUEST_DENIED")

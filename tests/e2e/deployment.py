@@ -1,4 +1,4 @@
-"""The one deployment of these tests: what can be asked of it and done to it."""
+"""The deployment of these tests: what can be asked of it and done to it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from psycopg import sql
 from psycopg.rows import dict_row
+from pydantic import TypeAdapter
 
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.steps.row_counts import RunSummary
 from include.sandbox import client, stack
 from include.sandbox.client import Api
 from include.sandbox.google import Google
 from include.sandbox.sentry import Receiver
 
+SUMMARY = TypeAdapter(RunSummary)
 OPTIONS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, and how it stood when it was looked at last."""
+    """A run, and its state when it was last read."""
 
     api: Api
     dag_id: str
@@ -50,23 +53,25 @@ class Run:
         return {client.name(task): task["state"] for task in self.tasks}
 
     @property
-    def summary(self) -> dict | None:
+    def summary(self) -> RunSummary | None:
         """What `commit` returned."""
-        return client.summary(self.api, self.dag_id, self.run_id)
+        found = client.summary(self.api, self.dag_id, self.run_id)
+        return found and SUMMARY.validate_python(found)
 
     @property
     def failures(self) -> str:
-        """What a person is told of the failed tasks."""
+        """The reasons of the failed tasks, as a person sees them."""
         return "\n".join(client.failures(self.api, self.dag_id, self.run_id))
 
     @property
-    def events(self) -> dict[str, dict]:
-        """The extras of the run's asset events, by asset."""
+    def events(self) -> dict[str, RunSummary]:
+        """The summaries in the run's asset events, by asset."""
         some = {"source_dag_id": self.dag_id, "source_run_id": self.run_id}
-        return {e["name"]: e["extra"] for e in self.api.call("GET", "assets/events", params=some)["asset_events"]}
+        events = self.api.call("GET", "assets/events", params=some)["asset_events"]
+        return {event["name"]: SUMMARY.validate_python(event["extra"]) for event in events}
 
     def rerun_failed(self) -> Run:
-        """Clear what failed and what waited for it, as a person does, and wait for the end."""
+        """Clear the failed tasks and those after them, as a person does, and wait for the end."""
         return self._clear(only_failed=True)
 
     def again(self, *tasks: str | tuple[str, int]) -> Run:
@@ -74,9 +79,9 @@ class Run:
         some = {"task_ids": tasks, "include_downstream": True} if tasks else {}
         return self._clear(only_failed=False, **some)
 
-    def _clear(self, **wish: object) -> Run:
-        wish |= {"dry_run": False, "dag_run_id": self.run_id, "reset_dag_runs": True}
-        self.api.call("POST", f"dags/{self.dag_id}/clearTaskInstances", json=wish)
+    def _clear(self, **options: object) -> Run:
+        options |= {"dry_run": False, "dag_run_id": self.run_id, "reset_dag_runs": True}
+        self.api.call("POST", f"dags/{self.dag_id}/clearTaskInstances", json=options)
         return self.ended()
 
     @property
@@ -111,12 +116,12 @@ class Deployment:
         return pipeline_files.load_file(self.project / "include" / "pipelines" / f"{name}.yaml")
 
     def watermark(self, name: str) -> dict | None:
-        """Return what Airflow remembers of a pipeline's position."""
+        """Return the positions of a pipeline's sinks that Airflow remembers."""
         entry = client.login(self.settings).call("GET", path) if (path := self._store(name)) else None
         return entry and entry["value"]
 
     def remember(self, name: str, watermark: dict | None) -> None:
-        """Let Airflow remember another position; None: forget it."""
+        """Let Airflow remember other positions; None: forget them."""
         api, path = client.login(self.settings), self._store(name)
         if watermark is None:
             api.call("DELETE", path)
@@ -180,7 +185,7 @@ class Deployment:
         return {row["id"]: row for row in rows}
 
     def quarantine(self, name: str) -> list[dict]:
-        """Return a pipeline's rows that were set aside."""
+        """Return a pipeline's quarantined rows."""
         rows = self.table("quarantine").to_pyarrow_table().to_pylist()
         return [row for row in rows if row["pipeline"] == name]
 
@@ -211,7 +216,7 @@ class Deployment:
 
 
 def wait(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return what a call returns as soon as that is true in Python's sense."""
+    """Return what a call returns as soon as that is truthy."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, f"not so after {seconds} s"

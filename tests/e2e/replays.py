@@ -1,4 +1,4 @@
-"""A table whose runs are run again: how it is filled, and how it stands."""
+"""A table whose runs are repeated: how it is filled, and what it holds."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def put(deployment: Deployment, n: int, *ids: int) -> None:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """How things stand: what no replay may change."""
+class Snapshot:
+    """What no replay may change."""
 
     silver: dict
     gold: dict
@@ -40,8 +40,8 @@ class Stand:
     calls: Counter
 
 
-def stand(deployment: Deployment) -> Stand:
-    """Return how things stand, once source and sinks were found equal by value and each look-up paid once."""
+def snapshot(deployment: Deployment) -> Snapshot:
+    """Assert that source and sinks are equal by value and each look-up was paid for once; return the state."""
     source, silver, gold = deployment.bronze(NAME), deployment.silver(NAME), deployment.gold(NAME)
     assert silver == gold
     assert {i: {name: row[name] for name in source[i]} for i, row in gold.items()} == source
@@ -50,4 +50,4 @@ def stand(deployment: Deployment) -> Stand:
     calls = Counter(call.postcode for call in mine)
     wanted = {row["postcode"] for row in source.values()}
     assert calls == Counter(wanted), f"paid for {calls}, wanted {wanted}"
-    return Stand(silver, gold, deployment.version(NAME), deployment.watermark(NAME), calls)
+    return Snapshot(silver, gold, deployment.version(NAME), deployment.watermark(NAME), calls)

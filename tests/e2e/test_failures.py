@@ -1,4 +1,4 @@
-"""What goes wrong is told once, loses nothing, and is mended by running it again."""
+"""A failure is reported once, loses nothing, and the run can be cleared once its cause is fixed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_failed_part_fails_the_run(failed):
 
 
 def test_a_failed_part_was_retried(failed):
-    """What may pass is tried again, as often as the task says, before it fails."""
+    """A transient failure is retried as often as the task says before it fails."""
     assert {task["state"]: task["try_number"] for task in failed.run.tasks if task["task_id"] == "enrich"} == {
         "failed": 5,
         "success": 1,
@@ -44,35 +44,35 @@ def test_a_failed_part_is_one_issue_that_names_it(failed, deployment):
     assert Counter("reason" in e["tags"] for e in events) == {False: 1, True: 1}
 
 
-def test_a_mended_run_brings_every_row_once(mended, deployment):
+def test_a_recovered_run_brings_every_row_once(recovered, deployment):
     """Cleared once the provider answers, the same run brings every good row to both sinks, with its values."""
     source = deployment.bronze("people", people.COLUMNS)
     bad = {i for i, row in source.items() if row["postcode"] in (people.UNREADABLE[1], people.REFUSED[1])}
     good = {i: row for i, row in source.items() if i not in bad}
-    gold = mended.gold
-    assert mended.run.state == "success"
-    assert mended.silver == gold
+    gold = recovered.gold
+    assert recovered.run.state == "success"
+    assert recovered.silver == gold
     assert {i: {name: gold[i][name] for name in good[i]} for i in gold} == good
 
 
-def test_a_mended_run_has_paid_for_each_key_once(mended):
-    """Over the failed try, all retries and the mended one, each key that was answered was asked once."""
-    calls = Counter((call.country, call.postcode) for call in mended.calls)
+def test_a_recovered_run_has_paid_for_each_key_once(recovered):
+    """Over the failed try, all retries and the recovered one, each key that was answered was asked once."""
+    calls = Counter((call.country, call.postcode) for call in recovered.calls)
     failing = calls.pop(people.FAILING)
     assert calls == dict.fromkeys([*people.FOUND, people.UNREADABLE], 1)
     assert failing == 2 * 5 + 1  # two attempts in each of five tries, then the answer
 
 
-def test_an_unreadable_key_sets_its_rows_aside(mended, deployment):
+def test_an_unreadable_key_quarantines_its_rows(recovered, deployment):
     """A row whose key the provider cannot read is in the quarantine, whole, and the rest of its batch arrives."""
     (row,) = deployment.quarantine("people")
-    assert (row["reason"], mended.run.summary.quarantined) == ("KEY_REFUSED", 1)
+    assert (row["reason"], recovered.run.summary.quarantined) == ("KEY_REFUSED", 1)
     assert people.EMAIL in row["row"]
 
 
-def test_a_mended_run_moves_the_watermark(mended):
-    """The watermark is where the mended run's window ends."""
-    assert mended.watermark["silver"]["upto"] == mended.run.summary.upto
+def test_a_recovered_run_moves_the_watermark(recovered):
+    """The watermark is where the recovered run's window ends."""
+    assert recovered.watermark["silver"]["upto"] == recovered.run.summary.upto
 
 
 def test_a_refused_key_fails_at_once(refused):
@@ -82,9 +82,9 @@ def test_a_refused_key_fails_at_once(refused):
     assert "check GOOGLE_API_KEY" in refused.run.failures
 
 
-def test_a_refused_key_writes_nothing(refused, mended):
+def test_a_refused_key_writes_nothing(refused, recovered):
     """If the key is refused, both sinks and the watermark stay as they were."""
-    assert (refused.silver, refused.gold, refused.watermark) == (mended.silver, mended.gold, mended.watermark)
+    assert (refused.silver, refused.gold, refused.watermark) == (recovered.silver, recovered.gold, recovered.watermark)
 
 
 def test_a_refused_key_is_a_further_event_of_the_same_issue(refused):
@@ -99,10 +99,10 @@ def test_a_sinks_error_does_not_quote_the_row(clash):
     assert people.EMAIL not in clash
 
 
-def test_a_broken_pipeline_file_says_why(deployment):
+def test_a_broken_pipeline_file_names_its_mistakes(deployment):
     """The run of a pipeline whose file has mistakes fails without a retry; its log has the file, field and fix."""
     run = deployment.run("broken")
     assert (run.state, run.states) == ("failed", {"read_pipeline_file": "failed"})
     assert "broken.yaml: source.kee: unknown setting; remove it or check its spelling" in run.failures
-    assert "broken.yaml: gold: is required; add it" in run.failures
+    assert "broken.yaml: gold.table: is required; add it" in run.failures
     assert [task["try_number"] for task in run.tasks] == [1]

@@ -94,14 +94,14 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_nothing_planted_is_found(deployment, failed, mended, refused, clash, place):
-    """Neither the key nor a person's data nor a postcode is found, of rows that arrived, failed or were set aside."""
+def test_nothing_planted_is_found(deployment, failed, recovered, refused, clash, place):
+    """Neither the key nor a person's data nor a postcode is found, of rows that arrived, failed or were quarantined."""
     whole = "\n".join(place(deployment))
     assert [known for known in PLACES[place] if known not in whole] == []
     assert found(whole) == []
 
 
-def test_what_was_planted_is_found_where_it_belongs(deployment, mended):
+def test_what_was_planted_is_found_where_it_belongs(deployment, recovered):
     """The search finds each planted thing where it has to be: in the source's rows and in the call to Google."""
     rows = str(deployment.bronze("people"))
     assert set(found(rows)) | set(found(str(deployment.google.calls))) == set(PLANTED)

@@ -1,4 +1,4 @@
-"""Rows of real tables reach both sinks through the real Airflow, once, whole, and in the right places."""
+"""Rows of real tables reach both sinks through the real Airflow, once, complete, and with the right coordinates."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def test_only_inserts_and_updates_arrive(first, deployment):
     before = deployment.gold("employees")
     deployment.sql("INSERT INTO employees (id, postcode) VALUES (2001, '98052')")
     deployment.sql("UPDATE employees SET postcode = '60601' WHERE id = 7")
-    counts = deployment.run("employees").summary["gold"]
+    counts = deployment.run("employees").summary.sinks["gold"]
     after = deployment.gold("employees")
-    assert (counts["read"], counts["inserted"], counts["updated"]) == (2, 1, 1)
+    assert (counts.read, counts.inserted, counts.updated) == (2, 1, 1)
     assert {i for i in after if after[i] != before.get(i)} == {7, 2001}
     assert place(after[7]) == place(before[1003])
     assert deployment.silver("employees") == after
@@ -110,12 +110,12 @@ def test_a_full_refresh_replaces_both_sinks(first, deployment):
     assert deployment.silver("employees") == deployment.gold("employees")
 
 
-def test_wishes_that_exclude_each_other_fail_with_a_reason(first, deployment):
+def test_options_that_are_mutually_exclusive_fail_with_a_reason(first, deployment):
     """A full refresh and a trial at once fail at once, and the log says why."""
     both = deployment.run("employees", full_refresh=True, max_rows=1)
     assert both.state == "failed"
     assert both.states["open_window"] == "failed"
-    assert "full_refresh and max_rows exclude each other" in both.failures
+    assert "full_refresh and max_rows are mutually exclusive" in both.failures
     assert [task["try_number"] for task in both.tasks if task["state"] == "failed"] == [1]
 
 

@@ -1,4 +1,4 @@
-"""Look-ups of eight mapped tasks at once, through the real scheduler, while a fifth of all calls fails in every way."""
+"""Look-ups of eight mapped tasks in parallel, by the real scheduler, while a fifth of all calls fails in some way."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Tried:
 
 @pytest.fixture(scope="module")
 def quiet(deployment, begun, refused) -> Deployment:
-    """Wait until nobody else asks Google."""
+    """Wait until no other run calls Google."""
     for run in begun.values():
         run.ended()
     return deployment
 
 
 @pytest.fixture(scope="module")
-def stormy(quiet) -> Tried:
+def faulty(quiet) -> Tried:
     """Run 10 000 rows with 300 postcodes in eight parts, while a fifth of the calls fails."""
     codes = _codes(0, KEYS)
     quiet.sql("CREATE TABLE engine (id int PRIMARY KEY, postcode text)")
@@ -53,7 +53,7 @@ def stormy(quiet) -> Tried:
 
 
 @pytest.fixture(scope="module")
-def denied(quiet, stormy) -> Tried:
+def denied(quiet, faulty) -> Tried:
     """Run as many new postcodes in eight parts while the key is refused."""
     codes = _codes(1, KEYS)
     quiet.sql("INSERT INTO engine SELECT n, (%s::text[])[n - %s] FROM generate_series(%s + 1, %s) AS n",
@@ -87,32 +87,32 @@ def _tried(quiet: Deployment) -> Tried:
     return Tried(run, quiet.google.calls[before:], quiet.gold("engine"))
 
 
-def test_eight_parts_answer_every_key_and_invent_nothing(stormy, quiet):
+def test_eight_parts_answer_every_key_and_invent_nothing(faulty, quiet):
     """All 10 000 rows arrive in both sinks, each where its postcode lies."""
-    truth = {code: places.find("US", code) for code in {row["postcode"] for row in stormy.gold.values()}}
+    truth = {code: places.find("US", code) for code in {row["postcode"] for row in faulty.gold.values()}}
     wrong = [
         number
-        for number, row in stormy.gold.items()
+        for number, row in faulty.gold.items()
         if (row["latitude"], row["longitude"]) != (truth[row["postcode"]].latitude, truth[row["postcode"]].longitude)
     ]
-    assert (stormy.run.state, len(stormy.gold), len(truth), wrong) == ("success", ROWS, KEYS, [])
-    assert quiet.silver("engine") == stormy.gold
-    assert sum(name.startswith("enrich[") for name in stormy.run.states) == PARTS
+    assert (faulty.run.state, len(faulty.gold), len(truth), wrong) == ("success", ROWS, KEYS, [])
+    assert quiet.silver("engine") == faulty.gold
+    assert sum(name.startswith("enrich[") for name in faulty.run.states) == PARTS
 
 
-def test_every_call_is_counted_and_none_made_twice(stormy):
+def test_every_call_is_counted_and_none_made_twice(faulty):
     """The summary has all calls that arrived; a key was asked again only after a call for it had failed."""
-    lookups = stormy.run.summary.lookups
-    retries = len(stormy.calls) - KEYS
-    assert (lookups.keys, lookups.calls, lookups.cached) == (KEYS, len(stormy.calls), 0)
-    assert lookups["calls_saved"]["by_duplicates"] == ROWS - KEYS
-    assert lookups.cost_usd == pytest.approx(len(stormy.calls) * 17 / 1000)
-    assert 0.1 < retries / len(stormy.calls) < 0.35
+    lookups = faulty.run.summary.lookups
+    retries = len(faulty.calls) - KEYS
+    assert (lookups.keys, lookups.calls, lookups.cached) == (KEYS, len(faulty.calls), 0)
+    assert (lookups.rows, lookups.keys) == (ROWS, KEYS)
+    assert lookups.cost_usd == pytest.approx(len(faulty.calls) * 17 / 1000)
+    assert 0.1 < retries / len(faulty.calls) < 0.35
 
 
-def test_the_rate_of_the_deployment_is_kept_by_all_tasks_together(stormy):
+def test_the_rate_of_the_deployment_is_kept_by_all_tasks_together(faulty):
     """In no second did the stand-in get more than the rate, and one call more for each of the eight tasks."""
-    at = sorted(call.at for call in stormy.calls)
+    at = sorted(call.at for call in faulty.calls)
     most = max(sum(begin <= moment < begin + 1 for moment in at) for begin in at)
     print(
         f"{len(at)} calls in {at[-1] - at[0]:.1f} s; at {RATE}/s they take {len(at) / RATE:.1f} s; most in 1 s: {most}"
@@ -120,11 +120,11 @@ def test_the_rate_of_the_deployment_is_kept_by_all_tasks_together(stormy):
     assert most <= RATE + PARTS
 
 
-def test_long_look_ups_tell_how_far_they_are(stormy):
-    """A part's log has a fold, in it lines with what is done, left, the rate and the end, and a line that sums up."""
-    path = f"dags/{stormy.run.dag_id}/dagRuns/{stormy.run.run_id}/taskInstances/enrich/logs/1"
+def test_long_look_ups_report_progress(faulty):
+    """A part's log has a group with lines about what is done, what is left, rate and end, and a summary line."""
+    path = f"dags/{faulty.run.dag_id}/dagRuns/{faulty.run.run_id}/taskInstances/enrich/logs/1"
     logs = [
-        [str(entry.get("event")) for entry in stormy.run.api.call("GET", path, params={"map_index": n})["content"]]
+        [str(entry.get("event")) for entry in faulty.run.api.call("GET", path, params={"map_index": n})["content"]]
         for n in range(PARTS)
     ]
     lines = [line for log in logs for line in log]
@@ -133,14 +133,14 @@ def test_long_look_ups_tell_how_far_they_are(stormy):
     assert sum("keys: 0 cached" in line and " USD; OK " in line for line in lines) == PARTS
 
 
-def test_a_refused_key_stops_all_parts_within_one_call_each(denied, stormy, quiet):
-    """Eight parts, eight calls at the most, no retry, nothing written, nothing set aside."""
+def test_a_refused_key_stops_all_parts_within_one_call_each(denied, faulty, quiet):
+    """Eight parts, eight calls at the most, no retry, nothing written, nothing quarantined."""
     enrich = [task for task in denied.run.tasks if task["task_id"] == "enrich"]
     assert (denied.run.state, {task["state"] for task in enrich}) == ("failed", {"failed"})
     assert {task["try_number"] for task in enrich} == {1}
     assert 1 <= len(denied.calls) <= PARTS == len(enrich)
     assert "check GOOGLE_API_KEY" in denied.run.failures
-    assert (denied.gold, quiet.quarantine("engine")) == (stormy.gold, [])
+    assert (denied.gold, quiet.quarantine("engine")) == (faulty.gold, [])
 
 
 def test_the_daily_refresh_finds_what_the_budget_left(renewed, quiet):
@@ -154,7 +154,7 @@ def test_the_daily_refresh_finds_what_the_budget_left(renewed, quiet):
 
 
 def test_a_replay_of_the_quarantine_reads_its_rows_again(quiet):
-    """A key that is still refused is set aside again, in the newest batch, and costs nothing."""
+    """A key that is still refused is quarantined again, in the newest batch, and costs nothing."""
     before = len(quiet.google.calls)
     run = quiet.run("people", replay_quarantine=True)
     (entry,) = [row for row in quiet.quarantine("people") if row["closed_at"] is None]
@@ -163,8 +163,8 @@ def test_a_replay_of_the_quarantine_reads_its_rows_again(quiet):
     assert len(quiet.google.calls) == before
 
 
-def test_the_forms_switches_exclude_each_other(quiet):
-    """Two wishes at once fail at once, and are named."""
+def test_the_forms_options_are_mutually_exclusive(quiet):
+    """Two options in one run fail at once, and are named."""
     both = quiet.run("budget", refresh_lookups=True, replay_quarantine=True)
-    assert "refresh_lookups and replay_quarantine exclude each other" in both.failures
+    assert "refresh_lookups and replay_quarantine are mutually exclusive" in both.failures
     assert json.dumps(client.tasks(both.api, both.dag_id, both.run_id)).count('"failed"') == 1

@@ -1,4 +1,4 @@
-"""Airflow's database is lost: the sinks still know where they stand. The last tests here: what Airflow knew is gone."""
+"""Airflow's database is lost: the sinks still know their positions. These tests come last: Airflow's state is gone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)  # the first test of a session boots every
 
 @pytest.fixture(scope="module")
 def reborn(deployment) -> Run:
-    """Bring rows, lose the whole database, change one row and add one; return the run of the new Airflow."""
+    """Load rows, lose the whole database, change one row and add one; return the run of the new Airflow."""
     deployment.sql(replays.DDL)
     replays.put(deployment, 7, *range(11))
     assert deployment.run(replays.NAME).state == "success"
@@ -39,12 +39,12 @@ def lose_metadata(deployment) -> None:
 def test_a_lost_airflow_database_loses_and_doubles_nothing(reborn, deployment):
     """The first run of an empty Airflow reads the two new rows; all is equal by value, each key was paid for once."""
     assert (reborn.state, reborn.summary.read) == ("success", 2)
-    after = replays.stand(deployment)
+    after = replays.snapshot(deployment)
     assert {i for i, row in after.gold.items() if row["_batch_id"] == reborn.summary.batch_id} == {5, 11}
 
 
 def test_an_airflow_without_a_past_finds_nothing_more(reborn, deployment):
-    """The next run finds nothing new, and remembers where Silver stands."""
-    before = replays.stand(deployment)
+    """The next run finds nothing new, and remembers Silver's position."""
+    before = replays.snapshot(deployment)
     assert deployment.run(replays.NAME).summary is None
-    assert replays.stand(deployment) == before
+    assert replays.snapshot(deployment) == before

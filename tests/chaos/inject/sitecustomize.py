@@ -1,10 +1,9 @@
 """
-Strikes from outside the product: functions are wrapped as their modules are imported.
+Injects faults from outside the product: functions are wrapped when their modules are imported.
 
-Python runs this file at its start because its folder is on the PYTHONPATH of the
-storm's Airflow, and of no other. `CHAOS_FOLDER` holds one file per order,
-`orders/<point>~<id>`; the process whose rename to `struck/` succeeds carries it
-out, so that an order strikes once. No order: the function runs as it is.
+Python runs this file at its start because its folder is on the PYTHONPATH of the chaos run's Airflow, and of no other.
+`CHAOS_FOLDER` holds one file per fault, `faults/<point>~<id>`; the process whose rename to `taken/` succeeds carries it
+out, so that a fault happens once. Without a fault the function runs unchanged.
 """
 
 from __future__ import annotations
@@ -22,91 +21,92 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from chaos_points import AHEAD, KEEP, POINTS, SETTINGS, Point
+from chaos_points import POINTS, PRELOADED, SETTINGS, STAGE_ANSWERS, Point
 
 FOLDER = Path(os.environ.get("CHAOS_FOLDER", "/nonexistent"))
 FORKING = "airflow.executors.local_executor"
-WRAPPED = {p.target for p in POINTS.values()} | {p.inside for p in POINTS.values() if p.inside} | {KEEP}
+WRAPPED = {p.target for p in POINTS.values()} | {p.inside for p in POINTS.values() if p.inside} | {STAGE_ANSWERS}
 active: Counter = Counter()
 reached: Counter = Counter()
 
 
 def wrap(target: str, function):
-    """Return the function with its points before, around and behind it."""
+    """Return the function with its points before, during and after it."""
 
     @wraps(function)
-    def struck(*args, **kwargs):
+    def wrapped(*args, **kwargs):
         active[target] += 1
         try:
             reach(target, args, "before", "during")
             result = function(*args, **kwargs)
         finally:
             active[target] -= 1
-        if target == KEEP:
+        if target == STAGE_ANSWERS:
             note(args[2], args[3])
         reach(target, args, "after")
         return result
 
-    return struck
+    return wrapped
 
 
 def reach(target: str, args: tuple, *moments: str) -> None:
-    """Carry out what is ordered for this moment."""
+    """Carry out the faults of this moment."""
     for name, point in POINTS.items():
-        if point.target == target and point.when in moments and meant(point, args):
+        if point.target == target and point.when in moments and applies(point, args):
             reached[name] += 1
-            if order := claim(name):
-                carry_out(*order)
+            if fault := take(name):
+                carry_out(*fault)
 
 
-def meant(point: Point, args: tuple) -> bool:
-    """Tell whether it is where, and with what, the point says."""
+def applies(point: Point, args: tuple) -> bool:
+    """Return whether the call is the one that the point describes."""
     if point.inside and not active[point.inside]:
         return False
-    return not point.said or re.search(rf"(?m)^{point.said}\b", str(args[1])) is not None
+    texts = [arg for arg in args if isinstance(arg, str)]
+    return not point.argument or any(re.search(rf"(?m)^{point.argument}(?!\w)", text) for text in texts)
 
 
-def claim(name: str) -> tuple[str, dict] | None:
-    """Take an order for a point; None if there is none that is due, or another process was quicker."""
-    for file in sorted(FOLDER.glob(f"orders/{name}~*")):
+def take(name: str) -> tuple[str, dict] | None:
+    """Take a fault for a point; None if none is due, or another process was faster."""
+    for file in sorted(FOLDER.glob(f"faults/{name}~*")):
         try:
-            order = json.loads(file.read_text())
-            if reached[name] >= order["nth"]:
-                file.rename(FOLDER / "struck" / file.name)
-                return file.name, order
+            fault = json.loads(file.read_text())
+            if reached[name] >= fault["nth"]:
+                file.rename(FOLDER / "taken" / file.name)
+                return file.name, fault
         except FileNotFoundError:
             continue
     return None
 
 
-def carry_out(name: str, order: dict) -> None:
-    """Die, now or in a moment; or shoot another process in a moment; or let the rig act and wait for it."""
-    if order["how"] == "call":
+def carry_out(name: str, fault: dict) -> None:
+    """Die, now or after a delay; kill another process after a delay; or wait until the cluster has acted."""
+    if fault["how"] == "wait":
         answer = FOLDER / "done" / name
         while not answer.exists():
             time.sleep(0.005)
-    elif order["how"] == "shoot" or order["seconds"]:
-        shoot(order["pid"] or os.getpid(), order["seconds"], FOLDER / "killed" / name)
+    elif fault["how"] == "kill" or fault["seconds"]:
+        kill_later(fault["pid"] or os.getpid(), fault["seconds"], FOLDER / "killed" / name)
     else:
         (FOLDER / "killed" / name).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def shoot(pid: int, seconds: float, told: Path) -> None:
+def kill_later(pid: int, seconds: float, record: Path) -> None:
     """Let a shell kill a process: no lock of this interpreter can delay it."""
-    command = f"sleep {seconds}; kill -9 {pid} && : > '{told}'"
+    command = f"sleep {seconds}; kill -9 {pid} && : > '{record}'"
     subprocess.Popen(["/bin/sh", "-c", command], stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def note(keys: list, answers) -> None:
-    """Write down which paid answers are now staged, and since when."""
-    kept = [list(key) for key, life in zip(keys, answers["keep"].to_pylist(), strict=True) if life]
-    with (FOLDER / "kept.jsonl").open("a") as log:
-        log.write(json.dumps({"at": time.monotonic(), "keys": kept}) + "\n")
+    """Record which paid answers are now staged, and since when."""
+    staged = [list(key) for key, life in zip(keys, answers["keep"].to_pylist(), strict=True) if life]
+    with (FOLDER / "staged_answers.jsonl").open("a") as log:
+        log.write(json.dumps({"at": time.monotonic(), "keys": staged}) + "\n")
 
 
 class Finder(PathFinder):
-    """Find the modules that have points, and change them when they have been executed."""
+    """Find the modules that have points, and change them after they have been executed."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -120,7 +120,7 @@ class Finder(PathFinder):
 
 
 def changed(execute, name: str, wanted: list[str]):
-    """Return how a module is executed, with its functions wrapped at the end."""
+    """Return a function that executes a module and then wraps its functions."""
 
     def run(module) -> None:
         execute(module)
@@ -133,7 +133,7 @@ def changed(execute, name: str, wanted: list[str]):
                 owner = getattr(owner, part)
             setattr(owner, last, wrap(target, getattr(owner, last)))
         if name == FORKING:
-            for other in AHEAD:
+            for other in PRELOADED:
                 import_module(other)
 
     return run

@@ -1,7 +1,7 @@
 """
-Somebody who keeps writing to the source, in every way that a source is written to.
+The workload: transactions that write to the source, in every way that a source is written to.
 
-    python -m tests.chaos.writer DSN FOLDER
+    python -m tests.chaos.workload DSN FOLDER
 
 Short transactions, savepoints, rollbacks, and long transactions that overlap:
 among them rows whose newest version has a *lower* transaction id than the one
@@ -9,7 +9,7 @@ before it (the transaction that wrote it had begun earlier). No version of a row
 is like another: `n` comes from a sequence, and the payload from `n`.
 
 Files in FOLDER: `postcodes`, one a line, to choose from; while `pause` exists
-nothing is written, and each thread says so by `quiet-<number>`; `stop` ends it.
+nothing is written, and each thread confirms it by `quiet-<number>`; `stop` ends it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from threading import Thread
 import psycopg
 
 DDL = """
-CREATE SEQUENCE storm_n;
-CREATE SEQUENCE storm_id;
-CREATE TABLE storm (
+CREATE SEQUENCE chaos_n;
+CREATE SEQUENCE chaos_id;
+CREATE TABLE chaos (
     id bigint PRIMARY KEY,
     n bigint NOT NULL UNIQUE,
     payload text NOT NULL,
@@ -38,9 +38,9 @@ CREATE TABLE storm (
 # amount is NaN, which no sink can hold, in one version of five hundred
 VALUES = """new.n, 'version ' || new.n || repeat(' ' || md5(new.n::text), 6), new.p,
     CASE WHEN mod(new.n, 500) = 0 THEN 'NaN' ELSE new.n / 100.0 END, clock_timestamp()"""
-NEW = "(SELECT nextval('storm_n') AS n, i, p FROM unnest(%s::bigint[], %s::text[]) AS given(i, p)) AS new"
-INSERT = f"INSERT INTO storm SELECT nextval('storm_id'), {VALUES} FROM {NEW}"
-UPDATE = f"UPDATE storm SET (n, payload, postcode, amount, at) = (SELECT {VALUES}) FROM {NEW} WHERE storm.id = new.i"
+NEW = "(SELECT nextval('chaos_n') AS n, i, p FROM unnest(%s::bigint[], %s::text[]) AS given(i, p)) AS new"
+INSERT = f"INSERT INTO chaos SELECT nextval('chaos_id'), {VALUES} FROM {NEW}"
+UPDATE = f"UPDATE chaos SET (n, payload, postcode, amount, at) = (SELECT {VALUES}) FROM {NEW} WHERE chaos.id = new.i"
 SECONDS_PER_POSTCODE = 0.05
 PATIENCE = "-c lock_timeout=4s"
 
@@ -53,7 +53,7 @@ def seed(dsn: str, rows: int, postcodes: list[str]) -> None:
         connection.execute(INSERT, [[0] * rows, chosen])
 
 
-class Writer:
+class Workload:
     """What all threads share."""
 
     def __init__(self, dsn: str, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Writer:
         self.begun = time.monotonic()
 
     def postcodes(self, count: int) -> list[str | None]:
-        """Choose postcodes, new ones among them as time goes by; one of forty is NULL, one is nobody's."""
+        """Choose postcodes, new ones among them as time goes by; one of forty is NULL, one does not exist."""
         reach = min(len(self.pool), 300 + int((time.monotonic() - self.begun) / SECONDS_PER_POSTCODE))
         recent = self.pool[max(0, reach - 200) : reach]
         some = [random.choice(recent if random.random() < 0.3 else self.pool[:reach]) for _ in range(count)]
@@ -71,7 +71,7 @@ class Writer:
     def write(self, connection: psycopg.Connection, rows: int) -> None:
         """Insert a few rows and change many."""
         connection.execute(INSERT, [[0] * (rows // 4), self.postcodes(rows // 4)])
-        last = connection.execute("SELECT last_value FROM storm_id").fetchone()[0]
+        last = connection.execute("SELECT last_value FROM chaos_id").fetchone()[0]
         self.change(connection, sorted({random.randint(1, last) for _ in range(rows)}))
 
     def change(self, connection: psycopg.Connection, ids: list[int]) -> None:
@@ -79,56 +79,56 @@ class Writer:
         connection.execute(UPDATE, [ids, self.postcodes(len(ids))])
 
 
-def short(writer: Writer, connection: psycopg.Connection) -> None:
+def short(workload: Workload, connection: psycopg.Connection) -> None:
     """Write at once; part of it behind a savepoint that may be rolled back."""
-    writer.write(connection, 40)
+    workload.write(connection, 40)
     for _ in range(random.choice((0, 0, 1, 3))):
         connection.execute("SAVEPOINT here")
-        writer.write(connection, 20)
+        workload.write(connection, 20)
         if random.random() < 0.5:
             connection.execute("ROLLBACK TO SAVEPOINT here")
 
 
-def long(writer: Writer, connection: psycopg.Connection) -> None:
+def long(workload: Workload, connection: psycopg.Connection) -> None:
     """Take an id early, and write for seconds."""
     for _ in range(random.randint(2, 5)):
-        writer.write(connection, 12)
+        workload.write(connection, 12)
         time.sleep(random.uniform(0.1, 0.6))
 
 
-def overtaken(writer: Writer, connection: psycopg.Connection) -> None:
+def overtaken(workload: Workload, connection: psycopg.Connection) -> None:
     """Begin first, write last: the row's newest version has a lower transaction id than the one before."""
-    connection.execute(INSERT, [[0], writer.postcodes(1)])  # touches no row that the other one waits for
-    with psycopg.connect(writer.dsn, options=PATIENCE) as other:
-        last = other.execute("SELECT last_value FROM storm_id").fetchone()[0]
+    connection.execute(INSERT, [[0], workload.postcodes(1)])  # touches no row that the other one waits for
+    with psycopg.connect(workload.dsn, options=PATIENCE) as other:
+        last = other.execute("SELECT last_value FROM chaos_id").fetchone()[0]
         ids = sorted({random.randint(1, last) for _ in range(10)})
-        writer.change(other, ids)
+        workload.change(other, ids)
         other.commit()
     time.sleep(random.uniform(0.2, 2.5))
-    writer.change(connection, ids)
+    workload.change(connection, ids)
 
 
-def transact(writer: Writer, habit: Callable) -> None:
-    """Write in one transaction; commit or roll back. A server that goes away, or a lock, is part of the day."""
+def transact(workload: Workload, habit: Callable) -> None:
+    """Write in one transaction; commit or roll back. A server that goes away, or a lock, is expected."""
     try:
-        with psycopg.connect(writer.dsn, connect_timeout=3, options=PATIENCE) as connection:
-            habit(writer, connection)
+        with psycopg.connect(workload.dsn, connect_timeout=3, options=PATIENCE) as connection:
+            habit(workload, connection)
             if random.random() < 0.15:
                 connection.rollback()
     except psycopg.OperationalError:
         time.sleep(0.2)
 
 
-def work(writer: Writer, number: int, habits: list[Callable]) -> None:
-    """Write until told to stop."""
-    quiet = writer.folder / f"quiet-{number}"
-    while not (writer.folder / "stop").exists():
-        if (writer.folder / "pause").exists():
+def work(workload: Workload, number: int, habits: list[Callable]) -> None:
+    """Write until `stop` exists."""
+    quiet = workload.folder / f"quiet-{number}"
+    while not (workload.folder / "stop").exists():
+        if (workload.folder / "pause").exists():
             quiet.touch()
             time.sleep(0.05)
             continue
         quiet.unlink(missing_ok=True)
-        transact(writer, random.choice(habits))
+        transact(workload, random.choice(habits))
         time.sleep(random.uniform(0.05, 0.3))
 
 
@@ -138,8 +138,8 @@ HABITS = [[short], [short, long], [long, overtaken], [overtaken, short]]
 
 def main() -> None:
     """Write until `stop` exists."""
-    writer = Writer(sys.argv[1], Path(sys.argv[2]))
-    threads = [Thread(target=work, args=(writer, number, some)) for number, some in enumerate(HABITS)]
+    workload = Workload(sys.argv[1], Path(sys.argv[2]))
+    threads = [Thread(target=work, args=(workload, number, some)) for number, some in enumerate(HABITS)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""The storm's deployment: what can be asked of it, and done to it."""
+"""The deployment that faults are injected into: what can be asked of it, and done to it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from include.sandbox.postgres import Postgres
 from include.sandbox.processes import Daemon
 from include.sandbox.snowflake import Snowflake
 
-from .orders import Orders
+from .faults import FaultInjector
 from .proxy import Proxy
 
-DAG = "medallion_storm"
-LOG_ENTRY = rb"PUT \S*/storm/_delta_log/\d{20}\.json"
+DAG = "medallion_chaos"
+LOG_ENTRY = rb"PUT \S*/chaos/_delta_log/\d{20}\.json"
 
 
 @dataclass
-class Rig:
-    """What can be asked of the deployment, and done to it."""
+class Cluster:
+    """A running deployment: Airflow and all servers, each behind a proxy."""
 
     state: Path
     google: Google
     proxies: dict[str, Proxy]
     settings: dict[str, str] = field(default_factory=dict)
-    orders: Orders | None = None
+    faults: FaultInjector | None = None
     orphans: Thread | None = None
     runs: int = 0
     last: str = ""  # the id of the last run
@@ -47,7 +47,7 @@ class Rig:
 
     @property
     def dsn(self) -> str:
-        """Where the writer and the oracle find the source."""
+        """The source, for the workload and the oracle."""
         return self.bronze.uri("bronze")
 
     @property
@@ -80,7 +80,7 @@ class Rig:
         return state
 
     def loaded(self) -> bool:
-        """Tell whether the last run found something new."""
+        """Return whether the last run found something new."""
         tasks = client.tasks(client.login(self.settings), DAG, self.last)
         return any(t["task_id"] == "commit" and t["state"] != "skipped" for t in tasks)
 
@@ -90,9 +90,9 @@ class Rig:
         self.proxies["bronze"].target = postgres.start(self.state, "bronze").port
 
     def start_snowflake(self) -> None:
-        """Start the Snowflake stand-in after it was shot."""
+        """Start the Snowflake stand-in after it was killed."""
         until(lambda: processes.running(Daemon(self.state, snowflake.NAME)) is None)
-        # on another port, if the dead one still held its own for a moment
+        # it may get another port while the dead process still holds the old one
         self.proxies["silver"].target = snowflake.start(self.state).port
 
     def crash_snowflake(self) -> None:
@@ -112,7 +112,7 @@ class Rig:
         airflow.start(self.state, self.settings)
 
     def kill_scheduler_only(self) -> None:
-        """Kill the scheduler; the tasks go on, unknown to the scheduler that is started next."""
+        """Kill the scheduler only; its tasks continue, unknown to the scheduler that is started next."""
         scheduler = psutil.Process(self.pid("airflow-scheduler"))
         workers = [child for child in scheduler.children() if "LocalExecutor" in " ".join(child.cmdline())]
         for process in {*scheduler.children(), scheduler} - set(workers):
@@ -128,10 +128,10 @@ class Rig:
             self.orphans.join(60)
 
 
-def deeds(rig: Rig) -> dict[str, Callable[[], None]]:
-    """Return what orders may ask of the rig."""
-    hang = {f"hang {name}": lambda proxy=proxy: proxy.hang(5) for name, proxy in rig.proxies.items()}
-    cut = {f"cut {name}": proxy.cut for name, proxy in rig.proxies.items()}
+def actions(cluster: Cluster) -> dict[str, Callable[[], None]]:
+    """Return the actions that faults may name."""
+    hang = {f"hang {name}": lambda proxy=proxy: proxy.hang(5) for name, proxy in cluster.proxies.items()}
+    cut = {f"cut {name}": proxy.cut for name, proxy in cluster.proxies.items()}
     names = (
         "crash_postgres",
         "start_snowflake",
@@ -143,10 +143,10 @@ def deeds(rig: Rig) -> dict[str, Callable[[], None]]:
     return {
         **hang,
         **cut,
-        **{name: getattr(rig, name) for name in names},
-        "crash_s3 at the log entry": lambda: rig.proxies["s3"].on(LOG_ENTRY, rig.crash_s3),
-        "lose the answer to the log entry": lambda: rig.proxies["s3"].on(LOG_ENTRY, None),
-        "lose the answer of silver": lambda: rig.proxies["silver"].on(b"", None),
+        **{name: getattr(cluster, name) for name in names},
+        "crash_s3 at the log entry": lambda: cluster.proxies["s3"].on(LOG_ENTRY, cluster.crash_s3),
+        "lose the answer to the log entry": lambda: cluster.proxies["s3"].on(LOG_ENTRY, None),
+        "lose the answer of silver": lambda: cluster.proxies["silver"].on(b"", None),
     }
 
 
@@ -172,7 +172,7 @@ def _kill_tree(pid: int) -> None:
 
 
 def until(what: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, f"not so after {seconds} s"

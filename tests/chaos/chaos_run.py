@@ -1,0 +1,111 @@
+"""The chaos run: faults are injected into runs while a workload writes; then runs without faults, then the check."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from .cases import NETWORK, REFRESH, SCHEDULER, SERVERS, TASKS, Case, named
+from .cluster import Cluster
+from .oracle import Oracle, Verdict
+
+# tasks have thirteen tries here: tries of `load_silver` also fail on the locks that a killed one left
+MAX_FAULTS = {"open_window": 1, "extract": 4, "enrich": 8, "load_silver": 4, "write_gold": 5, "commit": 2}
+Say = Callable[[str], None]
+
+
+@dataclass
+class Phase:
+    """Some runs, how often each case happened in them, and what the check found afterwards."""
+
+    name: str
+    plan: list[list[Case]]
+    params: dict[str, object] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+    verdict: Verdict | None = None
+    seconds: float = 0.0
+
+
+def short() -> list[Phase]:
+    """Return a chaos run of two minutes."""
+    first = named(
+        "extract: in the middle of the rows",
+        "extract: all staged, before the manifest",
+        "enrich: calls in flight",
+        "enrich: paid, not yet staged",
+        "enrich: all staged, before the manifest",
+        "load_silver: between COPY and BEGIN",
+        "load_silver: before COMMIT",
+        "load_silver: after COMMIT",
+        "write_gold: during the Delta commit",
+        "write_gold: right after its commit",
+        "commit: before the watermark",
+        "commit: after the watermark",
+    )
+    return [Phase("short", [first[:5], first[5:]])]
+
+
+def long() -> list[Phase]:
+    """Return a chaos run of more than two hundred faults."""
+    runs = list(_waves(TASKS, 8))
+    return [
+        Phase("tasks", [[], *runs[:4]]),
+        Phase("tasks again", runs[4:]),
+        Phase("full refresh", list(_waves(REFRESH, 2)), {"full_refresh": True}),
+        Phase("scheduler", [[case] for case in SCHEDULER]),
+        Phase("servers", [[case] for case in SERVERS]),
+        Phase("network", [[case] for case in NETWORK]),
+    ]
+
+
+def run_phases(cluster: Cluster, pause: Callable[[bool], None], phases: list[Phase], say: Say) -> None:
+    """Run all phases; each ends with a check of everything."""
+    oracle = Oracle(cluster)
+    for phase in phases:
+        begun = time.monotonic()
+        for cases in phase.plan:
+            state = _run_with_faults(cluster, cases, phase)
+            say(f"{phase.name}: run {cluster.runs} {state}, {sum(phase.kills.values())} faults")
+        pause(True)
+        settle(cluster)
+        cluster.end_orphans()
+        phase.verdict = oracle.check()
+        phase.seconds = time.monotonic() - begun
+        say(f"{phase.name}: checked, {phase.verdict.faults} faults {phase.verdict.details or ''}")
+        pause(False)
+        time.sleep(3)  # so that the next run finds something
+
+
+def settle(cluster: Cluster) -> None:
+    """Run until a run finds nothing new."""
+    for _ in range(8):
+        if cluster.run() == "success" and not cluster.loaded():
+            return
+    raise AssertionError("the last of eight runs still found something new")
+
+
+def _run_with_faults(cluster: Cluster, cases: list[Case], phase: Phase) -> str:
+    placed = {cluster.faults.place(case.draw(cluster)): case for case in cases}
+    state = cluster.run(**phase.params)
+    cluster.faults.withdraw()
+    for proxy in cluster.proxies.values():
+        proxy.off()
+    phase.kills.update(case.label for name, case in placed.items() if cluster.faults.happened(name))
+    return state
+
+
+def _waves(cases: list[Case], count: int) -> Iterator[list[Case]]:
+    """Distribute cases over runs: each in turn, no task more often than it is retried."""
+    decks = defaultdict(list)
+    for case in cases:
+        decks[case.task].append(case)
+    for wave in range(count):
+        chosen = []
+        for task, deck in decks.items():
+            most = min(MAX_FAULTS[task], max(len(deck), 2))
+            chosen += [deck[(wave * most + i) % len(deck)] for i in range(most)]
+        random.shuffle(chosen)
+        yield chosen
