@@ -22,10 +22,10 @@ from benchmarks.harness.results import Question, keep
 from benchmarks.harness.servers import Servers, servers
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.files import GoldBatch
 from include.medallion.gold.log import commit_properties
-from include.medallion.gold.rows import interleave_parts
 from include.medallion.gold.sink import GoldSink
+from include.medallion.gold.write.files import GoldBatch
+from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake, open_lake
 from include.medallion.staging.batch import Batch, open_batch

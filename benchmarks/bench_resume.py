@@ -17,7 +17,7 @@ from benchmarks.harness.options import Rows
 from benchmarks.harness.results import Question, keep
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.lake.object_store import Lake, filesystem
-from include.medallion.staging.documents import read_document
+from include.medallion.staging.records.documents import read_document
 
 NAME = "employees_0"
 SECONDS_TO_WAIT = 600

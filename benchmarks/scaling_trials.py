@@ -26,7 +26,8 @@ from pydantic import TypeAdapter
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold.sink import GoldSink
 from include.medallion.lake import delta, delta_maintenance
-from include.medallion.lake.object_store import Lake, create_parquet
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.columns import SYSTEM_COLUMNS, VERSION, batch_columns
 from include.medallion.model.window import Window
 from include.medallion.staging.batch import Batch

@@ -32,10 +32,10 @@ from medallion_logs import log_group
 from medallion_params import PARAMS
 from pydantic import TypeAdapter
 
+from include.medallion.config.checks.reserved import PIPELINES as RESERVED
+from include.medallion.config.checks.validation import load_files
 from include.medallion.config.files import airflow_schedule, find_pipeline, pipeline_files, pipeline_name
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.reserved import PIPELINES as RESERVED
-from include.medallion.config.validation import load_files
 from include.medallion.errors import SettingError, SinkBehind
 from include.medallion.model.window import Position, Window
 from include.medallion.redaction.library_errors import redact_library_errors

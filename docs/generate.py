@@ -13,7 +13,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from include.medallion.model.schema_changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
+from include.medallion.model.schema.changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
 
 WORDS = {
     Action.NOTHING: "nothing",

@@ -37,8 +37,8 @@ TEMPORARY_FAILURE = 75  # sysexits.h: try again later
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
     """Check pipeline files, import their functions, and report the mistakes of all of them."""
-    from include.medallion.config.imports import unimportable
-    from include.medallion.config.validation import load_files
+    from include.medallion.config.checks.imports import unimportable
+    from include.medallion.config.checks.validation import load_files
 
     bad = 0
     for file, found in load_files(files or pipeline_files()).items():
@@ -138,7 +138,7 @@ def extract(name: Name) -> None:
 @app.command()
 def enrich(name: Name, batch_id: BatchId) -> None:
     """Enrich the parts of a staged batch (again)."""
-    from include.medallion.staging.manifests import read_extracted
+    from include.medallion.staging.records.manifests import read_extracted
     from include.medallion.steps.enrich import enrich as enrich_part
     from include.medallion.steps.row_counts import part_summary_line
 
@@ -209,8 +209,8 @@ def maintain(name: Name) -> None:
 
 @contextmanager
 def _opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
+    from include.medallion.config.checks.validation import find_checked_pipeline
     from include.medallion.config.connections import open_connections
-    from include.medallion.config.validation import find_checked_pipeline
 
     with _failures_in_one_line(), redact_library_errors():
         pipeline = find_checked_pipeline(name)

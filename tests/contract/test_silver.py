@@ -24,7 +24,8 @@ import snowflake.connector  # noqa: TID253 (its errors are part of the contract)
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.lake.object_store import Lake, create_parquet
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.silver import sink as silver_sink

@@ -13,7 +13,8 @@ from deltalake.exceptions import CommitFailedError
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold.apply import apply_batch
 from include.medallion.gold.sink import GoldSink
-from include.medallion.lake.object_store import create_parquet, filesystem
+from include.medallion.lake.object_store import filesystem
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.layout import ENRICHED, part_file
@@ -52,7 +53,7 @@ class People:
         return EnrichedPart(number, (), len(rows), files, ())
 
     def stage_chunk(self, window, part, chunk, writes, schema):
-        """Write one enriched file, `writes` being lists of rows; what a row leaves out is NULL. Return its reference."""
+        """Write one enriched file from lists of rows, what a row leaves out NULL; return its reference."""
         path = part_file(window, ENRICHED, part, chunk)
         with create_parquet(self.lake, path, schema) as out:
             for rows in writes:

@@ -17,8 +17,8 @@ import pytest
 
 from include.medallion.bronze import checkpoint
 from include.medallion.bronze import chunks as bronze_chunks
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze import table as bronze_table
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.pipeline import Parts
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import filesystem, list_files, put_json, read_json

@@ -10,7 +10,7 @@ from include.medallion.errors import ClockSkew
 from include.medallion.lake.object_store import delete_files, write_bytes
 from include.medallion.model.window import Mode, SourceSnapshot, new_batch_id, plan_window
 from include.medallion.ops import reconcile
-from include.medallion.staging.used_ids import newest_id, record_id
+from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.steps import open_window
 from tests.integration.one_table import OneTable
 from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses

@@ -15,11 +15,12 @@ from include.medallion.bronze import rows as bronze_rows
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.lake import object_store
-from include.medallion.lake.object_store import create_parquet, open_lake, read_row_groups, read_table
+from include.medallion.lake.object_store import open_lake
 from include.medallion.lake.parquet import Writer, reader, writer
 from include.medallion.lake.parquet.row_groups import encoded_chunks
+from include.medallion.lake.parquet_files import create_parquet, read_row_groups, read_table
 from include.medallion.model.columns import source_column
-from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, may_be_invalid
+from include.medallion.model.values.validation import BINARY_BYTES, TEXT_BYTES, may_be_invalid
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, RAW, part_file
 from include.medallion.staging.parts import Part, StagedFile
 from tests.integration.gold_people import People, batch

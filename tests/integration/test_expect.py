@@ -29,6 +29,7 @@ def table(bronze_dsn, lake_uri, lake, silver):
 
 
 def rule(rule, column=None, action="quarantine", **settings):
+    """Return an entry of `expect`."""
     return {"rule": rule, "column": column, "action": action, **settings}
 
 

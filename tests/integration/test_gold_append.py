@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.medallion.gold import append as gold_append
 from include.medallion.gold.apply import apply_batch
-from include.medallion.gold.files import GoldBatch
 from include.medallion.gold.log import commit_properties
-from include.medallion.gold.rows import interleave_parts
+from include.medallion.gold.write import append as gold_append
+from include.medallion.gold.write.files import GoldBatch
+from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake.object_store import filesystem, open_lake
 from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns
 from include.medallion.model.window import Mode

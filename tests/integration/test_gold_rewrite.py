@@ -16,9 +16,10 @@ from deltalake import WriterProperties
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.medallion.gold import rewrite as gold_rewrite
-from include.medallion.lake.object_store import filesystem, open_lake, read_row_groups
+from include.medallion.gold.write import rewrite as gold_rewrite
+from include.medallion.lake.object_store import filesystem, open_lake
 from include.medallion.lake.parquet.row_groups import encoded_chunks
+from include.medallion.lake.parquet_files import read_row_groups
 from include.medallion.model.window import Mode
 from tests.integration.gold_people import SCHEMA, People, batch, counts, person
 

@@ -6,8 +6,8 @@ import psutil
 import psycopg
 import pytest
 
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze import horizon
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.model.window import Mode
 from include.sandbox import postgres as postgres_server
 from include.sandbox import processes

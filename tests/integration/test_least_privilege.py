@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.server import ThreadedMotoServer
 from snowflake.connector.errors import DatabaseError  # noqa: TID253
 
-from include.medallion.bronze import connection as bronze_connection
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config import connections as connection_settings
 from include.medallion.errors import SettingError, Transient
 from include.medallion.lake.object_store import open_lake

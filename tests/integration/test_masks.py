@@ -17,8 +17,8 @@ from pyarrow import fs
 
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lake.object_store import filesystem
-from include.medallion.model.masks import Mask, MaskKind, mask_sql
-from include.medallion.model.validation import to_text
+from include.medallion.model.values.masks import Mask, MaskKind, mask_sql
+from include.medallion.model.values.validation import to_text
 from include.medallion.model.window import Mode
 from include.medallion.ops.maintenance import maintain, retention
 from include.medallion.ops.reconcile import reconcile
@@ -53,6 +53,7 @@ def table(bronze_dsn, lake_uri, lake, silver):
 
 
 def insert(number, valid_to="2024-01-01"):
+    """Return a statement that inserts a person."""
     return (
         f"INSERT INTO one VALUES ({number}, '98052', 'ann.planted{number}@planted.example', '078-05-112{number}', "
         f"'+1555010{number}', 'Ann Planted {number}', '1911-11-1{number}', 98765.4{number}, '{valid_to}')"
@@ -64,10 +65,12 @@ PLAIN = ["ann.planted", "078-05-112", "+1555010", "Ann Planted", "1911-11-1", "9
 
 
 def sha256(text):
+    """Return what a masked text becomes."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hmac_of(text, key=KEY):
+    """Return what a text masked with a key becomes."""
     return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from include.medallion.lake.object_store import create_parquet, filesystem, open_lake, read_table
+from include.medallion.lake.object_store import filesystem, open_lake
 from include.medallion.lake.parquet import writer
+from include.medallion.lake.parquet_files import create_parquet, read_table
 
 KEY = "_staging/people/1/raw/part-0000-0000.parquet"
 ROWS = pa.table({"id": pa.array(range(1000))})

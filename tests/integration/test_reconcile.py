@@ -17,8 +17,9 @@ from include.medallion.gold import reconcile as gold_reconcile
 from include.medallion.lake.object_store import filesystem
 from include.medallion.model.differences import Difference, check_nothing_lost
 from include.medallion.ops import reconcile
-from include.medallion.staging import archive, layout, source_keys
+from include.medallion.staging import archive, layout
 from include.medallion.staging.layout import part_file
+from include.medallion.staging.records import source_keys
 from include.medallion.steps import run
 from tests.integration.one_table import OneTable
 
@@ -239,7 +240,8 @@ def test_rows_that_only_one_sink_holds_wait(people):
     people.sql(INSERT.format(5, 6))
     window = people.begin()
     parts = people.extract(window)
-    answered = [people.enrich(window, part.number) for part in parts]
+    for part in parts:
+        people.enrich(window, part.number)
     people.apply(window, "silver")
     people.sql("DELETE FROM people WHERE id = 5")
     report = people.reconcile()

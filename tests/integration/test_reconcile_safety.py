@@ -13,8 +13,8 @@ from adbc_driver_manager import AdbcStatement
 from typer.testing import CliRunner
 
 from include.medallion.__main__ import app
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.locked import describe_locked
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.pipeline import Source
 from include.medallion.errors import TooManyDeletes
 from include.medallion.model.window import Mode

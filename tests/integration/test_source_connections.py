@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 from adbc_driver_manager import AdbcStatement
 
-from include.medallion.bronze import connection as bronze_connection
-from include.medallion.bronze import failures
+from include.medallion.bronze.postgres import connection as bronze_connection
+from include.medallion.bronze.postgres import failures
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, Transient

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze import horizon
 from include.medallion.bronze import rows as bronze_rows
 from include.medallion.bronze import table as bronze_table
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.pipeline import Source
 from include.medallion.errors import SourceChanged, Transient
 from include.medallion.model.window import Mode, Position, Window, plan_window

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from include.medallion.model.columns import check_names, columns_from_schema, source_column
-from include.medallion.model.validation import BINARY_BYTES, TEXT_BYTES, Reason, to_sink_types, to_text, validate
+from include.medallion.model.values.validation import BINARY_BYTES, TEXT_BYTES, Reason, to_sink_types, to_text, validate
 
 DAY_US = 86_400_000_000
 NUMERIC_10_2 = (10 << 16 | 2) + 4

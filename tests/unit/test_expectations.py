@@ -18,7 +18,7 @@ from include.medallion.errors import SettingError
 TYPES = {
     "text": (pa.string(), ["a", "b", None, ""]),
     "number": (pa.int16(), [1, -2, None, 300]),
-    "money": (pa.decimal128(10, 2), [Decimal("1.10"), Decimal("-2"), None, Decimal("0.30")]),
+    "money": (pa.decimal128(10, 2), [Decimal("1.10"), Decimal(-2), None, Decimal("0.30")]),
     "share": (pa.float64(), [0.1, float("nan"), None, -0.0]),
     "flag": (pa.bool_(), [True, False, None, True]),
     "day": (pa.date32(), [date(2024, 2, 29), date(1, 1, 1), None, date(9999, 12, 31)]),

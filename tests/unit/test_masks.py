@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.model.masks import Mask, MaskKind, mask_values
+from include.medallion.model.values.masks import Mask, MaskKind, mask_values
 
 KEY = b"a random key of the test"
 keys = st.binary(min_size=16, max_size=64).filter(lambda key: key[-1])  # an HMAC fills up keys with zeros

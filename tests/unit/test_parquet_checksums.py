@@ -15,9 +15,13 @@ from pyarrow import fs
 
 from include.medallion.errors import ContractBroken
 from include.medallion.lake import object_store
-from include.medallion.lake.object_store import (
+from include.medallion.lake.object_store import open_lake
+from include.medallion.lake.parquet import Reader, Writer, reader
+from include.medallion.lake.parquet.checksums import recorded_checksum
+from include.medallion.lake.parquet.footer import MAGIC
+from include.medallion.lake.parquet.row_groups import encoded_chunks
+from include.medallion.lake.parquet_files import (
     create_parquet,
-    open_lake,
     read_footer,
     read_row_groups,
     read_rows,
@@ -25,10 +29,6 @@ from include.medallion.lake.object_store import (
     read_table,
     verify,
 )
-from include.medallion.lake.parquet import Reader, Writer, reader
-from include.medallion.lake.parquet.checksums import recorded_checksum
-from include.medallion.lake.parquet.footer import MAGIC
-from include.medallion.lake.parquet.row_groups import encoded_chunks
 
 KEY = "_staging/people/1/raw/part-0000-0000.parquet"
 STEP = 13  # every 13th bit is flipped: about every second byte, at all places in a byte; 1 tries all

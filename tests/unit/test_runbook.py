@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from include.medallion import errors
-from include.medallion.staging.manifests import Incomplete
+from include.medallion.staging.records.manifests import Incomplete
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()

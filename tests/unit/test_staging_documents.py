@@ -13,9 +13,9 @@ from include.medallion.lake.object_store import Lake, read_bytes, write_bytes
 from include.medallion.lake.parquet import FileInfo
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.documents import read_document, write_document
-from include.medallion.staging.manifests import RawManifest
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile
+from include.medallion.staging.records.documents import read_document, write_document
+from include.medallion.staging.records.manifests import RawManifest
 
 PATH = "_staging/one/document.json"
 WINDOW = Window("one", "source", 1, 2, 20260101000000000, Mode.TRIAL, 10, 3)

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from include.medallion.__main__ import app
 from include.medallion.config import files as pipeline_files
-from include.medallion.config import reserved
-from include.medallion.config.validation import find_checked_pipeline
+from include.medallion.config.checks import reserved
+from include.medallion.config.checks.validation import find_checked_pipeline
 from include.medallion.enrich.geocoding import CACHE_TABLE
 from include.medallion.errors import SettingError
 from include.medallion.lookups import leases, usage_ledger

@@ -12,9 +12,9 @@ from include.medallion.bronze.chunks import ChunkLayout
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake, delete_files, list_files
 from include.medallion.model.window import Window
-from include.medallion.staging.documents import read_document, write_document
 from include.medallion.staging.layout import RAW, stage_folder
 from include.medallion.staging.parts import Part, StagedFile
+from include.medallion.staging.records.documents import read_document, write_document
 
 
 @dataclass(frozen=True)

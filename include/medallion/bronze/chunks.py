@@ -18,7 +18,7 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from include.medallion.bronze import rows as bronze_rows
-from include.medallion.bronze.connection import fetch_rows
+from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.pipeline import Parts, Source
 from include.medallion.lake.parquet.prefetch import prefetch

@@ -22,13 +22,14 @@ from include.medallion.bronze import checkpoint
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.pipeline import Parts
-from include.medallion.lake.object_store import Lake, create_parquet, read_schema
+from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import Writer
+from include.medallion.lake.parquet_files import create_parquet, read_schema
 from include.medallion.model.keys import KeyIndex, PartitionKey, encode_keys, partition_rows
 from include.medallion.model.window import Window
 from include.medallion.staging.layout import RAW, part_file
-from include.medallion.staging.manifests import begin_extract, finish_extract
 from include.medallion.staging.parts import Part, StagedFile
+from include.medallion.staging.records.manifests import begin_extract, finish_extract
 
 log = logging.getLogger(__name__)
 ChunkRows = Iterator[tuple[int, pa.RecordBatch | None]]

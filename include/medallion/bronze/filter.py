@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import adbc_driver_manager
 
-from include.medallion.bronze.connection import execute, read_error
-from include.medallion.config.expressions import columns_of
+from include.medallion.bronze.postgres.connection import execute, read_error
+from include.medallion.config.checks.expressions import columns_of
 from include.medallion.config.pipeline import Source
 from include.medallion.errors import SettingError
 from include.medallion.model.columns import quote_identifier

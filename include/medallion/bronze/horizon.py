@@ -6,7 +6,7 @@ import time
 
 import adbc_driver_manager
 
-from include.medallion.bronze.connection import begin_snapshot, execute, fetch_rows
+from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.errors import Transient
 from include.medallion.model.window import SourceSnapshot

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import adbc_driver_manager
 
-from include.medallion.bronze.connection import begin_snapshot, execute, fetch_rows
+from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows
 from include.medallion.bronze.rows import lock_table
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.pipeline import Source

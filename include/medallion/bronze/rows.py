@@ -8,13 +8,13 @@ from contextlib import closing
 import adbc_driver_manager
 import pyarrow as pa
 
-from include.medallion.bronze.connection import execute, fetch_rows, read_error
+from include.medallion.bronze.postgres.connection import execute, fetch_rows, read_error
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.pipeline import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
-from include.medallion.model.masks import mask_sql, mask_values
+from include.medallion.model.values.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
 
 BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is bounded by

@@ -22,14 +22,15 @@ import pyarrow.compute as pc
 from include.medallion.bronze import rows as bronze_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import Lake, create_parquet
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.columns import VERSION, Column
 from include.medallion.model.keys import partition_by_key
-from include.medallion.model.validation import keys_to_json, to_sink_types, validate
+from include.medallion.model.values.validation import keys_to_json, to_sink_types, validate
 from include.medallion.model.window import Window
 from include.medallion.staging.layout import KEYS, part_file
 from include.medallion.staging.parts import Part, StagedFile
-from include.medallion.staging.source_keys import SourceKeys
+from include.medallion.staging.records.source_keys import SourceKeys
 
 PART_ROWS = 2_000_000
 QuarantinedKeys = Mapping[int, Collection[str]]

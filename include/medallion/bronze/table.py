@@ -13,14 +13,14 @@ from typing import Any
 
 import adbc_driver_manager
 
-from include.medallion.bronze.connection import fetch_rows
 from include.medallion.bronze.filter import check_filter
+from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.pipeline import Pipeline, Source
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.model.columns import Column, quote_literal, selected_column, source_column
-from include.medallion.model.masks import Mask
-from include.medallion.model.source_schema import SchemaColumn
+from include.medallion.model.schema.source import SchemaColumn
+from include.medallion.model.values.masks import Mask
 
 _SEPARATOR = "\x1f"
 _KINDS = {"r": "table", "p": "partitioned table", "m": "materialised view"}

@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from include.medallion.config.checks.expressions import check_condition, columns_of
 from include.medallion.config.enrichment import Name, Settings
-from include.medallion.config.expressions import check_condition, columns_of
 
 Value = StrictBool | StrictInt | StrictFloat | datetime | date | StrictStr
 Consequence = Literal["warn", "quarantine", "fail"]

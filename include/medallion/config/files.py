@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml import Node
 
-from include.medallion.config.error_messages import explain
+from include.medallion.config.checks.error_messages import explain
+from include.medallion.config.checks.schedules import MANUAL, check_schedule
 from include.medallion.config.pipeline import DEFAULT_SCHEDULE, Pipeline
-from include.medallion.config.schedules import MANUAL, check_schedule
 from include.medallion.config.yaml_documents import load_yaml, scalar_text
 from include.medallion.errors import SettingError
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from include.medallion.config.checks.expressions import check_condition
+from include.medallion.config.checks.reserved import check_gold_table, check_pipeline_name, check_silver_table
+from include.medallion.config.checks.schedules import check_schedule
 from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
 from include.medallion.config.expectations import Expectation, check_expectations
-from include.medallion.config.expressions import check_condition
-from include.medallion.config.reserved import check_gold_table, check_pipeline_name, check_silver_table
-from include.medallion.config.schedules import check_schedule
 from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(

@@ -20,20 +20,21 @@ from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable, add_lookup_columns, build_lookup_table
 from include.medallion.enrich.rows import RowPlan, transform
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, create_parquet, read_row_groups, read_schema
+from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet.prefetch import prefetch
+from include.medallion.lake.parquet_files import create_parquet, read_row_groups, read_schema
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.lookups.resolve import LookupContext, resolve_keys
 from include.medallion.lookups.results import LookupResults
 from include.medallion.lookups.usage_ledger import BillingKey
 from include.medallion.model.columns import SYSTEM_COLUMNS, Column, columns_from_schema
 from include.medallion.model.keys import KeyIndex, encode_keys
-from include.medallion.model.validation import QUARANTINE_SCHEMA
+from include.medallion.model.values.validation import QUARANTINE_SCHEMA
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, part_file
-from include.medallion.staging.manifests import begin_part, finish_part, read_extracted
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile
+from include.medallion.staging.records.manifests import begin_part, finish_part, read_extracted
 
 
 @dataclass(frozen=True, slots=True)

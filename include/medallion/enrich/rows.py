@@ -19,7 +19,7 @@ from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable
 from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.model.columns import SYSTEM_COLUMNS, VERSION, Column, batch_columns
-from include.medallion.model.validation import (
+from include.medallion.model.values.validation import (
     QUARANTINE_SCHEMA,
     Reason,
     may_be_invalid,

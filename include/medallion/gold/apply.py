@@ -15,15 +15,15 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.table import TableMerger
 
-from include.medallion.gold import rewrite
-from include.medallion.gold.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.columns import add_columns, check_types
-from include.medallion.gold.counts import count_outcome
-from include.medallion.gold.files import GoldBatch, stat_columns
 from include.medallion.gold.inspect import check_table
-from include.medallion.gold.keys import check_unique, is_append_only, key_ranges, merge_predicate
 from include.medallion.gold.log import commit_properties, names_batch, read_position
-from include.medallion.gold.rows import interleave_parts
+from include.medallion.gold.write import rewrite
+from include.medallion.gold.write.append import copy_staged_files, write_per_chunk
+from include.medallion.gold.write.counts import count_outcome
+from include.medallion.gold.write.files import GoldBatch, stat_columns
+from include.medallion.gold.write.keys import check_unique, is_append_only, key_ranges, merge_predicate
+from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake import delta
 from include.medallion.model.columns import (
     BATCH_ID,

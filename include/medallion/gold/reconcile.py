@@ -21,21 +21,22 @@ from deltalake import DeltaTable
 from deltalake.schema import Field, PrimitiveType
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import rewrite
 from include.medallion.gold.apply import SINK
-from include.medallion.gold.files import GoldBatch, stat_columns
 from include.medallion.gold.inspect import missing_files, open_gold
-from include.medallion.gold.keys import merge_predicate
 from include.medallion.gold.log import commit_properties, read_position
+from include.medallion.gold.write import rewrite
+from include.medallion.gold.write.files import GoldBatch, stat_columns
+from include.medallion.gold.write.keys import merge_predicate
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import DELETED_AT, TIMESTAMP_UTC, VERSION, quote_identifier
 from include.medallion.model.differences import Difference
 from include.medallion.model.keys import partition_by_key
 from include.medallion.model.window import check_same_source, emptied
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import Part
-from include.medallion.staging.source_keys import SourceKeys
+from include.medallion.staging.records.source_keys import SourceKeys
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds  # imports pandas, which most runs do not need

@@ -17,8 +17,8 @@ from include.medallion.model.counts import Applied
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.records.source_keys import SourceKeys
 from include.medallion.staging.sink import Comparison
-from include.medallion.staging.source_keys import SourceKeys
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,16 @@ File names are made of numbers and of names in the pipeline file: never of data.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
-from include.medallion.errors import ContractBroken, SettingError
-from include.medallion.lake.parquet import COMPRESSION, FileInfo, Reader, RowGroup, Writer
+from include.medallion.errors import SettingError
 from include.medallion.lake.root_uri import check_root
 
 
@@ -88,125 +85,6 @@ def _filesystem(scheme: str, settings: tuple[tuple[str, str], ...]) -> fs.FileSy
     )
 
 
-def create_parquet(lake: Lake, key: str, schema: pa.Schema) -> Writer:
-    """
-    Return a writer of a Parquet file, which replaces what an earlier attempt left there.
-
-    The file can be read once the writer is closed. On S3 it then appears as a whole; a writer that exits with an
-    exception leaves nothing.
-    """
-    files, path = filesystem(lake), lake.path(key)
-    _make_folder(files, path)
-    return Writer(path, schema, files)
-
-
-def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
-    """Open a Parquet file without verifying it; prefer `open_verified`."""
-    return pq.ParquetFile(filesystem(lake).open_input_file(lake.path(key)), pre_buffer=True)
-
-
-@contextmanager
-def open_verified(lake: Lake, key: str, info: FileInfo | None = None) -> Iterator[Reader]:
-    """
-    Open a Parquet file; its size and its footer are verified at once, columns when they are read.
-
-    Args:
-        info: what the manifest records of the file; None for a file that no manifest lists.
-
-    Raises:
-        ContractBroken: the file is not the one in the manifest, is missing or is damaged; the message names the key.
-        FileNotFoundError: there is no such file, and `info` is None.
-    """
-    try:
-        file = filesystem(lake).open_input_file(lake.path(key))
-    except FileNotFoundError:
-        if info is None:
-            raise
-        raise ContractBroken(f"{key} is missing") from None
-    with file:
-        yield Reader(file, key, info)
-
-
-def read_row_groups(
-    lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None
-) -> Iterator[RowGroup]:
-    """
-    Read a file by its row groups, as they are encoded; memory holds one.
-
-    Args:
-        info: what the manifest records of the file.
-        columns: columns to read, if the file has them; None reads all.
-
-    Raises:
-        ContractBroken, FileNotFoundError: as `open_verified`; or a column does not match its checksum.
-    """
-    with open_verified(lake, key, info) as file:
-        yield from file.read_groups(columns)
-
-
-def read_rows(
-    lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a file in batches of at most 65,536; arguments and errors as `read_row_groups`."""
-    with open_verified(lake, key, info) as file:
-        yield from file.read_batches(columns)
-
-
-def read_table(lake: Lake, key: str, info: FileInfo | None = None, columns: Collection[str] | None = None) -> pa.Table:
-    """Read all rows of a file into memory; arguments and errors as `read_row_groups`."""
-    with open_verified(lake, key, info) as file:
-        names = [name for name in file.schema.names if columns is None or name in columns]
-        schema = pa.schema([file.schema.field(name) for name in names])
-        return pa.Table.from_batches(file.read_batches(columns), schema)
-
-
-def read_footer(lake: Lake, key: str, info: FileInfo | None = None) -> pq.FileMetaData:
-    """Read the footer of a file: its rows, its columns and their bounds; errors as `open_verified`."""
-    with open_verified(lake, key, info) as file:
-        return file.metadata
-
-
-def read_schema(lake: Lake, key: str, info: FileInfo | None = None) -> pa.Schema:
-    """Read the columns of a file; errors as `open_verified`."""
-    with open_verified(lake, key, info) as file:
-        return file.schema
-
-
-def verify(lake: Lake, key: str, info: FileInfo) -> None:
-    """
-    Read all bytes of a file that a `Writer` wrote, without decoding, and compare them with their checksums.
-
-    Raises:
-        ContractBroken: the file is missing or a byte is not what was written; the message names the key.
-    """
-    with open_verified(lake, key, info) as file:
-        file.verify()
-
-
-def put_table(lake: Lake, prefix: str, table: pa.Table) -> str:
-    """Write a small table as a new file below a prefix, whole or not at all; return its key."""
-    files, name = filesystem(lake), uuid.uuid4().hex
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression=COMPRESSION)
-    key = f"{prefix}/{name}.parquet"
-    if isinstance(files, fs.LocalFileSystem):  # a local file appears before it is complete; a renamed one does not
-        _write(files, lake.path(f"{prefix}/{name}.tmp"), sink.getvalue())
-        files.move(lake.path(f"{prefix}/{name}.tmp"), lake.path(key))
-    else:
-        _write(files, lake.path(key), sink.getvalue())
-    return key
-
-
-def get_table(lake: Lake, key: str) -> pa.Table:
-    """
-    Read a small table whole.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    return pq.read_table(_read(lake, key))
-
-
 def write_bytes(lake: Lake, key: str, content: bytes) -> None:
     """Write a small file."""
     _write(filesystem(lake), lake.path(key), pa.py_buffer(content))
@@ -249,12 +127,12 @@ def _read(lake: Lake, key: str) -> pa.Buffer:
 
 
 def _write(files: fs.FileSystem, path: str, data: pa.Buffer) -> None:
-    _make_folder(files, path)
+    make_folder(files, path)
     with files.open_output_stream(path) as stream:
         stream.write(data)
 
 
-def _make_folder(files: fs.FileSystem, path: str) -> None:
+def make_folder(files: fs.FileSystem, path: str) -> None:
     """Make the folder of a file; object storage has none."""
     if isinstance(files, fs.LocalFileSystem):
         files.create_dir(path.rpartition("/")[0])

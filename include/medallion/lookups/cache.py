@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from include.medallion.lake import delta
-from include.medallion.lake.object_store import Lake, delete_files, get_table, list_files, put_table
+from include.medallion.lake.object_store import Lake, delete_files, list_files
+from include.medallion.lake.parquet_files import get_table, put_table
 from include.medallion.lookups.enrichment import KEEP_FOR, Enrichment
 from include.medallion.model.columns import TIMESTAMP_UTC, quote_identifier
 from include.medallion.model.keys import Key, composite_key, to_table

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
-from include.medallion.model.masks import Mask
+from include.medallion.model.values.masks import Mask
 from include.medallion.model.window import Window
 
 TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")

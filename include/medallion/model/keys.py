@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.model.validation import mask_out_of_range, to_text
+from include.medallion.model.values.validation import mask_out_of_range, to_text
 
 Key = tuple[Any, ...]
 Normalise = Callable[[tuple[Any, ...]], Key | None]

@@ -23,8 +23,8 @@ from include.medallion.model.window import Position
 from include.medallion.quarantine import table as quarantine_table
 from include.medallion.staging.archive import batch_ids
 from include.medallion.staging.layout import batch_folder
-from include.medallion.staging.source_keys import unfinished_reconciles
-from include.medallion.steps.removal import remove_old_values
+from include.medallion.staging.records.source_keys import unfinished_reconciles
+from include.medallion.steps.schema.removal import remove_old_values
 from include.medallion.steps.sinks import open_sinks
 
 DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7}

@@ -20,8 +20,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.source_keys import stage_source_keys
 from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
@@ -32,20 +32,20 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.model.differences import Difference, Report, check_delete_share, combine
 from include.medallion.model.window import Mode, SourceSnapshot, plan_window
 from include.medallion.quarantine.table import quarantined_keys
-from include.medallion.staging.documents import write_document
 from include.medallion.staging.layout import batch_folder
-from include.medallion.staging.sink import Sink
-from include.medallion.staging.source_keys import (
+from include.medallion.staging.records.documents import write_document
+from include.medallion.staging.records.source_keys import (
     SourceKeys,
     begin_deletes,
     finish_reconcile,
     record_keys,
     unfinished_reconciles,
 )
-from include.medallion.staging.used_ids import newest_id, record_id
-from include.medallion.steps.schemas import check_comparable
+from include.medallion.staging.records.used_ids import newest_id, record_id
+from include.medallion.staging.sink import Sink
+from include.medallion.steps.schema.records import check_comparable
+from include.medallion.steps.schema.source import describe_locked_source, describe_source
 from include.medallion.steps.sinks import open_sinks
-from include.medallion.steps.source import describe_locked_source, describe_source
 
 
 def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: bool = False) -> Report | None:

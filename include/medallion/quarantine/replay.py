@@ -20,8 +20,8 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION, Column, quote_identifier, quote_literal
-from include.medallion.model.masks import mask_sql
-from include.medallion.model.validation import keys_to_json, to_text
+from include.medallion.model.values.masks import mask_sql
+from include.medallion.model.values.validation import keys_to_json, to_text
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine import table as quarantine_table
 from include.medallion.staging.batch import Batch

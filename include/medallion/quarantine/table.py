@@ -19,7 +19,7 @@ from include.medallion.errors import QuarantineOverflow
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import BATCH_ID, TIMESTAMP_UTC, VERSION
-from include.medallion.model.validation import Reason
+from include.medallion.model.values.validation import Reason
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import StagedFile

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import (
     DELETED_AT,
@@ -26,7 +27,7 @@ from include.medallion.silver.ledger import read_position
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import run_sql
 from include.medallion.silver.table import definitions, table_name
-from include.medallion.staging.source_keys import SourceKeys
+from include.medallion.staging.records.source_keys import SourceKeys
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor

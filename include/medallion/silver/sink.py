@@ -19,8 +19,8 @@ from include.medallion.silver.staging_table import drop_orphans
 from include.medallion.silver.statements import fetch_all
 from include.medallion.silver.table import table_name
 from include.medallion.staging.batch import Batch
+from include.medallion.staging.records.source_keys import SourceKeys
 from include.medallion.staging.sink import Comparison
-from include.medallion.staging.source_keys import SourceKeys
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection

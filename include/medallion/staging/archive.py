@@ -9,9 +9,9 @@ from pyarrow import fs
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lake.object_store import Lake, filesystem
 from include.medallion.model.window import Mode, Window
-from include.medallion.staging.documents import read_document
 from include.medallion.staging.layout import window_file
-from include.medallion.staging.manifests import Incomplete, read_enriched, read_extracted
+from include.medallion.staging.records.documents import read_document
+from include.medallion.staging.records.manifests import Incomplete, read_enriched, read_extracted
 
 
 @dataclass(frozen=True, slots=True)

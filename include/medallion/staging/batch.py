@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import Column, columns_from_schema
 from include.medallion.model.window import Window
-from include.medallion.staging.manifests import read_enriched
 from include.medallion.staging.parts import EnrichedPart, StagedFile
+from include.medallion.staging.records.manifests import read_enriched
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from dataclasses import replace
 import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import create_parquet
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.columns import SYSTEM_COLUMNS
-from include.medallion.model.source_schema import SourceSchema
+from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position
 from include.medallion.staging.batch import Batch
-from include.medallion.staging.documents import read_document
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import part_file, schema_file
 from include.medallion.staging.parts import EnrichedPart, StagedFile
+from include.medallion.staging.records.documents import read_document
 
 _STAGE = "conformed"
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 import pyarrow as pa
 
-from include.medallion.lake.object_store import Lake, read_rows, read_table
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import read_rows, read_table
 from include.medallion.staging.parts import StagedFile
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from include.medallion.lake.object_store import Lake, delete_files, filesystem
 from include.medallion.model.window import Window
 from include.medallion.staging.archive import batch_ids
-from include.medallion.staging.documents import read_document, write_document
 from include.medallion.staging.layout import batch_folder
-from include.medallion.staging.source_keys import finish_reconcile, unfinished_reconciles
+from include.medallion.staging.records.documents import read_document, write_document
+from include.medallion.staging.records.source_keys import finish_reconcile, unfinished_reconciles
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from include.medallion.model.differences import Difference
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.staging.batch import Batch
-from include.medallion.staging.source_keys import SourceKeys
+from include.medallion.staging.records.source_keys import SourceKeys
 
 
 class Comparison(Protocol):

@@ -14,7 +14,7 @@ from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import close_entries
 from include.medallion.quarantine.table import check_bad_share, record_rows
 from include.medallion.staging.batch import Batch, open_batch
-from include.medallion.staging.manifests import write_applied
+from include.medallion.staging.records.manifests import write_applied
 from include.medallion.steps.enrich import enrichments_of
 from include.medallion.steps.row_counts import check_expectations
 from include.medallion.steps.sinks import open_sinks

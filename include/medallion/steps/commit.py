@@ -7,9 +7,9 @@ from dataclasses import replace
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Window
-from include.medallion.staging.manifests import read_applied, read_enriched
-from include.medallion.steps.removal import remove_old_values
+from include.medallion.staging.records.manifests import read_applied, read_enriched
 from include.medallion.steps.row_counts import RunSummary, check_row_counts
+from include.medallion.steps.schema.removal import remove_old_values
 
 
 def commit(pipeline: Pipeline, lake: Lake, window: Window) -> RunSummary:

@@ -11,12 +11,13 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake, read_schema
+from include.medallion.lake.object_store import Lake
+from include.medallion.lake.parquet_files import read_schema
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import columns_from_schema
 from include.medallion.model.window import Window
-from include.medallion.staging.manifests import read_extracted
 from include.medallion.staging.parts import EnrichedPart, StagedFile
+from include.medallion.staging.records.manifests import read_extracted
 
 
 def enrich(

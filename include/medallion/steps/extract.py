@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from include.medallion.bronze import checkpoint
 from include.medallion.bronze import chunks as bronze_chunks
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.extract import ChunkRows, stage_rows
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.rows import raw_schema, read_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
@@ -28,8 +28,8 @@ from include.medallion.model.keys import PartitionKey
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import only_open_entries, replay_condition
 from include.medallion.staging.parts import Part
-from include.medallion.steps.schemas import columns_to_read, current_schema
-from include.medallion.steps.source import describe_locked_source
+from include.medallion.steps.schema.records import columns_to_read, current_schema
+from include.medallion.steps.schema.source import describe_locked_source
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection

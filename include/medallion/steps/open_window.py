@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from include.medallion.bronze import connection as bronze_connection
 from include.medallion.bronze.horizon import read_horizon
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged, SettingError
 from include.medallion.lake.object_store import Lake
-from include.medallion.model.schema_changes import Action
+from include.medallion.model.schema.changes import Action
 from include.medallion.model.window import Mode, Position, Window, plan_window
+from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.staging.removal import schedule_removal
 from include.medallion.staging.sink import Sink
-from include.medallion.staging.used_ids import newest_id, record_id
 from include.medallion.steps.run_options import RunOptions
-from include.medallion.steps.schema_plan import SchemaPlan, plan_refresh, plan_schema, without_new_columns
-from include.medallion.steps.schemas import current_schema, record_schema, schemas_held
+from include.medallion.steps.schema.plan import SchemaPlan, plan_refresh, plan_schema, without_new_columns
+from include.medallion.steps.schema.records import current_schema, record_schema, schemas_held
+from include.medallion.steps.schema.source import describe_source
 from include.medallion.steps.sinks import open_sinks
-from include.medallion.steps.source import describe_source
 
 Remembered = Mapping[str, Position | None]
 """Positions of sinks that the scheduler remembers, by the sink's name."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from include.medallion.config.checks.imports import import_function
 from include.medallion.config.connections import Connections
-from include.medallion.config.imports import import_function
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.gold.sink import GoldSink
 from include.medallion.silver.sink import SilverSink

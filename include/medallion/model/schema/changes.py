@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from include.medallion.model.source_schema import SchemaColumn, SourceSchema
+from include.medallion.model.schema.source import SchemaColumn, SourceSchema
 
 
 class Kind(StrEnum):

@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
-from include.medallion.gold import match as gold_match
-from include.medallion.gold.files import GoldBatch, can_add_files, write_file, write_rows
-from include.medallion.gold.match import BatchRows, CandidateFile, RowMatches, conform
-from include.medallion.lake.object_store import read_row_groups
+from include.medallion.gold.write import match as gold_match
+from include.medallion.gold.write.files import GoldBatch, can_add_files, write_file, write_rows
+from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, conform
 from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.lake.parquet.prefetch import prefetch
+from include.medallion.lake.parquet_files import read_row_groups
 from include.medallion.model.columns import BATCH_ID, LOADED_AT
 
 MAX_BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.errors import ContractBroken
-from include.medallion.gold.files import GoldBatch, stat_columns
-from include.medallion.lake.object_store import read_footer
+from include.medallion.gold.write.files import GoldBatch, stat_columns
 from include.medallion.lake.parquet import column_bounds
+from include.medallion.lake.parquet_files import read_footer
 from include.medallion.model.columns import quote_identifier
 from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.parts import StagedFile

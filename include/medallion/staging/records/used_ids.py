@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake
 from include.medallion.staging.archive import batch_ids
-from include.medallion.staging.documents import read_document, write_document
+from include.medallion.staging.records.documents import read_document, write_document
 
 
 @dataclass(frozen=True, slots=True)

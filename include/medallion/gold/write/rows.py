@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 
 import pyarrow as pa
 
-from include.medallion.gold.files import GoldBatch
+from include.medallion.gold.write.files import GoldBatch
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import SYSTEM_COLUMNS, batch_columns

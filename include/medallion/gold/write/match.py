@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.gold.files import GoldBatch, stat_columns
-from include.medallion.gold.rows import interleave_parts
-from include.medallion.lake.object_store import read_rows
+from include.medallion.gold.write.files import GoldBatch, stat_columns
+from include.medallion.gold.write.rows import interleave_parts
+from include.medallion.lake.parquet_files import read_rows
 from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
 from include.medallion.model.keys import combine_chunks, composite_key
 

@@ -17,11 +17,19 @@ from math import ceil
 import pyarrow as pa
 from deltalake.transaction import AddAction
 
-from include.medallion.gold.files import GoldBatch, add_action, can_add_files, new_file_name, read_info, write_rows
-from include.medallion.gold.rows import chunk_numbers, read_chunk
+from include.medallion.gold.write.files import (
+    GoldBatch,
+    add_action,
+    can_add_files,
+    new_file_name,
+    read_info,
+    write_rows,
+)
+from include.medallion.gold.write.rows import chunk_numbers, read_chunk
 from include.medallion.lake.delta import TARGET_FILE_BYTES
-from include.medallion.lake.object_store import filesystem, verify
+from include.medallion.lake.object_store import filesystem
 from include.medallion.lake.parquet.prefetch import prefetch
+from include.medallion.lake.parquet_files import verify
 from include.medallion.staging.parts import StagedFile
 
 PARALLEL_COPIES, PARALLEL_FILES = 4, 2  # at a time

@@ -15,9 +15,9 @@ from pyarrow import fs
 
 from include.medallion.lake.object_store import Lake, delete_files, filesystem
 from include.medallion.model.window import Window
-from include.medallion.staging.documents import read_document, write_document
 from include.medallion.staging.layout import window_file
 from include.medallion.staging.parts import Part
+from include.medallion.staging.records.documents import read_document, write_document
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from include.medallion.config.columns import HmacKey, MaskSettings
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
-from include.medallion.model.masks import Mask, MaskKind
+from include.medallion.model.values.masks import Mask, MaskKind
 
 _SHORTEST_KEY = 16
 

@@ -14,8 +14,9 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.lake.object_store import Lake, create_parquet, filesystem, open_parquet
+from include.medallion.lake.object_store import Lake, filesystem
 from include.medallion.lake.parquet import Writer, column_bounds
+from include.medallion.lake.parquet_files import create_parquet, open_parquet
 from include.medallion.model.columns import BATCH_ID, VERSION
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.parts import StagedFile

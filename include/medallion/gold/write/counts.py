@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.gold.files import GoldBatch
+from include.medallion.gold.write.files import GoldBatch
 from include.medallion.lake import delta
 from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
 from include.medallion.model.counts import Applied

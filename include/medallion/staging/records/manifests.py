@@ -15,9 +15,9 @@ from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake, delete_files
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
-from include.medallion.staging.documents import read_document, write_document
 from include.medallion.staging.layout import RAW, applied_file, part_manifest, stage_manifest, window_file
 from include.medallion.staging.parts import EnrichedPart, Part
+from include.medallion.staging.records.documents import read_document, write_document
 
 _PARALLEL_READS = 8
 

@@ -11,11 +11,11 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SchemaChanged
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import Column
-from include.medallion.model.schema_changes import Kind, compare_schemas
-from include.medallion.model.source_schema import UNKNOWN, SourceSchema, fingerprint
+from include.medallion.model.schema.changes import Kind, compare_schemas
+from include.medallion.model.schema.source import UNKNOWN, SourceSchema, fingerprint
 from include.medallion.model.window import Position, Window
-from include.medallion.staging.documents import read_document, write_document
 from include.medallion.staging.layout import schema_file
+from include.medallion.staging.records.documents import read_document, write_document
 
 
 def current_schema(pipeline: Pipeline, table: SourceTable) -> SourceSchema:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged
-from include.medallion.model.schema_changes import NOT_MASKED, Action, Change, Kind, action_for, compare_schemas
-from include.medallion.model.source_schema import SchemaColumn, SourceSchema
+from include.medallion.model.schema.changes import NOT_MASKED, Action, Change, Kind, action_for, compare_schemas
+from include.medallion.model.schema.source import SchemaColumn, SourceSchema
 
 _CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.RECREATED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
 """Kinds of changes after which the old columns cannot be filled any more, or must not be."""

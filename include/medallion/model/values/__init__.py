@@ -1,0 +1,1 @@
+"""Values of rows: validated, masked, never changed."""

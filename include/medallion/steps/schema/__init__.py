@@ -1,0 +1,1 @@
+"""What a schema means for a run: the plan, the recorded schemas, the source as the pipeline sees it."""
