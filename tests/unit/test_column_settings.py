@@ -49,7 +49,7 @@ def complaint(tmp_path):
         ({"mask": {"a": {"hmac": {}}}}, "columns.mask.a.hmac: set exactly one of environment and connection"),
         ({"mask": {"a": "md5"}}, "columns.mask.a.md5: unknown setting"),
         ({"mask": {"a": {"sha256": True, "null": True}}}, "columns.mask.a: set exactly one of"),
-        ({"new_columns": "drop"}, "columns.new_columns: Input should be 'include' or 'ignore'"),
+        ({"new_columns": "drop"}, "columns.new_columns: "),
     ],
 )
 def test_a_selection_that_cannot_work_is_refused(complaint, columns, said):
@@ -117,7 +117,7 @@ def test_ordinary_conditions_are_accepted(where):
         ({"rule": "not_null"}, "expect.0: set the column that is not_null"),
         ({"rule": {"expression": "a > 1"}}, "expect.0: set a name for the expression"),
         ({"column": "a", "rule": "positive"}, "expect.0.rule.positive: unknown setting"),
-        ({"column": "a", "rule": {"in": []}}, "expect.0.rule.in: List should have at least 1 item"),
+        ({"column": "a", "rule": {"in": []}}, "expect.0.rule.in: "),
         ({"column": "a", "rule": {"between": [1]}}, "expect.0.rule.between.1: "),
         ({"column": "a", "rule": {"matches": "("}}, "expect.0.rule.matches: '(' is no regular expression"),
         (
@@ -127,7 +127,7 @@ def test_ordinary_conditions_are_accepted(where):
         ({"name": "x", "rule": {"expression": "read_text('f') = ''"}}, "is not allowed"),
         ({"column": "a", "rule": {"in": [1], "unique": True}}, "expect.0.rule: set exactly one of"),
         ({"column": "latitude", "rule": "unique"}, "unique is evaluated on columns of the source"),
-        ({"column": "a", "rule": "not_null", "action": "drop"}, "expect.0.action: Input should be 'warn'"),
+        ({"column": "a", "rule": "not_null", "action": "drop"}, "expect.0.action: "),
     ],
 )
 def test_a_rule_that_cannot_be_evaluated_is_refused(complaint, rule, said):

@@ -90,17 +90,13 @@ def _is_null(column: str, rows: pa.RecordBatch) -> pa.Array:
 
 def _is_none_of(column: str, values: Sequence[Any], rows: pa.RecordBatch) -> pa.Array:
     found = rows.column(column)
-    wanted = [_scalar(value, found.type) for value in values]
-    equal = [_false_if_null(pc.equal(found, value)) for value in wanted]
-    met = equal[0]
-    for one in equal[1:]:
-        met = pc.or_(met, one)
-    return pc.and_(pc.invert(met), found.is_valid())
+    wanted = pa.array([_exact(value, found.type) for value in values], found.type)
+    return pc.and_(pc.invert(pc.is_in(found, wanted)), found.is_valid())
 
 
 def _is_outside(column: str, bounds: Sequence[Any], rows: pa.RecordBatch) -> pa.Array:
     found = rows.column(column)
-    low, high = (_scalar(bound, found.type) for bound in bounds)
+    low, high = (pa.scalar(_exact(bound, found.type)) for bound in bounds)
     return _false_if_null(pc.or_(pc.less(found, low), pc.greater(found, high)))
 
 
@@ -122,11 +118,9 @@ def _repeated_values(lake: Lake, files: Iterable[StagedFile], column: str) -> pa
     return often.drop_null()
 
 
-def _scalar(value: Any, type_: pa.DataType) -> pa.Scalar:
-    """Return a value of the pipeline file as it can be compared with a column; a number is compared exactly."""
-    if pa.types.is_decimal(type_) and not isinstance(value, bool):
-        return pa.scalar(Decimal(str(value)))
-    return pa.scalar(value)
+def _exact(value: Any, type_: pa.DataType) -> Any:
+    """Return a value of the pipeline file as it can be compared with a column: a decimal number by its digits."""
+    return Decimal(str(value)) if pa.types.is_decimal(type_) and not isinstance(value, bool) else value
 
 
 def _fails_sql(expectation: Expectation, rows: pa.RecordBatch) -> pa.Array:

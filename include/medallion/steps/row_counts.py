@@ -105,8 +105,7 @@ def check_expectations(pipeline: Pipeline, window: Window, parts: Sequence[Enric
         found = ", ".join(f"{label} ({counts[label]:,} rows)" for label in failed)
         raise ContractBroken(
             f"rows of batch {window.batch_id} do not meet expectations of pipeline {pipeline.name}: {found}. Nothing "
-            "was "
-            "loaded. Fix the rows in the source, or set action: quarantine to see them, and trigger a new run"
+            "was loaded. Fix the rows in the source, or set action: quarantine to see them, and trigger a new run"
         )
 
 
