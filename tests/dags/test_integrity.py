@@ -302,3 +302,9 @@ def test_assets_have_names_only(employees):
     assets = [asset for task in employees["tasks"].values() for asset in task["assets"]]
     assert {asset["name"] for asset in assets} == {"bronze_employees", "silver_employees", "gold_employees"}
     assert [asset for asset in assets if asset["uri"] != asset["name"]] == []
+
+
+def test_many_deletes_are_approved_in_the_form_of_the_reconcile(parsed):
+    """The parameter is off unless somebody switches it on."""
+    approval = parsed["first"]["dags"][RECONCILE]["params"]["approve_deletes"]
+    assert (approval["type"], approval["value"]) == ("boolean", False)
