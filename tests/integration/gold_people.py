@@ -52,7 +52,7 @@ class People:
         return EnrichedPart(number, (), len(rows), files, ())
 
     def stage_chunk(self, window, part, chunk, writes, schema):
-        """Write one enriched file, `writes` being lists of rows; what a row leaves out is NULL. Return its reference."""
+        """Write one enriched file by several writes, each of a list of rows; return its reference."""
         path = part_file(window, ENRICHED, part, chunk)
         with create_parquet(self.lake, path, schema) as out:
             for rows in writes:
