@@ -53,7 +53,7 @@ class People:
         return EnrichedPart(number, (), len(rows), files, ())
 
     def stage_chunk(self, window, part, chunk, writes, schema):
-        """Write one enriched file from lists of rows, what a row leaves out NULL; return its reference."""
+        """Write one enriched file by several writes, each of a list of rows; return its reference."""
         path = part_file(window, ENRICHED, part, chunk)
         with create_parquet(self.lake, path, schema) as out:
             for rows in writes:

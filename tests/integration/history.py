@@ -15,18 +15,24 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pyarrow.parquet as pq
 import snowflake.connector  # noqa: TID253 (its errors are a lost race's)
+from pyarrow.fs import FileType
 
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
-from include.medallion.gold import reconcile as gold_reconcile
 from include.medallion.lake.object_store import filesystem, list_files
 from include.medallion.model.batch_id import new_batch_id
-from include.medallion.model.counts import Applied
-from include.medallion.model.window import Mode, Window
+from include.medallion.model.window import Mode, Position, Window
 from include.medallion.ops import reconcile
-from include.medallion.staging.parts import EnrichedPart, Part
-from include.medallion.steps import run
-from include.medallion.steps.row_counts import check_row_counts
-from include.medallion.steps.watermark import advanced, corrected, silver_position
+from include.medallion.staging.layout import RAW, part_manifest, stage_manifest
+from include.medallion.staging.manifests import Incomplete, read_extracted
+from include.medallion.staging.parts import Part
+from include.medallion.steps.apply import apply_batch
+from include.medallion.steps.commit import commit
+from include.medallion.steps.enrich import enrich
+from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
+from include.medallion.steps.run_options import RunOptions
+from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.watermark import advanced, corrected
 from include.sandbox.google import KEY, places
 from tests.contract.tracing import Killed, TracedConnection, killed_at
 from tests.integration.one_table import OneTable
@@ -45,36 +51,38 @@ ENRICH = {
     "max_attempts": 2,
 }
 OVERTAKEN = "newer than this full refresh"
+NO_PART = "has no part"
+SINKS = ("silver", "gold")
 
 
 @dataclass
 class Batch:
-    """A run of the pipeline, as far as it has come: what its tasks returned."""
+    """A run of the pipeline, as far as it has come."""
 
     window: Window
-    parts: list[Part] | None = None
-    answered: dict[int, EnrichedPart] = field(default_factory=dict)
-    loaded: Applied | None = None
-    written: Applied | None = None
-    committed: bool = False
+    parts: tuple[Part, ...] | None = None
+    done: set[str] = field(default_factory=set)  # steps after `extract`
     overtaken: bool = False
 
     @property
     def steps(self) -> list[str]:
         """What may be done next: each step whose inputs are there."""
         if self.overtaken or self.parts is None:
-            return [] if self.overtaken else ["read"]
-        looks = [f"look_up {part.number}" for part in self.parts]
-        whole = bool(looks) and len(self.answered) == len(looks)
-        then = [("load", whole), ("write", whole and self.loaded), ("commit", self.written)]
-        return ["read", *looks, *(step for step, may in then if may)]
+            return [] if self.overtaken else ["extract"]
+        enrich = [f"enrich {part.number}" for part in self.parts]
+        enriched = bool(enrich) and self.done.issuperset(enrich)
+        then = [("silver", enriched), ("gold", enriched and "silver" in self.done), ("commit", "gold" in self.done)]
+        return ["extract", *enrich, *(step for step, may in then if may)]
 
     @property
     def next(self) -> str | None:
         """The first step that was not done."""
-        done = {"read": self.parts is not None, "load": self.loaded, "write": self.written, "commit": self.committed}
-        done |= {f"look_up {number}": True for number in self.answered}
-        return next((step for step in self.steps if not done.get(step)), None)
+        done = self.done | ({"extract"} if self.parts is not None else set())
+        return next((step for step in self.steps if step not in done), None)
+
+    def restart(self, parts: tuple[Part, ...] | None = None) -> None:
+        """Forget all steps but, if it returned parts, the last extract."""
+        self.parts, self.done = parts, set()
 
 
 class History:
@@ -96,7 +104,7 @@ class History:
         self.plain.execute("SET lock_timeout = '20ms'")
         self.n = 0
         self.batches: list[Batch] = []
-        self.hints: list[dict | None] = [None]
+        self.hints: list[dict[str, Position | None]] = [{}]
         self.excused: Counter[str] = Counter()  # calls whose answer died with its process
         self.ahead = False  # by an hour is the first batch's id
         self.lost: set[str] = set()  # sinks that were taken away
@@ -158,13 +166,13 @@ class History:
 
     @property
     def hint(self):
-        """What Airflow remembers of Silver's position."""
+        """What Airflow remembers of the sinks' positions."""
         return self.hints[-1]
 
     def begin(self, mode=Mode.WINDOW, ahead=False):
         """Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead."""
-        position = silver_position(self.hint, lambda: run.silver_position(self.pipeline, self.connections))
-        window = run.open_window(self.pipeline, self.connections, position, mode, 3 if mode is Mode.TRIAL else None)
+        options = RunOptions(mode, 3 if mode is Mode.TRIAL else None)
+        window = open_window(self.pipeline, self.connections, options, self.hint)
         if ahead:
             self.ahead = True
             wrong = datetime.now(UTC) + timedelta(hours=1)
@@ -176,45 +184,49 @@ class History:
     def step(self, batch, step, connections=None, how=""):
         """Do one step of a batch, the first time or again."""
         self.tell(f"{how}{self.name(batch)}: {step}")
-        word, _, number = step.partition(" ")
         try:
-            getattr(self, f"_{word}")(batch, connections or self.connections, *filter(None, [number]))
+            self._do(batch, step, connections or self.connections)
         except SinkBehind as e:
             if not self.lost:
                 raise
             batch.overtaken = True
-            if word == "load":
-                self.hints.append(corrected(e.held))
+            self.hints.append(corrected(self.hint, step, e.held))
         except (ContractBroken, snowflake.connector.errors.Error) as e:
-            if not (OVERTAKEN in str(e) or self._shares_its_id(batch)):
+            if (isinstance(e, Incomplete) or NO_PART in str(e)) and self._is_incomplete(batch, step):
+                self.tell(f"  refused: {e}")
+                batch.restart()
+            elif OVERTAKEN in str(e) or self._shares_its_id(batch):
+                batch.overtaken = True
+            else:
                 raise
-            batch.overtaken = True
         finally:
-            self.check({"load": ["silver"], "write": ["gold"]}.get(word, []), batch)
+            self.check([step] if step in SINKS else [], batch)
 
     def _shares_its_id(self, batch):
-        """Tell whether two windows got one id, as may be while a clock is behind: one may be refused, aloud."""
+        """Return whether two windows got one id, which is possible while a clock is behind: one may be refused."""
         return sum(b.window.batch_id == batch.window.batch_id for b in self.batches) > 1
 
-    def _read(self, batch, connections):
-        batch.parts = run.extract(self.pipeline, connections, batch.window)
-        batch.answered, batch.loaded, batch.written, batch.committed = {}, None, None, False
+    def _is_incomplete(self, batch, step):
+        """Return whether a manifest that a step needs is missing, or names other files than the last `extract`."""
+        lake, window = self.connections.lake, batch.window
+        needed = [stage_manifest(window, RAW)]
+        if not step.startswith("enrich"):
+            needed += [part_manifest(window, part.number) for part in batch.parts]
+        found = filesystem(lake).get_file_info([lake.path(path) for path in needed])
+        return any(info.type is FileType.NotFound for info in found) or read_extracted(lake, window) != batch.parts
 
-    def _look_up(self, batch, connections, number):
-        part = next(part for part in batch.parts if part.number == int(number))
-        batch.answered[part.number] = run.enrich(self.pipeline, connections, batch.window, part)
-
-    def _load(self, batch, connections):
-        batch.loaded = run.load_silver(self.pipeline, connections, batch.window, list(batch.answered.values()))
-
-    def _write(self, batch, connections):
-        batch.written = run.write_gold(self.pipeline, connections, batch.window, list(batch.answered.values()))
-
-    def _commit(self, batch, _):
-        told = [[one.to_json() for one in some] for some in (batch.parts, batch.answered.values())]
-        check_row_counts(batch.window, *told, batch.loaded.to_json(), batch.written.to_json())
-        self.hints.append(advanced(self.hint, batch.window))
-        batch.committed = True
+    def _do(self, batch, step, connections):
+        if step == "extract":
+            batch.restart(extract(self.pipeline, connections, batch.window))
+            return
+        if step in SINKS:
+            apply_batch(self.pipeline, connections, batch.window, step)
+        elif step == "commit":
+            commit(self.pipeline, connections.lake, batch.window)
+            self.hints.append(advanced(self.hint, batch.window, SINKS))
+        else:
+            enrich(self.pipeline, connections, batch.window, int(step.removeprefix("enrich ")))
+        batch.done.add(step)
 
     def whole(self, mode=Mode.WINDOW):
         """Run from begin to end; return the batch, None if nothing is new."""
@@ -269,7 +281,7 @@ class History:
 
         with before(self.connections.lake.options["AWS_ENDPOINT_URL"], act=once) as proxy:
             racing = replace(self.connections, lake=self._through(proxy))
-            if step == "load":
+            if step == "silver":
                 traced = lambda: TracedConnection(self.one.account.connect(), before=send)  # noqa: E731
                 racing = replace(self.connections, silver=traced)
             try:
@@ -311,14 +323,17 @@ class History:
         finally:
             self.check(["silver", "gold"], None)
 
+    def look(self):
+        """Begin a reconcile: read the keys of the source."""
+        self.tell("reconcile looks at the source")
+        return reconcile.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+
     def compare(self, looked, sink):
         """Do one half of a reconcile that looked at the source before."""
         self.tell(f"reconcile {sink} as the source was")
         try:
-            if sink == "silver":
-                reconcile.compare_silver(self.pipeline, self.connections, looked)
-            else:
-                gold_reconcile.compare(self.connections.lake, self.pipeline, looked)
+            with self.one.sink(sink).compare(looked) as comparison:
+                comparison.delete()
         except ContractBroken:
             if not self.ahead:  # another reconcile may have got the same id, and staged other keys
                 raise

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
 import psycopg
-import pyarrow.parquet as pq
 import pytest
 
 from include.medallion.bronze import checkpoint
 from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze import table as bronze_table
-from include.medallion.bronze.postgres import connection as bronze_connection
+from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.config.pipeline import Parts
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import filesystem, list_files, put_json, read_json
+from include.medallion.lake.object_store import create_parquet, filesystem, list_files, read_schema, write_bytes
+from include.medallion.staging.documents import read_document
+from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import RAW, part_file, stage_folder
+from include.medallion.staging.manifests import Incomplete, read_extracted
+from tests.integration.kill_extract import kill_extract
 from tests.integration.one_table import OneTable
 
 ROWS = 24_000
@@ -65,30 +64,6 @@ def ids_by_chunk(people, window, done=(), found=None):
     return ids
 
 
-def struck(people, window, after):
-    """Extract in a process of its own that is killed when so many chunks are staged."""
-    code = f"""
-import os, signal
-from include.medallion import checkpoint
-from include.medallion.lake import open_lake
-from include.medallion.pipeline import Pipeline
-from include.medallion.run import Connections, read
-from include.medallion.window import Window
-import logging
-class Strike(logging.Handler):
-    def emit(self, record):
-        if record.args and record.args[0] == {after}:
-            os.kill(os.getpid(), signal.SIGKILL)
-logging.getLogger("include.medallion.bronze.extract").addHandler(Strike())
-logging.getLogger("include.medallion.bronze.extract").setLevel("INFO")
-lake = open_lake({people.connections.lake.root!r}, {dict(people.connections.lake.options)!r})
-read(Pipeline.model_validate_json({people.pipeline.model_dump_json(by_alias=True)!r}),
-     Connections({people.dsn!r}, None, lake, {{}}), Window.from_json({window.to_json()!r}))
-"""
-    ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": "."}, check=False)
-    assert ended.returncode == -signal.SIGKILL
-
-
 def moments(lake, window):
     """Return when each raw file was written."""
     files = filesystem(lake)
@@ -98,11 +73,10 @@ def moments(lake, window):
 def staged_ids(people, window, parts):
     """Return the ids in the staged parts, and how often each is there."""
     lake = people.connections.lake
-    files = [key for part in parts for key in part.files(window, RAW)]
-    assert sorted(files) == list_files(lake, stage_folder(window, RAW))
-    return Counter(
-        n for key in files for n in pq.read_table(lake.path(key), filesystem=filesystem(lake))["id"].to_pylist()
-    )
+    files = [file for part in parts for file in part.files]
+    assert sorted(file.path for file in files) == list_files(lake, stage_folder(window, RAW))
+    assert read_extracted(lake, window) == parts
+    return Counter(n for rows in read_staged_rows(lake, files) for n in rows.column("id").to_pylist())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +127,7 @@ def test_chunks_cover_every_partition(people):
     assert Counter(n for ids in found.values() for n in ids) == Counter(range(1, ROWS + 1))
 
 
-def test_a_table_is_not_written_anew_while_its_layout_is_read(people):
+def test_a_table_is_not_rewritten_while_its_layout_is_read(people):
     """VACUUM FULL, which moves rows, waits for the reader."""
     with layout(people), psycopg.connect(people.dsn, autocommit=True) as other:
         other.execute("SET lock_timeout = '50ms'")
@@ -164,72 +138,88 @@ def test_a_table_is_not_written_anew_while_its_layout_is_read(people):
 def test_a_killed_extract_goes_on_after_the_last_whole_chunk(people):
     """The chunks that were staged before the kill are not read again, and all rows are there once."""
     window = people.begin()
-    struck(people, window, after=2)
+    kill_extract(people, window, after=2)
     lake = people.connections.lake
-    before, done = moments(lake, window), read_json(lake, f"{stage_folder(window, RAW)}/checkpoint.json")["rows"]
+    saved = read_document(lake, f"{stage_folder(window, RAW)}/checkpoint.json", Checkpoint)
+    before, done = moments(lake, window), {file.path for files in saved.files.values() for file in files.values()}
     parts = people.extract(window)
-    kept = {key for key in before if key.endswith(tuple(f"-{int(n):04d}.parquet" for n in done))}
-    assert len(done) == len(kept) == 2
-    assert {key: moments(lake, window)[key] for key in kept} == {key: before[key] for key in kept}
+    assert len(saved.files) == 2
+    assert done <= before.keys()
+    assert {path: moments(lake, window)[path] for path in done} == {path: before[path] for path in done}
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
 def test_what_a_killed_extract_left_of_a_chunk_is_deleted(people):
     """A file of a chunk that is not whole is not taken for one that is."""
     window, lake = people.begin(), people.connections.lake
-    struck(people, window, after=1)
-    put_json(lake, part_file(window, RAW, 3, 63), {"no": "parquet"})
+    kill_extract(people, window, after=1)
+    write_bytes(lake, part_file(window, RAW, 3, 63), b"no parquet")
     parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
-def test_a_table_that_was_written_anew_is_read_from_its_start(people):
+def test_a_rewritten_table_is_read_from_its_start(people):
     """After VACUUM FULL the blocks hold other rows than before."""
     window = people.begin()
-    struck(people, window, after=3)
+    kill_extract(people, window, after=3)
     people.sql(f"DELETE FROM people WHERE id <= {ROWS // 3}", "VACUUM FULL people")
     parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(ROWS // 3 + 1, ROWS + 1))
 
 
-def test_a_table_with_another_column_is_read_from_its_start(people):
-    """A column that was added between two tries is in all chunks, not in the later ones only."""
+def test_a_column_that_is_added_between_two_tries_is_in_no_chunk(people):
+    """All chunks have the columns that the table had when the window was opened; the next window has the new one."""
     window, lake = people.begin(), people.connections.lake
-    struck(people, window, after=2)
+    kill_extract(people, window, after=2)
     people.sql("ALTER TABLE people ADD phone text DEFAULT '1'")
     parts = people.extract(window)
-    files = [lake.path(key) for part in parts for key in part.files(window, RAW)]
-    assert all("phone" in pq.read_schema(file, filesystem=filesystem(lake)).names for file in files)
+    files = [file for part in parts for file in part.files]
+    assert not any("phone" in read_schema(lake, file.path, file.info).names for file in files)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
 def test_a_chunk_whose_file_is_gone_is_read_again(people):
     """Staging that somebody emptied does not lose rows."""
     window, lake = people.begin(), people.connections.lake
-    struck(people, window, after=2)
+    kill_extract(people, window, after=2)
     filesystem(lake).delete_file(lake.path(list_files(lake, stage_folder(window, RAW))[0]))
     parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, ROWS + 1))
 
 
-def test_a_finished_extract_that_is_run_again_starts_anew(people):
-    """Nothing tells how far it had come: who clears it wants the rows read again."""
+def test_a_finished_extract_that_is_run_again_reads_all_rows_again(people):
+    """No checkpoint is left: who clears `extract` wants the rows read again."""
     window, lake = people.begin(), people.connections.lake
     people.extract(window)
     people.sql("DELETE FROM people WHERE id > 100")
     parts = people.extract(window)
     assert staged_ids(people, window, parts) == Counter(range(1, 101))
-    assert checkpoint.load(lake, window, RAW, bronze_chunks.SINGLE_CHUNK).rows == {}
+    with layout(people) as (_, found):
+        assert checkpoint.load(lake, window, found).files == {}
 
 
-def test_a_part_whose_files_another_try_wrote_over_is_refused(people):
-    """Rows that `extract` did not tell of, or that are gone, stop the run before a sink sees them."""
+def test_a_part_whose_raw_files_were_written_again_is_refused(people):
+    """An enriched part that was made from other rows than those that are staged now reaches no sink."""
     window = people.begin()
-    parts = people.extract(window)
+    people.stage(window)
     people.sql("DELETE FROM people WHERE id <= 10")
     people.extract(window)
-    with pytest.raises(ContractBroken, match=r"holds \d+ rows, but \d+ were extracted: clear `extract`"):
-        [people.enrich(window, part.number) for part in parts]
+    for sink in ("silver", "gold"):
+        with pytest.raises(Incomplete, match=r"was extracted again after it was enriched: clear `enrich`"):
+            people.apply(window, sink)
+    assert people.positions() == {"silver": None, "gold": None}
+    people.stage(window)
+    assert people.apply(window, "silver").inserted == people.apply(window, "gold").inserted == ROWS - 10
+
+
+def test_a_raw_file_that_another_try_writes_over_meanwhile_is_refused(people):
+    """Rows that the manifest does not name stop `enrich` before anything is staged."""
+    window, lake = people.begin(), people.connections.lake
+    file = people.extract(window)[0].files[0]
+    with create_parquet(lake, file.path, read_schema(lake, file.path, file.info)):
+        pass
+    with pytest.raises(ContractBroken, match=f"{file.path} is damaged"):
+        people.enrich(window)
 
 
 def test_chunks_of_a_first_load_are_files_of_gold(people):

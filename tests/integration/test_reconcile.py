@@ -13,14 +13,15 @@ from deltalake import DeltaTable, write_deltalake
 from include.medallion.__main__ import app
 from include.medallion.bronze import source_keys as bronze_source_keys
 from include.medallion.errors import ContractBroken, SettingError, SourceChanged
-from include.medallion.gold import reconcile as gold_reconcile
-from include.medallion.lake.object_store import filesystem
-from include.medallion.model.differences import Difference, check_nothing_lost
+from include.medallion.lake.object_store import delete_files, filesystem
+from include.medallion.model.differences import Difference, Report, check_nothing_lost
+from include.medallion.model.window import Mode
 from include.medallion.ops import reconcile
-from include.medallion.staging import archive, layout
+from include.medallion.staging import archive, layout, source_keys
+from include.medallion.staging.documents import read_document
 from include.medallion.staging.layout import part_file
-from include.medallion.staging.records import source_keys
-from include.medallion.steps import run
+from include.medallion.staging.source_keys import begin_deletes
+from include.medallion.steps.sinks import open_sinks
 from tests.integration.one_table import OneTable
 
 PEOPLE = """CREATE TABLE people (id int PRIMARY KEY, name text, hired date, postcode text)"""
@@ -36,7 +37,12 @@ class Table(OneTable):
 
     def begin_reconcile(self):
         """Read the source's keys; the sinks are not touched."""
-        return reconcile.stage_keys(self.pipeline, self.connections)
+        return reconcile.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+
+    def compare(self, sink, keys):
+        """Compare one sink with keys that were read, and apply the deletes; return the difference."""
+        with self.sink(sink).compare(keys) as comparison:
+            return comparison.difference.with_deletes(comparison.delete())
 
     def silver_sql(self, statement):
         """Change Silver by hand."""
@@ -86,9 +92,8 @@ def test_the_report_counts_rows_of_all_three(people):
     """Rows of the source, and of each sink what lives, what was deleted now and what is lost."""
     people.sql("DELETE FROM people WHERE id = 1")
     report = people.reconcile()
-    expected = {"living": 3, "missing": 0, "older": 0, "deleted": 1}
-    found = report.to_json()
-    assert (found["source"], found["silver"], found["gold"]) == (3, expected, expected)
+    expected = Difference(live=3, missing=0, older=0, deleted=1)
+    assert (report.source, report.sinks) == (3, {"silver": expected, "gold": expected})
     check_nothing_lost(report)
 
 
@@ -97,7 +102,7 @@ def test_hard_deletes_remove_the_row(people):
     people.delete_hard()
     people.sql("DELETE FROM people WHERE id = 2")
     report = people.reconcile()
-    assert (report.silver.deleted, report.gold.deleted) == (1, 1)
+    assert (report.sinks["silver"].deleted, report.sinks["gold"].deleted) == (1, 1)
     assert [row["id"] for row in people.gold()] == [1, 3, 4]
     assert people.silver() == people.gold()
 
@@ -108,7 +113,7 @@ def test_hard_deletes_remove_rows_that_were_marked_before(people):
     people.reconcile()
     people.delete_hard()
     report = people.reconcile()
-    assert (report.gold.living, report.gold.deleted, report.silver.deleted) == (3, 1, 1)
+    assert (report.sinks["gold"].live, report.sinks["gold"].deleted, report.sinks["silver"].deleted) == (3, 1, 1)
     assert [row["id"] for row in people.silver()] == [row["id"] for row in people.gold()] == [1, 3, 4]
 
 
@@ -138,7 +143,7 @@ def test_a_source_that_was_emptied_is_believed(people):
     """Every row is marked, and none is missing."""
     people.sql("DELETE FROM people")
     report = people.reconcile()
-    assert (report.source, report.silver.living, report.gold.living) == (0, 0, 0)
+    assert (report.source, report.sinks["silver"].live, report.sinks["gold"].live) == (0, 0, 0)
     assert people.deleted("silver") == people.deleted("gold") == [1, 2, 3, 4]
 
 
@@ -148,7 +153,7 @@ def test_doing_it_twice_changes_nothing(people):
     people.reconcile()
     rows, version = people.gold(), people.gold_table().version()
     report = people.reconcile()
-    assert (report.silver.deleted, report.gold.deleted) == (0, 0)
+    assert (report.sinks["silver"].deleted, report.sinks["gold"].deleted) == (0, 0)
     assert people.gold_table().version() == version
     assert people.silver() == people.gold() == rows
 
@@ -172,9 +177,9 @@ def test_a_row_deleted_by_hand_in_silver_is_found(people):
     people.silver_sql("DELETE FROM ONE WHERE ID = 3")
     people.sql("DELETE FROM people WHERE id = 1")
     report = people.reconcile()
-    assert (report.silver.missing, report.gold.missing) == (1, 0)
-    assert (report.silver.deleted, report.gold.deleted) == (1, 1)
-    with pytest.raises(ContractBroken, match=r"^Silver lacks 1 .* medallion_one with full_refresh"):
+    assert (report.sinks["silver"].missing, report.sinks["gold"].missing) == (1, 0)
+    assert (report.sinks["silver"].deleted, report.sinks["gold"].deleted) == (1, 1)
+    with pytest.raises(ContractBroken, match=r"^silver lacks 1 .* medallion_one with full_refresh"):
         check_nothing_lost(report)
 
 
@@ -182,8 +187,8 @@ def test_a_row_deleted_by_hand_in_gold_is_found(people):
     """The report counts it, and the message names the sink."""
     people.gold_table().delete("id = 3")
     report = people.reconcile()
-    assert (report.silver.missing, report.gold.missing, report.gold.living) == (0, 1, 3)
-    with pytest.raises(ContractBroken, match=r"^Gold lacks 1 "):
+    assert (report.sinks["silver"].missing, report.sinks["gold"].missing, report.sinks["gold"].live) == (0, 1, 3)
+    with pytest.raises(ContractBroken, match=r"^gold lacks 1 "):
         check_nothing_lost(report)
 
 
@@ -192,8 +197,8 @@ def test_an_older_row_is_found(people):
     people.silver_sql("UPDATE ONE SET _VERSION = 3 WHERE ID = 2")
     people.gold_table().update({"_version": "3"}, predicate="id in (1, 2)")
     report = people.reconcile()
-    assert (report.silver.older, report.gold.older) == (1, 2)
-    assert (report.silver.missing, report.gold.missing) == (0, 0)
+    assert (report.sinks["silver"].older, report.sinks["gold"].older) == (1, 2)
+    assert (report.sinks["silver"].missing, report.sinks["gold"].missing) == (0, 0)
 
 
 def test_a_row_marked_by_hand_is_missing(people):
@@ -201,13 +206,13 @@ def test_a_row_marked_by_hand_is_missing(people):
     people.silver_sql("UPDATE ONE SET _DELETED_AT = CURRENT_TIMESTAMP() WHERE ID = 2")
     people.gold_table().update({"_deleted_at": "_loaded_at"}, predicate="id in (1, 2)")
     report = people.reconcile()
-    assert (report.silver.missing, report.gold.missing) == (1, 2)
+    assert (report.sinks["silver"].missing, report.sinks["gold"].missing) == (1, 2)
 
 
 def test_full_refresh_mends_what_was_found(people):
     """After the cure that the message names, the report is sound."""
     people.silver_sql("DELETE FROM ONE WHERE ID = 3")
-    people.run(mode=run.Mode.REFRESH)
+    people.run(mode=Mode.REFRESH)
     check_nothing_lost(people.reconcile())
 
 
@@ -216,9 +221,9 @@ def test_rows_that_come_after_the_keys_were_read_are_not_marked(people):
     keys = people.begin_reconcile()
     people.sql(INSERT.format(5, 6), "UPDATE people SET name = 'new' WHERE id = 1")
     people.run()
-    silver = reconcile.compare_silver(people.pipeline, people.connections, keys)
-    gold = gold_reconcile.compare(people.connections.lake, people.pipeline, keys)
-    assert silver == gold == Difference(living=6, missing=0, older=0, deleted=0)
+    silver = people.compare("silver", keys)
+    gold = people.compare("gold", keys)
+    assert silver == gold == Difference(live=6, missing=0, older=0, deleted=0)
     assert people.silver() == people.gold()
 
 
@@ -228,9 +233,9 @@ def test_a_full_refresh_meanwhile_raises_no_alarm(people, deletes):
     people.pipeline = people.pipeline.model_copy(update={"deletes": deletes})
     keys = people.begin_reconcile()
     people.sql(INSERT.format(5, 5), "DELETE FROM people WHERE id = 1")
-    people.run(mode=run.Mode.REFRESH)
-    assert reconcile.compare_silver(people.pipeline, people.connections, keys).deleted == 0
-    assert gold_reconcile.compare(people.connections.lake, people.pipeline, keys).deleted == 0
+    people.run(mode=Mode.REFRESH)
+    assert people.compare("silver", keys).deleted == 0
+    assert people.compare("gold", keys).deleted == 0
     check_nothing_lost(people.reconcile())
     assert [row["id"] for row in people.gold()] == [2, 3, 4, 5]
 
@@ -239,13 +244,11 @@ def test_rows_that_only_one_sink_holds_wait(people):
     """What Silver holds and Gold does not yet is neither due nor deleted, until both hold it."""
     people.sql(INSERT.format(5, 6))
     window = people.begin()
-    parts = people.extract(window)
-    for part in parts:
-        people.enrich(window, part.number)
+    people.stage(window)
     people.apply(window, "silver")
     people.sql("DELETE FROM people WHERE id = 5")
     report = people.reconcile()
-    assert (report.silver.deleted, report.gold.deleted, report.lost) == (0, 0, 0)
+    assert (report.sinks["silver"].deleted, report.sinks["gold"].deleted, report.lost) == (0, 0, 0)
     people.apply(window, "gold")
     people.reconcile()
     assert people.deleted("silver") == [5]
@@ -256,7 +259,8 @@ def test_a_reconcile_killed_between_the_sinks_is_finished_by_the_next(people):
     """Gold gets the moment that Silver has: the values are equal, and nothing is left to do."""
     people.sql("DELETE FROM people WHERE id = 2")
     keys = people.begin_reconcile()
-    reconcile.compare_silver(people.pipeline, people.connections, keys)
+    begin_deletes(people.connections.lake, keys)
+    people.compare("silver", keys)
     people.reconcile()
     assert people.deleted("gold") == [2]
     assert people.silver() == people.gold()
@@ -265,8 +269,9 @@ def test_a_reconcile_killed_between_the_sinks_is_finished_by_the_next(people):
 
 
 def test_a_reconcile_killed_after_the_keys_were_read_changes_nothing(people):
-    """Keys of an old look are no danger to what came since, though the next one finishes it."""
-    people.begin_reconcile()
+    """Old keys are no danger to newer rows, though the next reconcile finishes what was begun."""
+    keys = people.begin_reconcile()
+    begin_deletes(people.connections.lake, keys)
     people.sql(INSERT.format(5, 6), "UPDATE people SET id = 7 WHERE id = 1")
     people.run()
     check_nothing_lost(people.reconcile())
@@ -274,10 +279,10 @@ def test_a_reconcile_killed_after_the_keys_were_read_changes_nothing(people):
 
 
 def test_an_unfinished_reconcile_whose_keys_are_gone_is_dropped(people):
-    """Staging may be cleaned: the next reconcile starts anew."""
-    keys = people.begin_reconcile()
-    lake = people.connections.lake
-    reconcile.delete(lake, [part_file(keys.window, layout.KEYS, 0)])
+    """Staging may be cleaned: the next reconcile reads the keys again."""
+    keys, lake = people.begin_reconcile(), people.connections.lake
+    begin_deletes(lake, keys)
+    delete_files(lake, [part_file(keys.window, layout.KEYS, 0)])
     check_nothing_lost(people.reconcile())
     assert list(source_keys.unfinished_reconciles(lake, "one")) == []
 
@@ -295,7 +300,7 @@ def test_windows_and_reconciles_at_the_same_time_end_right(people):
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load)
         while not loading.done():
-            gold_reconcile.compare(people.connections.lake, people.pipeline, keys)
+            people.compare("gold", keys)
         loading.result()
     check_nothing_lost(people.reconcile())
     assert people.deleted("silver") == people.deleted("gold") == [1]
@@ -308,7 +313,7 @@ def test_a_quarantined_row_is_not_called_missing(people):
     people.run()
     report = people.reconcile()
     assert len(people.quarantine()) == 2
-    assert (report.source, report.lost, report.silver.living, report.gold.deleted) == (5, 0, 4, 0)
+    assert (report.source, report.lost, report.sinks["silver"].live, report.sinks["gold"].deleted) == (5, 0, 4, 0)
 
 
 def test_a_key_that_no_sink_can_hold_is_counted(table):
@@ -318,7 +323,7 @@ def test_a_key_that_no_sink_can_hold_is_counted(table):
     odd.sql("INSERT INTO odd VALUES (1, '2020-01-01', NULL), ('NaN', '2020-01-01', NULL), (NULL, NULL, NULL)")
     odd.run()
     report = odd.reconcile()
-    assert (report.source, report.set_aside, report.lost, report.gold.living) == (3, 2, 0, 1)
+    assert (report.source, report.unloadable, report.lost, report.sinks["gold"].live) == (3, 2, 0, 1)
 
 
 KEYS = {
@@ -346,7 +351,7 @@ def test_keys_of_any_type_are_compared(table, kind):
     one.run()
     one.sql("DELETE FROM t WHERE n = 1")
     report = one.reconcile()
-    assert (report.lost, report.silver.deleted, report.gold.deleted) == (0, 1, 1)
+    assert (report.lost, report.sinks["silver"].deleted, report.sinks["gold"].deleted) == (0, 1, 1)
     assert [row["n"] for row in one.gold() if row["_deleted_at"]] == [1]
     assert one.silver() == one.gold()
 
@@ -359,7 +364,7 @@ def test_composite_keys_are_compared_whole(table):
     pairs.run()
     pairs.sql("DELETE FROM pairs WHERE (a, b) IN (('x', 1), ('y', 1))")
     report = pairs.reconcile()
-    assert (report.lost, report.silver.living, report.gold.living) == (0, 2, 2)
+    assert (report.lost, report.sinks["silver"].live, report.sinks["gold"].live) == (0, 2, 2)
     assert [(row["a"], row["b"]) for row in pairs.gold() if row["_deleted_at"]] == [("x", 1), ("y", 1)]
     assert pairs.silver() == pairs.gold()
 
@@ -374,8 +379,8 @@ def test_a_large_table_is_compared_in_parts(table, monkeypatch):
     many.sql("DELETE FROM many WHERE b LIKE 'k1_'")
     many.gold_table().delete("b in ('k500', 'k501')")
     report = many.reconcile()
-    assert (report.silver.living, report.silver.deleted, report.silver.missing) == (990, 10, 0)
-    assert (report.gold.living, report.gold.deleted, report.gold.missing) == (988, 10, 2)
+    assert (report.sinks["silver"].live, report.sinks["silver"].deleted, report.sinks["silver"].missing) == (990, 10, 0)
+    assert (report.sinks["gold"].live, report.sinks["gold"].deleted, report.sinks["gold"].missing) == (988, 10, 2)
 
 
 def test_tables_made_before_get_the_column(people):
@@ -416,11 +421,11 @@ def test_a_sink_that_was_filled_from_another_source_meanwhile_keeps_its_rows(peo
     """Old keys delete nothing from a table that a refresh from a new source replaced."""
     keys = people.begin_reconcile()
     people.sql("DROP TABLE people", PEOPLE, INSERT.format(7, 8))
-    people.run(mode=run.Mode.REFRESH)
-    with pytest.raises(SourceChanged, match=r"^Silver"):
-        reconcile.compare_silver(people.pipeline, people.connections, keys)
-    with pytest.raises(SourceChanged, match=r"^Gold"):
-        gold_reconcile.compare(people.connections.lake, people.pipeline, keys)
+    people.run(mode=Mode.REFRESH)
+    with pytest.raises(SourceChanged, match=r"^silver"):
+        people.compare("silver", keys)
+    with pytest.raises(SourceChanged, match=r"^gold"):
+        people.compare("gold", keys)
     check_nothing_lost(people.reconcile())
     assert people.deleted("silver") == people.deleted("gold") == []
 
@@ -429,11 +434,11 @@ def test_the_archive_tells_a_reconcile(people):
     """It is listed among the batches, keeps its report, and cannot be loaded as one."""
     report = people.reconcile()
     lake = people.connections.lake
-    window = archive.window(lake, "one", report.batch_id)
-    assert window.mode is run.Mode.RECONCILE
-    assert reconcile.read_json(lake, f"_staging/one/{report.batch_id}/report.json") == report.to_json()
+    (listed,) = [batch for batch in archive.list_batches(lake, "one") if batch.batch_id == report.batch_id]
+    assert (listed.window.mode, listed.state) == (Mode.RECONCILE, "reconcile")
+    assert read_document(lake, f"_staging/one/{report.batch_id}/report.json", Report) == report
     with pytest.raises(SettingError, match="keys only"):
-        archive.enriched(lake, window)
+        archive.read_window(lake, "one", report.batch_id)
 
 
 def test_a_table_that_another_pipeline_fills_too_is_refused(people, tmp_path, monkeypatch):
@@ -442,7 +447,7 @@ def test_a_table_that_another_pipeline_fills_too_is_refused(people, tmp_path, mo
     shared = people.pipeline.model_dump(by_alias=True, exclude={"name"}) | {"gold": {"table": "another"}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(shared))
     people.sql("DELETE FROM people WHERE id = 1")
-    with pytest.raises(SettingError, match=r"^one and two fill the same table"):
+    with pytest.raises(SettingError, match=r"^one and two write to the same table"):
         people.reconcile()
     assert people.deleted("silver") == people.deleted("gold") == []
 
@@ -463,7 +468,7 @@ def test_the_command_fails_with_what_was_found(people, tmp_path, monkeypatch, ca
         app(["reconcile", "one"])
     said = capsys.readouterr()
     assert "source 4 rows" in said.out
-    assert said.err.startswith("ContractBroken: Silver lacks 1 ")
+    assert said.err.startswith("ContractBroken: silver lacks 1 ")
 
 
 def test_nothing_remains_in_silver(people):
@@ -518,7 +523,7 @@ def test_removed_rows_leave_the_others_where_they_are(batches):
     before = files(batches)
     batches.delete_hard()
     batches.sql("DELETE FROM people WHERE id = 6 OR id > 8")
-    assert batches.reconcile().gold.deleted == 5
+    assert batches.reconcile().sinks["gold"].deleted == 5
     after = files(batches)
     assert sorted(after.values()) == [[1, 2, 3, 4], [5, 7, 8]]
     assert len(after.keys() & before.keys()) == 1
@@ -531,7 +536,7 @@ def test_a_table_that_asks_more_of_a_writer_is_merged_into(people, deletes, left
     people.pipeline = people.pipeline.model_copy(update={"deletes": deletes})
     people.gold_table().alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
     people.sql("DELETE FROM people WHERE id = 2")
-    assert people.reconcile().gold.deleted == 1
+    assert people.reconcile().sinks["gold"].deleted == 1
     assert people.gold_table().history(1)[0]["operation"] == "MERGE"
     assert [row["id"] for row in people.gold()] == left
     assert people.silver() == people.gold()

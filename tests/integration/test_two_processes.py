@@ -13,6 +13,7 @@ from threading import BrokenBarrierError
 from typing import TypeVar
 
 import pytest
+from pydantic import TypeAdapter
 
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
@@ -33,6 +34,7 @@ ABOUT_THE_BATCH = ("_batch_id", "_loaded_at")  # of two batches with one row, ea
 POSTCODES = ("98052", "10001", "60601", "94105", "33101")
 GEOCODE = {"postcode": "postcode", "country": "US", "geocoder": "google_geocoding", "calls_per_second": 1000}
 T = TypeVar("T")
+WINDOW = TypeAdapter(Window)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def bring(worker: Worker, given: Path, barrier) -> dict:
     """Bring one batch: of the window that is given, else of one's own; the second process has lost the watermark."""
     pipeline, connections = worker.pipeline, worker.connections
     if given.exists():
-        window = Window.from_json(json.loads(given.read_text()))
+        window = WINDOW.validate_json(given.read_bytes())
     else:
         remembered = {} if worker.number == 0 else {"silver": None}
         window = tried(lambda: open_window(pipeline, connections, remembered=remembered))
@@ -129,7 +131,7 @@ def test_two_processes_at_once_end_right(people, google, tmp_path, same):
         change(people, number)
         if same:
             window = people.begin()
-            (tmp_path / f"window-{number}.json").write_text(json.dumps(window.to_json()))
+            (tmp_path / f"window-{number}.json").write_bytes(WINDOW.dump_json(window))
         with suppress(BrokenBarrierError):
             for _ in range(6):
                 barrier.wait(PATIENCE)

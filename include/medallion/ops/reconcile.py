@@ -15,8 +15,9 @@ sinks show the same time of a delete.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,7 +28,7 @@ from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.errors import SettingError, SourceChanged
+from include.medallion.errors import ContractBroken, SettingError, SourceChanged
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.differences import Difference, Report, check_delete_share, combine
 from include.medallion.model.window import Mode, SourceSnapshot, plan_window
@@ -46,6 +47,8 @@ from include.medallion.staging.sink import Sink
 from include.medallion.steps.schema.records import check_comparable
 from include.medallion.steps.schema.source import describe_locked_source, describe_source
 from include.medallion.steps.sinks import open_sinks
+
+log = logging.getLogger(__name__)
 
 
 def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: bool = False) -> Report | None:
@@ -156,9 +159,11 @@ def apply_deletes(
 
 
 def _resume(lake: Lake, sinks: Sequence[Sink], keys: SourceKeys) -> None:
-    """Apply the deletes that were approved then. If the source was replaced, or the keys are gone, there are none."""
-    with suppress(SourceChanged, FileNotFoundError):
+    """Apply the deletes that were approved then. Where that is impossible, the reconcile that follows finds them."""
+    try:
         for sink in sinks:
             with sink.compare(keys) as comparison:
                 comparison.delete()
+    except (SourceChanged, ContractBroken) as e:  # the source was replaced, or the staged keys are gone or damaged
+        log.warning("reconcile %d of %s is dropped: %s", keys.window.batch_id, keys.window.pipeline, e)
     finish_reconcile(lake, keys)
