@@ -23,8 +23,8 @@ from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.ops import reconcile
 from include.medallion.staging.layout import RAW, part_manifest, stage_manifest
-from include.medallion.staging.manifests import Incomplete, read_extracted
 from include.medallion.staging.parts import Part
+from include.medallion.staging.records.manifests import Incomplete, read_extracted
 from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich

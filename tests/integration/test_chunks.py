@@ -16,11 +16,12 @@ from include.medallion.bronze import table as bronze_table
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.config.pipeline import Parts
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import create_parquet, filesystem, list_files, read_schema, write_bytes
-from include.medallion.staging.documents import read_document
+from include.medallion.lake.object_store import filesystem, list_files, write_bytes
+from include.medallion.lake.parquet_files import create_parquet, read_schema
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import RAW, part_file, stage_folder
-from include.medallion.staging.manifests import Incomplete, read_extracted
+from include.medallion.staging.records.documents import read_document
+from include.medallion.staging.records.manifests import Incomplete, read_extracted
 from tests.integration.kill_extract import kill_extract
 from tests.integration.one_table import OneTable
 

@@ -24,7 +24,7 @@ from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.ops import maintenance, reconcile
 from include.medallion.staging import archive
-from include.medallion.staging.source_keys import begin_deletes, finish_reconcile
+from include.medallion.staging.records.source_keys import begin_deletes, finish_reconcile
 from include.medallion.steps.sinks import open_sinks
 from tests.integration.one_table import OneTable
 

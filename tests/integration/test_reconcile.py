@@ -17,10 +17,11 @@ from include.medallion.lake.object_store import delete_files, filesystem
 from include.medallion.model.differences import Difference, Report, check_nothing_lost
 from include.medallion.model.window import Mode
 from include.medallion.ops import reconcile
-from include.medallion.staging import archive, layout, source_keys
-from include.medallion.staging.documents import read_document
+from include.medallion.staging import archive, layout
 from include.medallion.staging.layout import part_file
-from include.medallion.staging.source_keys import begin_deletes
+from include.medallion.staging.records import source_keys
+from include.medallion.staging.records.documents import read_document
+from include.medallion.staging.records.source_keys import begin_deletes
 from include.medallion.steps.sinks import open_sinks
 from tests.integration.one_table import OneTable
 
