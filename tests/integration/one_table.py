@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import psycopg
 
 from include.medallion.config import connections as connection_settings
@@ -17,6 +22,8 @@ from include.medallion.steps.open_window import open_window, read_positions
 from include.medallion.steps.run import run
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.sinks import open_sinks
+
+ROOT = Path(__file__).parents[2]
 
 
 class OneTable:
@@ -91,6 +98,20 @@ class OneTable:
     def commit(self, window):
         """Check a batch's row counts; return the summary."""
         return commit(self.pipeline, self.connections.lake, window)
+
+    def environ(self, folder):
+        """Return the environment of a program that knows this pipeline; its file is put into a folder."""
+        document = self.pipeline.model_dump_json(by_alias=True, exclude={"name"}, exclude_none=True)
+        (folder / "one.yaml").write_text(document)
+        lake = self.connections.lake
+        settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(folder)}
+        connections = {"AIRFLOW_CONN_BRONZE": self.dsn, "AIRFLOW_CONN_SILVER": self.account.airflow()}
+        return {**os.environ, **settings, **connections}
+
+    def shell(self, folder, *words):
+        """Run `python -m include.medallion` with these words; return the process once it has ended."""
+        command = [sys.executable, "-m", "include.medallion", *words]
+        return subprocess.run(command, env=self.environ(folder), cwd=ROOT, capture_output=True, text=True, check=False)
 
     def gold(self):
         """Return Gold's rows in the order of the first key column."""

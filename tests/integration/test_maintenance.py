@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -65,15 +64,6 @@ class Table(OneTable):
     def batches(self):
         """Return the ids of the staged batches."""
         return archive.batch_ids(self.connections.lake, "one")
-
-    def environ(self, folder):
-        """Return the environment of a program that knows this pipeline; its file is put into a folder."""
-        document = self.pipeline.model_dump_json(by_alias=True, exclude={"name"}, exclude_none=True)
-        (folder / "one.yaml").write_text(document)
-        lake = self.connections.lake
-        settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(folder)}
-        connections = {"AIRFLOW_CONN_BRONZE": self.dsn, "AIRFLOW_CONN_SILVER": self.account.airflow()}
-        return {**os.environ, **settings, **connections}
 
     def files(self):
         """Return the names of Gold's data files that are there, needed or not."""
@@ -304,8 +294,7 @@ def test_writers_and_maintenance_at_the_same_time_lose_and_double_nothing(people
 
 def test_the_command_tends_and_tells_what_it_did(people, tmp_path):
     """`maintain` does the same in a shell, and says so in one line."""
-    command = [sys.executable, "-m", "include.medallion", "maintain", "one"]
-    done = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = people.shell(tmp_path, "maintain", "one")
     line = (
         "one: silver: 0 ledger rows deleted; gold: 3 files, now 1 (compacted), 0 old ones deleted; "
         "0 staged batches deleted\n"
