@@ -89,7 +89,7 @@ class FileChange:
 
 
 def _fits_in_memory(batch: GoldBatch) -> bool:
-    """Return whether memory holds the batch, and the table is plain."""
+    """Tell whether memory holds the batch, and the table is plain."""
     staged = filesystem(batch.lake).get_file_info([batch.lake.path(key) for key in batch.staged])
     return sum(file.size for file in staged) <= MAX_BATCH_BYTES and _is_plain_table(batch)
 

@@ -57,7 +57,7 @@ def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
     Check the root's form.
 
     Raises:
-        SettingError: AWS_URI is missing or is no s3:// or file:// URI, a setting is empty, or S3's commit safety is
+        SettingError: AWS_URI is missing or is no s3:// or file:// URI, a setting is empty, or S3's commit safety was
             switched off.
     """
     if not root or urlsplit(root).scheme not in {"s3", "file"}:
