@@ -2,10 +2,10 @@
 The lake: one root on object storage (or in a folder) for Gold, the look-up caches and staging.
 
     <root>/<table>            Delta tables: Gold, caches, quarantine
-    <root>/_staging/          batches on their way (`staging`)
-    <root>/_lookups/<cache>/  paid answers not yet in their cache
+    <root>/_staging/          staged batches (`staging`)
+    <root>/_lookups/<cache>/  look-up results that are not yet merged into their cache
 
-File names are made of numbers and of names in the pipeline file: never of data.
+File names consist of numbers and of names in the pipeline file, never of data.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def open_lake(root: str | None, options: Mapping[str, str]) -> Lake:
 
 
 def filesystem(lake: Lake) -> fs.FileSystem:
-    """Return the filesystem that staging is read and written through: a lake has one, which keeps its connections."""
+    """Return the filesystem of a lake; it is created once and keeps its connections."""
     return _filesystem(urlsplit(lake.root).scheme, tuple(sorted(lake.options.items())))
 
 

@@ -1,10 +1,10 @@
 """
-A batch over older rows: the files that hold them are written anew, row for row in the same order; others stay.
+Merge a batch into rows that the table has: files that hold them are rewritten, with all rows in the same order.
 
-Of two rows of a key the same one stays as with delta-rs's MERGE. MERGE however deals all rows of the files that it
-touches out anew: each new file holds keys from all over the table, and every later batch has to rewrite all of them.
-Here a file keeps its range of keys, and its row groups (docs/adr/0020). What is written and then not committed (a lost
-race, a kill) is in no version of the table; vacuum removes it.
+The result equals that of delta-rs's MERGE. MERGE, however, distributes all rows of the files that it touches over new
+files: each holds keys of the whole table, and every later batch has to rewrite all of them. Here a file keeps its range
+of keys and its row groups (docs/adr/0020). A file that is written and then not committed (a lost race, a kill) is in no
+version of the table; vacuum removes it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, frozenset[str]], Rewritte
 
 def upsert(batch: GoldBatch) -> int | None:
     """
-    Write rows over older versions, or over the same version of an older batch, and new rows into a file of their own.
+    Replace older versions of rows, or the same version of an older batch, and write new rows to a file of their own.
 
-    Returns how many rows were written over, or None, with nothing done, if the batch is above BATCH_BYTES, or the table
-    has other columns or asks more of a writer. Makes no commit if nothing changes.
+    Returns:
+        The number of replaced rows; no commit is made if nothing changes. None, with nothing done, if the batch is
+        larger than MAX_BATCH_BYTES, or if the table has other columns or needs a writer with more features.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
@@ -54,7 +55,7 @@ def upsert(batch: GoldBatch) -> int | None:
 
 
 def update_lookups(batch: GoldBatch) -> int | None:
-    """Write new answers to living rows that are there in just this version; returns and raises as `upsert`."""
+    """Write look-up results to live rows whose version is that of the batch; returns and raises as `upsert`."""
     if not _fits_in_memory(batch):
         return None
     rows = gold_match.read_batch_rows(batch, gold_match.is_live, (*batch.pipeline.added_columns, BATCH_ID, LOADED_AT))
@@ -63,9 +64,14 @@ def update_lookups(batch: GoldBatch) -> int | None:
 
 def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
     """
-    Mark the rows of these keys as deleted, or remove them, as the pipeline says; those below a transaction id only.
+    Mark rows as deleted, or remove them, as `deletes` of the pipeline says.
 
-    Returns how many, or None, and raises, as `upsert`.
+    Args:
+        keys: of the rows.
+        upto: transaction id; only rows of lower versions are deleted.
+
+    Returns:
+        The number of rows, or None, as `upsert`; it raises as that does.
     """
     if keys.nbytes > MAX_BATCH_BYTES or not _is_plain_table(batch):
         return None
@@ -88,7 +94,7 @@ def _fits_in_memory(batch: GoldBatch) -> bool:
 
 
 def _is_plain_table(batch: GoldBatch) -> bool:
-    """Tell whether the table asks nothing of a file, and has none that others named."""
+    """Return whether any file may be added to the table, and no file has a name that has to be quoted."""
     named = pa.table(batch.table.get_add_actions())["path"].to_pylist()
     return can_add_files(batch) and all(quote(name) == name for name in named)
 
@@ -99,7 +105,7 @@ def _rewrite_files(rows: BatchRows, how: RewriteRule) -> list[FileChange]:
 
 
 def _rewrite_file(rows: BatchRows, how: RewriteRule, file: CandidateFile) -> FileChange:
-    """Write a file anew if rows of the batch belong into it; one of which nothing is left goes."""
+    """Rewrite a file if the batch changes rows in it; a file without any row left is removed."""
     places = gold_match.match_rows(rows, file)
     found, updated = places.found.drop_null(), places.updated
     if not updated:

@@ -22,6 +22,8 @@ from include.medallion.lake.parquet.layout import ChunkLayout, page_offsets, rea
 
 _DETACHED_FIELDS = (footers.INDEX, footers.BLOOM, footers.BLOOM_BYTES)  # of the chunk; a file may do without
 
+_SAMPLE_ROWS, _MIN_REPEATS = 16_384, 4
+
 
 @dataclass(frozen=True)
 class ColumnChunk:
@@ -83,6 +85,12 @@ def encode_row_group(
     end = footers.read_footer(pa.BufferReader(data))
     (group,) = read_layout(end, data.size - len(end)).groups
     return {chunk.name: detach(chunk, data.slice(chunk.start, chunk.end - chunk.start)) for chunk in group.chunks}
+
+
+def low_cardinality(rows: pa.Table) -> dict[str, bool]:
+    """Return for each column whether its first values repeat."""
+    some = rows.slice(0, _SAMPLE_ROWS)
+    return {name: len(some[name].unique()) * _MIN_REPEATS <= some.num_rows for name in some.column_names}
 
 
 def empty_footer(schema: pa.Schema) -> Struct:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.parquet.checksums import FileInfo, checksum, to_text
-from include.medallion.lake.parquet.column_chunks import ColumnChunk, detach
 from include.medallion.lake.parquet.footer import MAGIC, read_footer
 from include.medallion.lake.parquet.layout import DECODE_ERRORS, ChunkLayout, FileLayout, GroupLayout, read_layout
 from include.medallion.lake.parquet.row_groups import (
@@ -49,7 +49,7 @@ class Reader:
         self._footer = self._read_footer(info)
         self._layout = self._decode_footer()
 
-    @property
+    @cached_property
     def metadata(self) -> pq.FileMetaData:
         """
         The footer as pyarrow decodes it.
@@ -88,7 +88,7 @@ class Reader:
             if not group.rows:
                 continue
             if _fits_in_memory(group, wanted):
-                yield EncodedRowGroup(self._name, self._layout.footer, group, self._read_chunks(group, wanted))
+                yield EncodedRowGroup(self._name, self.metadata, group, self._read_chunks(group, wanted))
             else:
                 yield from self._read_large_group(group, wanted)
 
@@ -135,14 +135,14 @@ class Reader:
         except DECODE_ERRORS as error:
             raise self._damaged("its footer cannot be decoded") from error
 
-    def _read_chunks(self, group: GroupLayout, wanted: Sequence[ChunkLayout]) -> dict[str, ColumnChunk]:
+    def _read_chunks(self, group: GroupLayout, wanted: Sequence[ChunkLayout]) -> dict[str, pa.Buffer]:
         """Read chunks by as few ranges of the file as they are in, and verify them."""
         found = {}
         for chunk, data in self._read_ranges(wanted):
             if chunk.checksum and to_text(checksum(data)) != chunk.checksum:
                 raise self._mismatch(group, chunk)
-            found[chunk.name] = detach(chunk, data)
-        return {chunk.name: found[chunk.name] for chunk in group.chunks if chunk.name in found}
+            found[chunk.name] = data
+        return found
 
     def _read_ranges(self, wanted: Sequence[ChunkLayout]) -> Iterator[tuple[ChunkLayout, pa.Buffer]]:
         """Read ranges of the file at the same time: each is a request to the object storage."""

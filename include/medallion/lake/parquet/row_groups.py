@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.parquet import footer as footers
-from include.medallion.lake.parquet.column_chunks import ColumnChunk, ColumnChunks, detach, place_row_group
-from include.medallion.lake.parquet.footer import MAGIC, Struct
+from include.medallion.lake.parquet.chunk_file import ChunkFile, decode
+from include.medallion.lake.parquet.column_chunks import ColumnChunk, detach
 from include.medallion.lake.parquet.layout import GroupLayout
 
 BATCH_ROWS = 65_536
 MAX_GROUP_ROWS, MAX_GROUP_BYTES = 4 * BATCH_ROWS, 32 << 20  # of a row group that is held in memory at once
-_NO_DATA = pa.py_buffer(b"")
 
 
 class RowGroup(Protocol):
@@ -54,9 +53,9 @@ class EncodedRowGroup:
     """A row group whose columns are in memory as they are encoded."""
 
     file: str  # its name in messages
-    footer: Struct  # of the file
+    footer: pq.FileMetaData
     layout: GroupLayout
-    chunks: ColumnChunks  # of the columns that were read
+    data: Mapping[str, pa.Buffer]  # of the columns that were read
 
     @property
     def rows(self) -> int:
@@ -66,30 +65,28 @@ class EncodedRowGroup:
     @property
     def names(self) -> list[str]:
         """Names of the columns that were read."""
-        return [*self.chunks]
+        return [chunk.name for chunk in self.layout.chunks if chunk.name in self.data]
+
+    @cached_property
+    def chunks(self) -> dict[str, ColumnChunk]:
+        """The columns that were read, as chunks that do not depend on the file."""
+        return {c.name: detach(c, self.data[c.name]) for c in self.layout.chunks if c.name in self.data}
 
     def read(self, names: Collection[str]) -> pa.RecordBatch:
         """Decode columns; see `RowGroup`."""
-        wanted = [name for name in self.chunks if name in names]
+        wanted = [name for name in self.names if name in names]
         if not wanted:
             return pa.RecordBatch.from_arrays([pa.nulls(self.rows)], ["none"]).select([])
+        ranges = {chunk.start: self.data[chunk.name] for chunk in self.layout.chunks if chunk.name in wanted}
+        end = max(chunk.end for chunk in self.layout.chunks)
         try:
-            table = pq.ParquetFile(pa.BufferReader(self._as_file(wanted))).read(wanted)
+            return decode(ChunkFile(ranges, end), self.footer, self.layout.number, wanted)
         except (pa.ArrowException, OSError) as error:
             raise ContractBroken(f"{self.file} is damaged: row group {self.layout.number} cannot be decoded") from error
-        (batch,) = table.select(wanted).combine_chunks().to_batches()
-        return batch
 
     def max_value_bytes(self, name: str) -> int:
         """Return the bytes of all encoded values of a column."""
         return self.chunks[name].uncompressed_bytes
-
-    def _as_file(self, wanted: Collection[str]) -> bytes:
-        """Return a file of this row group that has all columns, but pages of the wanted ones only."""
-        chunks = [self.chunks[c.name] if c.name in wanted else detach(c, _NO_DATA) for c in self.layout.chunks]
-        group = place_row_group(chunks, self.rows, len(MAGIC))
-        end = footers.encode_footer(footers.with_row_groups(self.footer, [group]))
-        return b"".join([MAGIC, *(chunk.data for chunk in chunks), end])
 
 
 @dataclass(frozen=True)
@@ -119,4 +116,4 @@ class DecodedRowGroup:
 
 def encoded_chunks(group: RowGroup) -> dict[str, ColumnChunk]:
     """Return the columns that can be copied as they are encoded; none of rows that are decoded."""
-    return dict(group.chunks) if isinstance(group, EncodedRowGroup) else {}
+    return group.chunks if isinstance(group, EncodedRowGroup) else {}

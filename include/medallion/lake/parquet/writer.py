@@ -21,6 +21,7 @@ from include.medallion.lake.parquet.column_chunks import (
     ColumnChunks,
     empty_footer,
     encode_row_group,
+    low_cardinality,
     place_row_group,
 )
 from include.medallion.lake.parquet.footer import MAGIC, Struct, encode_footer, schema_elements, with_row_groups
@@ -28,7 +29,6 @@ from include.medallion.lake.parquet.row_groups import BATCH_ROWS, MAX_GROUP_ROWS
 
 COMPRESSION = "zstd"
 ROW_GROUP_BYTES = 8 << 20  # of rows in memory per row group: the unit that bounds a reader's memory
-_SAMPLE_ROWS, _MIN_REPEATS = 16_384, 4
 
 
 class Writer:
@@ -189,12 +189,6 @@ class Writer:
             self._out = self._files.open_output_stream(self._path)
             self._end = self._out.write(MAGIC)
         return self._out
-
-
-def low_cardinality(rows: pa.Table) -> dict[str, bool]:
-    """Return for each column whether its first values repeat."""
-    some = rows.slice(0, _SAMPLE_ROWS)
-    return {name: len(some[name].unique()) * _MIN_REPEATS <= some.num_rows for name in some.column_names}
 
 
 def read_batches(file: pq.ParquetFile, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
