@@ -10,28 +10,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from include.medallion.config.files import json_schema, pipeline_files
-from include.medallion.errors import MedallionError, Refused, SettingError
-from include.medallion.redaction.library_errors import redact_library_errors
-
-if TYPE_CHECKING:
-    from include.medallion.config.connections import Connections
-    from include.medallion.config.pipeline import Pipeline
-    from include.medallion.model.window import Window
+from include.medallion.errors import SettingError
+from include.medallion.ops.command import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 BatchId = Annotated[int, typer.Argument(help="id of a staged batch (see `batches`)")]
 Rows = Annotated[int, typer.Option(min=0, help="rows to show")]
-TEMPORARY_FAILURE = 75  # sysexits.h: try again later
 
 
 @app.command()
@@ -64,7 +56,7 @@ def watermark(name: Name) -> None:
     from include.medallion.steps.open_window import open_window, read_positions
     from include.medallion.steps.sinks import open_sinks
 
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         window = open_window(pipeline, connections)
         for sink, at in read_positions(open_sinks(pipeline, connections), window.source, {}).items():
             print(f"{sink:<7} holds " + (f"transactions below {at.upto} (batch {at.batch_id})" if at else "nothing"))
@@ -88,7 +80,7 @@ def run(
     options = {"full_refresh": full_refresh, "max_rows": max_rows}
     options |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
     options |= {"approve_schema_change": approve_schema_change}
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         summary = run_batch(pipeline, connections, parse_run_options(options))
         print(summary_line(summary) if summary else "nothing new")
 
@@ -102,7 +94,7 @@ def reconcile(
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile as compare
 
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         report = compare(pipeline, connections, approve_deletes=approve_deletes)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
@@ -114,7 +106,7 @@ def batches(name: Name) -> None:
     """List the staged batches (the archive), incomplete ones included."""
     from include.medallion.staging.archive import list_batches
 
-    with _opened(name) as (_, connections):
+    with opened(name) as (_, connections):
         for batch in list_batches(connections.lake, name):
             window = batch.window
             what = f"{window.mode:<10} [{window.after}, {window.upto})" if window else "unknown"
@@ -128,7 +120,7 @@ def extract(name: Name) -> None:
     from include.medallion.steps.extract import extract as stage
     from include.medallion.steps.open_window import open_window
 
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         window = open_window(pipeline, connections)
         parts = stage(pipeline, connections, window)
         rows = sum(p.rows for p in parts)
@@ -142,7 +134,7 @@ def enrich(name: Name, batch_id: BatchId) -> None:
     from include.medallion.steps.enrich import enrich as enrich_part
     from include.medallion.steps.row_counts import part_summary_line
 
-    with _opened_batch(name, batch_id) as (pipeline, connections, window):
+    with opened_batch(name, batch_id) as (pipeline, connections, window):
         for part in read_extracted(connections.lake, window):
             print(part_summary_line(enrich_part(pipeline, connections, window, part.number)))
 
@@ -162,7 +154,7 @@ def write_gold(name: Name, batch_id: BatchId) -> None:
 def _apply(name: str, batch_id: int, sink: str) -> None:
     from include.medallion.steps.apply import apply_batch
 
-    with _opened_batch(name, batch_id) as (pipeline, connections, window):
+    with opened_batch(name, batch_id) as (pipeline, connections, window):
         print(json.dumps(asdict(apply_batch(pipeline, connections, window, sink))))
 
 
@@ -171,7 +163,7 @@ def gold(name: Name, rows: Rows = 5) -> None:
     """Show the Gold table: version, rows, schema, the first rows."""
     from include.medallion.lake.preview import preview
 
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         preview(connections.lake, pipeline.gold_table, rows)
 
 
@@ -181,7 +173,7 @@ def quarantine(name: Name, rows: Rows = 5) -> None:
     from include.medallion.lake.preview import preview
     from include.medallion.quarantine.table import TABLE
 
-    with _opened(name) as (_, connections):
+    with opened(name) as (_, connections):
         preview(connections.lake, TABLE, rows, only=("pipeline", name))
 
 
@@ -191,7 +183,7 @@ def usage(name: Name) -> None:
     from include.medallion.lake.preview import preview
     from include.medallion.lookups.usage_ledger import TABLE
 
-    with _opened(name) as (_, connections):
+    with opened(name) as (_, connections):
         preview(connections.lake, TABLE, rows=1000, only=("pipeline", name))
 
 
@@ -203,36 +195,8 @@ def maintain(name: Name) -> None:
     from include.medallion.ops.maintenance import maintain as maintain_pipeline
     from include.medallion.ops.maintenance import retention
 
-    with _opened(name) as (pipeline, connections):
+    with opened(name) as (pipeline, connections):
         print(maintain_pipeline(pipeline, connections, retention(os.environ, datetime.now(UTC))))
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
-    from include.medallion.config.checks.validation import find_checked_pipeline
-    from include.medallion.config.connections import open_connections
-
-    with _failures_in_one_line(), redact_library_errors():
-        pipeline = find_checked_pipeline(name)
-        yield pipeline, open_connections(pipeline, os.environ)
-
-
-@contextmanager
-def _opened_batch(name: str, batch_id: int) -> Iterator[tuple[Pipeline, Connections, Window]]:
-    from include.medallion.staging.archive import read_window
-
-    with _opened(name) as (pipeline, connections):
-        yield pipeline, connections, read_window(connections.lake, name, batch_id)
-
-
-@contextmanager
-def _failures_in_one_line() -> Iterator[None]:
-    """Print a failure in one line: exit 1 if a person must act, 75 if a retry may help."""
-    try:
-        yield
-    except MedallionError as e:
-        print(f"{type(e).__name__}: {e}", file=sys.stderr)
-        raise typer.Exit(1 if isinstance(e, Refused) else TEMPORARY_FAILURE) from None
 
 
 if __name__ == "__main__":

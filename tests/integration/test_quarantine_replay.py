@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.medallion.config.pipeline import Quarantine
+from include.medallion.config.sections import Quarantine
 from include.medallion.model.window import Mode
 from tests.integration.one_table import OneTable
 from tests.integration.paying import insert, set_geocode

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from include.medallion.__main__ import app
 from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.postgres import connection as bronze_connection
-from include.medallion.config.pipeline import Source
+from include.medallion.config.sections import Source
 from include.medallion.errors import TooManyDeletes
 from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile

@@ -239,7 +239,7 @@ def test_too_many_connections(own):
     [
         (None, "FATAL:  the database system is starting up", "starting up or shutting down"),
         (None, "FATAL:  the database system is shutting down", "starting up or shutting down"),
-        ("57P03", "FATAL:  das Datenbanksystem startet", "starting up or shutting down"),
+        ("57P03", "FATAL:  das Datenbanksystem wird gestartet", "starting up or shutting down"),
         ("40001", "ERROR:  canceling statement due to conflict with recovery", "conflicts with recovery"),
         ("08006", "irgendetwas", "to Postgres broke"),
         ("53100", "ERROR:  could not extend file: No space left on device", "out of disk"),

@@ -58,7 +58,7 @@ def check(*files):
         ("key: []", "source.key: must have at least 1 entry; add one"),
         ("key: {id: x}", "source.key: must be a list, or a single name"),
         ("key: id, read: log", "source.read: must be one of 'xmin'"),
-        ("key: id, exclude: ['']", "source.exclude.0: must not be empty"),
+        ("key: id, exclude: ['']", "source.exclude: was renamed; write columns.exclude instead"),
     ],
 )
 def test_a_wrong_value_is_explained_without_jargon(folder, text, expected):

@@ -28,16 +28,10 @@ if TYPE_CHECKING:
 SECONDS_TO_CONNECT, DEFAULT_PORT = 30, 5432
 _LIBPQ = frozenset(
     [
-        *("application_name", "channel_binding", "connect_timeout", "gssencmode", "hostaddr", "keepalives"),
-        *(
-            "keepalives_count",
-            "keepalives_idle",
-            "keepalives_interval",
-            "load_balance_hosts",
-            "options",
-            "require_auth",
-        ),
-        *("sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "tcp_user_timeout"),
+        *("application_name", "channel_binding", "connect_timeout", "gssencmode", "hostaddr"),
+        *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"),
+        *("load_balance_hosts", "options", "require_auth", "target_session_attrs", "tcp_user_timeout"),
+        *("sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert"),
     ]
 )
 

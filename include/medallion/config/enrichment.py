@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from include.medallion.config.countries import suggest, to_alpha2
+from include.medallion.config.countries.alpha2 import ALPHA2
+
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 _one_name = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Name | list[Name])
 Names = Annotated[list[Name], _one_name, Field(min_length=1)]
@@ -15,10 +18,8 @@ GeocoderName = Literal["offline", "google_geocoding", "google_address_validation
 
 def _alpha2(country: object) -> object:
     """Return the ISO code of a country in the file, however it is spelled; None stays None."""
-    from include.medallion.config.countries import suggest, to_alpha2  # noqa: PLC0415 (only files with a geocode)
-
-    if country is None:
-        return None
+    if country is None or (isinstance(country, str) and country in ALPHA2):
+        return country
     if isinstance(country, bool):
         word = "YES, ON or Y is true" if country else "NO, OFF or N is false"
         raise ValueError(f"in YAML an unquoted {word}: put the country in quotes, such as 'NO' for Norway")  # noqa: TRY004 (pydantic's way)

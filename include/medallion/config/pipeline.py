@@ -8,118 +8,25 @@ The model of a pipeline file: one YAML document describes how one table reaches 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from include.medallion.config.checks.expressions import check_condition
-from include.medallion.config.checks.reserved import check_gold_table, check_pipeline_name, check_silver_table
+from include.medallion.config.checks.reserved import check_pipeline_name
 from include.medallion.config.checks.schedules import check_schedule
 from include.medallion.config.columns import ColumnSettings
-from include.medallion.config.enrichment import EnrichmentSettings, FunctionPath, Name, Names, Settings
+from include.medallion.config.enrichment import EnrichmentSettings, Settings
 from include.medallion.config.expectations import Expectation, check_expectations
+from include.medallion.config.schema_policies import SchemaChangeKind, SchemaPolicy, one_policy, policy_for
+from include.medallion.config.sections import Gold, Parts, Quarantine, Silver, Source, UserSink
 from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
 )
-SchemaPolicy = Literal["evolve", "freeze", "fail"]
-SchemaChangeKind = Literal[
-    "default",
-    "added",
-    "added_with_value",
-    "renamed",
-    "dropped",
-    "recreated",
-    "widened",
-    "narrowed",
-    "retyped",
-    "labels",
-    "expression",
-    "key",
-    "selected",
-    "excluded",
-    "settings",
-    "enrichment",
-]
-_one_policy = BeforeValidator(
-    lambda v: {"default": v} if isinstance(v, str) else v,
-    json_schema_input_type=SchemaPolicy | dict[SchemaChangeKind, SchemaPolicy],
-)
-_CHANGED_IN_FILE: set[str] = {"key", "selected", "excluded", "settings", "enrichment"}
-"""Kinds of schema changes that the user makes in the pipeline file: they evolve unless named."""
 DEFAULT_SCHEDULE = "* * * * *"
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-
-
-class Source(Settings):
-    """The Bronze table."""
-
-    connection: str = Field(default="bronze", description="Airflow connection of the source database")
-    schema_: Name = Field(
-        default="public", alias="schema", description="Postgres schema, spelled as in the system catalog"
-    )
-    table: Name = Field(description="Postgres table, spelled as in the system catalog")
-    key: Names = Field(description="columns of the primary key (or of a unique index)")
-    where: Annotated[str, AfterValidator(lambda v: check_condition(v, "postgres"))] | None = Field(
-        default=None, description="SQL condition; only rows that meet it flow"
-    )
-    read: Literal["xmin"] = Field(default="xmin", description="how changes are found: by transaction id")
-
-
-class Parts(Settings):
-    """How a batch is divided into parts, one mapped task each."""
-
-    rows_per_part: int = Field(default=1_000_000, ge=1, description="target number of rows in one part")
-    keys_per_part: int = Field(
-        default=2_000, ge=1, description="target number of enrichment keys in one part, if calls are metered"
-    )
-    max_parts: int = Field(
-        default=10, ge=1, le=1024, description="upper limit of parts in one run (Airflow's max_map_length is 1024)"
-    )
-    chunk_mb: int = Field(
-        default=128,
-        ge=1,
-        description="megabytes of the source table read at a time (a chunk), fewer if parts are smaller; a killed "
-        "extract resumes after the last complete chunk",
-    )
-    max_parallel_parts: int = Field(
-        default=4, ge=1, description="parts enriched at the same time; calls_per_second is divided among them"
-    )
-
-
-class Silver(Settings):
-    """The Snowflake table."""
-
-    connection: str = Field(default="silver", description="Airflow connection of the Snowflake account")
-    table: Annotated[Name, AfterValidator(check_silver_table)] = Field(
-        description="table in the connection's database and schema"
-    )
-
-
-class Gold(Settings):
-    """The Delta table."""
-
-    table: Annotated[Name, AfterValidator(check_gold_table)] = Field(
-        pattern=r"^[\w.=-]+$", description="folder of the table below AWS_URI"
-    )
-
-
-class UserSink(Settings):
-    """A sink that the user wrote."""
-
-    open: FunctionPath = Field(description="module:function(name, pipeline, connections) that opens the sink")
-    settings: dict[str, Any] = Field(default={}, description="settings for the sink, not interpreted")
-
-
-class Quarantine(Settings):
-    """How many invalid rows a run tolerates."""
-
-    max_share: float = Field(default=0.2, ge=0, le=1, description="a run with a larger share of invalid rows fails")
-    min_bad_rows: int = Field(
-        default=20, ge=0, description="a run with at most this many invalid rows never fails because of them"
-    )
 
 
 class Pipeline(Settings):
@@ -142,7 +49,7 @@ class Pipeline(Settings):
     deletes: Deletes = Field(
         default="soft", description="rows deleted in the source: soft sets _deleted_at, hard removes the row"
     )
-    on_schema_change: Annotated[dict[SchemaChangeKind, SchemaPolicy], _one_policy] = Field(
+    on_schema_change: Annotated[dict[SchemaChangeKind, SchemaPolicy], one_policy] = Field(
         default={},
         description="evolve the sinks (default), freeze their columns, or fail; one word, or one for each kind",
     )
@@ -205,8 +112,7 @@ class Pipeline(Settings):
 
     def policy_for(self, kind: SchemaChangeKind) -> SchemaPolicy:
         """Return what happens to one kind of schema change."""
-        default: SchemaPolicy = "evolve" if kind in _CHANGED_IN_FILE else self.on_schema_change.get("default", "evolve")
-        return self.on_schema_change.get(kind, default)
+        return policy_for(kind, self.on_schema_change)
 
     @property
     def added_types(self) -> tuple[tuple[str, str], ...]:

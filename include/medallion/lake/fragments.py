@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import and_
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 _WITHOUT_BOUNDS = "null["
 """How an expression shows a missing bound, e.g. `(_version >= null[int64])`."""
@@ -20,6 +23,8 @@ _WITHOUT_BOUNDS = "null["
 
 def with_safe_filters(data: ds.FileSystemDataset) -> ds.FileSystemDataset:
     """Return a dataset in which no file is skipped because of statistics that it does not have."""
+    import pyarrow.dataset as ds  # noqa: PLC0415 (imports pandas, which most runs do not need)
+
     fragments = list(data.get_fragments())
     if not any(_is_unsafe(fragment) for fragment in fragments):
         return data
@@ -33,6 +38,8 @@ def _is_unsafe(fragment: ds.FileFragment) -> bool:
 
 def _without_statistics(data: ds.FileSystemDataset, fragment: ds.FileFragment) -> ds.FileFragment:
     """Return a file of which a filter knows the values of its partition columns only."""
+    import pyarrow.dataset as ds  # noqa: PLC0415
+
     values = ds.get_partition_keys(fragment.partition_expression)
     known = [
         pc.field(name) == value if value is not None else pc.field(name).is_null() for name, value in values.items()

@@ -30,6 +30,7 @@ from include.medallion.lake.delta import TARGET_FILE_BYTES
 from include.medallion.lake.object_store import filesystem
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.lake.parquet_files import verify
+from include.medallion.model.columns import BATCH_ID, LOADED_AT, VERSION
 from include.medallion.staging.parts import StagedFile
 
 PARALLEL_COPIES, PARALLEL_FILES = 4, 2  # at a time
@@ -97,7 +98,9 @@ def _take_rows(rows: int, pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
 
 
 def _has_columns_of(file: pa.Schema, table: pa.Schema) -> bool:
-    """Return whether a file can be one of the table's: columns are matched by name, and NULL where it has none."""
+    """Return whether a file can be one of the table's: a column of the source that it lacks is NULL."""
+    if not {VERSION, BATCH_ID, LOADED_AT} <= {*file.names}:
+        return False
     return all(field.name in table.names and table.field(field.name).type == field.type for field in file)
 
 

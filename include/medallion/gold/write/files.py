@@ -90,7 +90,11 @@ def can_add_files(batch: GoldBatch) -> bool:
     about = batch.table.metadata()
     simple = batch.table.protocol().min_writer_version <= _MAX_PLAIN_WRITER_VERSION and not about.partition_columns
     bare = not any(name.startswith("delta.constraints.") for name in about.configuration)
-    return simple and bare and batch.table.schema() == Schema.from_arrow(batch.schema)
+    return simple and bare and _types(batch.table.schema()) == _types(Schema.from_arrow(batch.schema))
+
+
+def _types(schema: Schema) -> dict[str, object]:
+    return {field.name: (field.type, field.nullable) for field in schema.fields}
 
 
 def new_file_name() -> str:

@@ -6,13 +6,12 @@ What makes it fast is measured in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
 from include.medallion.lake.parquet.checksums import FileInfo, checksum, to_text
@@ -189,9 +188,3 @@ class Writer:
             self._out = self._files.open_output_stream(self._path)
             self._end = self._out.write(MAGIC)
         return self._out
-
-
-def read_batches(file: pq.ParquetFile, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read a file's rows; memory holds one row group (reading all at once would fetch the whole file first)."""
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns)
