@@ -277,6 +277,33 @@ def test_freeze_keeps_the_known_columns(table):
         ]
 
 
+def test_a_column_that_was_frozen_arrives_with_the_values_written_meanwhile(table):
+    """Once the policy allows the column, all rows are read again: they had values while it was frozen."""
+    one = table("b text", ["'x'", "'y'", "'z'"], on_schema_change="freeze")
+    one.sql("ALTER TABLE one ADD COLUMN c text", "UPDATE one SET c = 'frozen' WHERE id = 1")
+    one.run()
+    one.sql("UPDATE one SET c = 'frozen too' WHERE id = 2")
+    assert [change.partition(":")[2] for change in one.run().schema_changes] == [" frozen"]
+    one.set(on_schema_change={"default": "evolve"})
+    one.run()
+    assert_equal(one)
+
+
+def test_a_column_that_is_included_but_frozen_stays_out_until_the_policy_allows_it(table):
+    """With `selected: freeze` every run reports the column; allowed, it arrives with all its values."""
+    one = table("b text", ["'x'", "'y'", "'z'"], on_schema_change={"selected": "freeze"})
+    one.set(columns={"exclude": ["b"]})
+    one.run()
+    one.set(columns={})
+    for postcode in ("10001", "10002"):
+        one.sql(f"UPDATE one SET postcode = '{postcode}'")
+        assert one.run().schema_changes == ("b selected: frozen",)
+        assert "b" not in one.gold()[0]
+    one.set(on_schema_change={})
+    one.run()
+    assert_equal(one)
+
+
 def test_many_rows_are_read_again_only_if_a_person_approves(table):
     """Above `max_reload_rows` a change that reads all rows again asks first."""
     one = table("b text", ["'x'", "'y'", "'z'"], max_reload_rows=2)

@@ -74,12 +74,14 @@ class Change:
     Args:
         column: its name; after a rename the new one.
         before, after: types, names or expressions, as they help to understand the change.
+        was_frozen: the column existed while rows were loaded without it.
     """
 
     kind: Kind
     column: str
     before: str = ""
     after: str = ""
+    was_frozen: bool = False
 
     def __str__(self) -> str:
         """Return the change in a few words."""
@@ -90,7 +92,12 @@ class Change:
 def action_for(changes: Sequence[Change], sink: str) -> Action:
     """Return the strongest action that changes require of a sink."""
     column = sink if sink in {SILVER, GOLD} else OTHER
-    return max((ACTIONS[change.kind][column] for change in changes), default=Action.NOTHING)
+    return max((_action(change, column) for change in changes), default=Action.NOTHING)
+
+
+def _action(change: Change, column: str) -> Action:
+    action = ACTIONS[change.kind][column]
+    return max(action, Action.RELOAD) if change.was_frozen else action
 
 
 def compare_schemas(before: SourceSchema, after: SourceSchema) -> list[Change]:
@@ -188,7 +195,7 @@ def _new_columns(before: SourceSchema, after: SourceSchema) -> Iterator[Change]:
             yield Change(Kind.SELECTED, new.name)
         else:
             kind = Kind.ADDED_WITH_VALUE if new.has_default or new.generated else Kind.ADDED
-            yield Change(kind, new.name, "", new.type)
+            yield Change(kind, new.name, "", new.type, was_frozen=number in before.frozen)
 
 
 def _changed_key(before: SourceSchema, after: SourceSchema) -> Iterator[Change]:

@@ -50,6 +50,7 @@ class SourceSchema:
     Args:
         columns: in the order of the table, without those that the pipeline excludes.
         excluded: attnums of columns that the pipeline excludes, so that an exclusion is not taken for a drop.
+        frozen: attnums of added columns that do not flow because of the policy: rows may have values in them since.
         key: names of the key columns.
         settings: what else decides the values in the sinks, by the name of the setting.
         added: name and type of the columns that enrichments add.
@@ -57,6 +58,7 @@ class SourceSchema:
 
     columns: tuple[SchemaColumn, ...]
     excluded: tuple[int, ...] = ()
+    frozen: tuple[int, ...] = ()
     key: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()

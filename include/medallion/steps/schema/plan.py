@@ -145,11 +145,21 @@ def _list(changes: Sequence[Change]) -> str:
 
 def _freeze(old: SourceSchema, now: SourceSchema, frozen: Sequence[Change]) -> SourceSchema:
     """Return the schema that keeps the sinks' columns where changes are frozen: names, labels, no new columns."""
-    hidden = {c.column for c in frozen if c.kind in {Kind.ADDED, Kind.ADDED_WITH_VALUE, Kind.SELECTED}}
+    added = _numbers(now, frozen, {Kind.ADDED, Kind.ADDED_WITH_VALUE})
+    selected = _numbers(now, frozen, {Kind.SELECTED})
     kept = {c.column for c in frozen if c.kind in {Kind.RENAMED, Kind.LABELS, Kind.EXPRESSION}}
-    columns = [_frozen_column(old, column, kept) for column in now.columns if column.name not in hidden]
+    columns = [_frozen_column(old, column, kept) for column in now.columns if column.attnum not in {*added, *selected}]
     dropped = {c.column for c in frozen if c.kind is Kind.DROPPED}
-    return replace(now, columns=(*columns, *(c for c in old.columns if c.name in dropped)))
+    return replace(
+        now,
+        columns=(*columns, *(c for c in old.columns if c.name in dropped)),
+        excluded=tuple(sorted({*now.excluded, *selected})),
+        frozen=added,
+    )
+
+
+def _numbers(schema: SourceSchema, changes: Sequence[Change], kinds: set[Kind]) -> tuple[int, ...]:
+    return tuple(sorted(schema.by_name[change.column].attnum for change in changes if change.kind in kinds))
 
 
 def _frozen_column(old: SourceSchema, column: SchemaColumn, kept: set[str]) -> SchemaColumn:

@@ -21,7 +21,13 @@ from include.medallion.staging.records.documents import read_document, write_doc
 def current_schema(pipeline: Pipeline, table: SourceTable) -> SourceSchema:
     """Return the schema of the source as the pipeline sees it now."""
     settings = (("where", _digest(pipeline.source.where)),) if pipeline.source.where else ()
-    return SourceSchema(table.details, table.excluded, tuple(pipeline.key), settings, pipeline.added_types)
+    return SourceSchema(
+        columns=table.details,
+        excluded=table.excluded,
+        key=tuple(pipeline.key),
+        settings=settings,
+        added=pipeline.added_types,
+    )
 
 
 def _digest(text: str) -> str:
