@@ -1,7 +1,7 @@
 """
 ### Medallion: refresh look-ups.
 
-Triggers, once a day, a run of each pipeline with `refresh_lookups`: it asks anew for what is due of the rows that are
+Triggers, once a day, a run of each pipeline with `refresh_lookups`: it looks up again what is due of the rows that are
 in the sinks already, and writes the answers to both.
 
 * **PENDING** rows were over the budget (`max_calls_per_run`, `max_calls_per_day`) when they came: they get their turn.

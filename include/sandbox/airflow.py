@@ -108,7 +108,7 @@ def stop(state: Path) -> None:
 
 
 def running(state: Path) -> bool:
-    """Tell whether any of the components runs."""
+    """Return whether any of the components runs."""
     return any(processes.running(Daemon(state, f"airflow-{component}")) for component in COMPONENTS)
 
 

@@ -91,10 +91,10 @@ def trigger(api: Api, dag_id: str, conf: Mapping[str, Any]) -> str:
 
 
 def watch(api: Api, dag_id: str, run_id: str, say: Say, seconds: float) -> str:
-    """Tell each change of a task's state until the run has ended; return how it ended."""
+    """Print each change of a task's state until the run has ended; return how it ended."""
     begun, seen = time.monotonic(), {}
     while True:
-        # the run first: what the tasks did before it ended is then still told
+        # the run first: what the tasks did before it ended is then still printed
         state = api.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"]
         for task in tasks(api, dag_id, run_id):
             if task["state"] not in QUIET and seen.get(name(task)) != task["state"]:
@@ -153,7 +153,7 @@ def _end(lines: list[str], most: int) -> str:
 
 
 def _current(dag: Mapping, root: Path) -> bool:
-    """Tell whether the last parse began after the last change; its time is that of its end."""
+    """Return whether the last parse began after the last change; its time is that of its end."""
     if dag["is_stale"] or not dag["last_parsed_time"]:
         return False
     took = timedelta(seconds=dag["last_parse_duration"] or 0)

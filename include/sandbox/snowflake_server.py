@@ -162,13 +162,13 @@ async def check_login(request: Request, call_next: RequestResponseEndpoint) -> R
 
 
 def told_password(given: dict) -> bool:
-    """Tell whether the login has the password."""
+    """Return whether the login has the password."""
     password = given.get("PASSWORD") or ""
     return hmac.compare_digest(password.encode(), os.environ["SANDBOX_SNOWFLAKE_PASSWORD"].encode())
 
 
 def signed(given: dict) -> bool:
-    """Tell whether the login is signed by the user's key (https://docs.snowflake.com/en/user-guide/key-pair-auth)."""
+    """Return whether the login is signed by the user's key (https://docs.snowflake.com/en/user-guide/key-pair-auth)."""
     key = Path(os.environ.get("SANDBOX_SNOWFLAKE_PUBLIC_KEY", "/nonexistent"))
     try:
         return key.exists() and bool(jwt.decode(given["TOKEN"], key.read_bytes(), ["RS256"]))

@@ -2,7 +2,7 @@
 A table in chunks: ranges of blocks, each read by a statement of its own, so that a killed read goes on where it was.
 
 A row version never moves while its file stays the same, so whoever reads the chunks of one layout, at whatever moments,
-meets each row version of a window at most once. What changes between two moments is written anew by a transaction that
+meets each row version of a window at most once. What changes between two moments is rewritten by a transaction that
 the window does not reach, and so belongs to a later one.
 """
 
@@ -39,7 +39,7 @@ Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection
 class ChunkLayout:
     """Where a table's rows lie."""
 
-    identity: str  # another one if a file was written anew, or the columns changed
+    identity: str  # another one if a file was rewritten, or the columns changed
     chunks: int
     size: int  # blocks in each chunk; the last has no end
 

@@ -22,7 +22,7 @@ BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is
 
 def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> None:
     """
-    Keep the table's files from being written anew until the connection ends.
+    Keep the table's files from being rewritten until the connection ends.
 
     Raises:
         SettingError: the role may not read the table.
@@ -44,7 +44,7 @@ def read_rows(
     Stream the rows of a window, in no order.
 
     A version is at most `upto`: a full refresh also reads rows above it, and a transaction that was still open when
-    the window was opened may write them anew, under a lower id than theirs. That write must pass the fence.
+    the window was opened may rewrite them, under a lower id than theirs. That write must pass the fence.
 
     Args:
         condition: SQL that rows meet besides, and besides `source.where`.

@@ -144,7 +144,7 @@ def _read_source_keys(lake: Lake, part: Part) -> pa.Table:
 
 
 def _compare_keys(both: pa.Table, pipeline: Pipeline, keys: SourceKeys) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Tell of each key whether the table lacks it, has an older version, or has it though the source lost it."""
+    """Return for each key whether the table lacks it, has an older version, or has it though the source lost it."""
     lives, upto = _null_is_false(both[_IS_LIVE]), keys.window.upto
     due = _null_is_false(pc.less(both[VERSION], upto))
     lost = pc.and_(both[_IN_SOURCE].is_null(), _null_is_false(pc.less(both[_TABLE_VERSION], upto)))

@@ -3,7 +3,7 @@ Entries of the quarantine, once more: their rows are read again by key, and entr
 
 Every batch closes the entries of the rows that it brings. A replay
 (`replay_quarantine`) reads the rows of all open entries from the source: what is
-good now arrives, what is still bad is set aside anew, and what the source has
+good now arrives, what is still bad is quarantined again, and what the source has
 no longer is closed too.
 """
 

@@ -63,7 +63,7 @@ class Faults:
             self._faults.append(fault)
 
     def clear(self, seed: int = 0) -> None:
-        """Let everything work again; shares are drawn anew from `seed`."""
+        """Let everything work again; shares are drawn again from `seed`."""
         with self._lock:
             self._faults.clear()
             self._random.seed(seed)

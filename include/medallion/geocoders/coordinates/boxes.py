@@ -112,7 +112,7 @@ class Box(NamedTuple):
     east: float
 
     def holds(self, latitudes: Degrees, longitudes: Degrees) -> np.ndarray:
-        """Tell of each coordinate whether it lies in the box."""
+        """Return for each coordinate whether it lies in the box."""
         across = self.west > self.east
         beside = (longitudes >= self.west, longitudes <= self.east)
         inside = beside[0] | beside[1] if across else beside[0] & beside[1]
@@ -130,7 +130,7 @@ REGIONS = {"US": _parsed(_US), "CA": _parsed(_CANADA)}
 
 def plausible(country: str, latitudes: Degrees, longitudes: Degrees, region: str | None = None) -> np.ndarray:
     """
-    Tell of each coordinate whether it may lie in a country, and in a state or province of it.
+    Return for each coordinate whether it may lie in a country, and in a state or province of it.
 
     Args:
         region: the postal abbreviation of a US state or Canadian province; None or one without a

@@ -72,7 +72,7 @@ def _area(name: str) -> _Area:
 
 
 def _near(places: np.ndarray) -> np.ndarray:
-    """Tell of each place whether it is not far outside the others."""
+    """Return for each place whether it is not far outside the others."""
     if not len(places):
         return np.ones(0, bool)
     metres = distances(*np.median(places, axis=0), *places.T)

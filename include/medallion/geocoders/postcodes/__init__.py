@@ -96,12 +96,12 @@ def _status_of(country: str, digits: str) -> str | None:
 
 
 def is_area(country: str, postcode: str) -> bool:
-    """Tell whether a postcode stands for an area of many: GB OX1, CA V8P, IE D02, NL 1012."""
+    """Return whether a postcode stands for an area of many: GB OX1, CA V8P, IE D02, NL 1012."""
     return forms.is_area(country, postcode)
 
 
 def same_postcode(country: str, one: str, other: str) -> bool:
-    """Tell whether two spellings in one country are the same postcode."""
+    """Return whether two spellings in one country are the same postcode."""
     return _compared(country, one) == _compared(country, other)
 
 

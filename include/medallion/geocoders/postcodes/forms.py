@@ -106,7 +106,7 @@ def system_form(country: str) -> str:
 
 
 def is_short(country: str, code: str) -> bool:
-    """Tell whether a code is a number that lacks digits of its country's codes, such as leading zeros."""
+    """Return whether a code is a number that lacks digits of its country's codes, such as leading zeros."""
     return code.isdigit() and code.isascii() and lacking(country, len(code)) > 0
 
 
@@ -127,7 +127,7 @@ def lacking(country: str, digits: int) -> int:
 
 
 def is_area(country: str, code: str) -> bool:
-    """Tell whether a code stands for an area of many."""
+    """Return whether a code stands for an area of many."""
     form = system_form(country)
     return form in _AREAS and not _whole(form, _letters(code)) and _area(form, code, _letters(code)) is not None
 

@@ -74,7 +74,7 @@ def country_of(system: str, code: str) -> str:
 
 def same_country(asked: str, answered: str) -> bool:
     """
-    Tell whether a result in `answered` may be one for `asked`.
+    Return whether a result in `answered` may be one for `asked`.
 
     True within one postal system: a provider may give MH as the country of US 96960. Compare the postcodes, too.
     """

@@ -105,7 +105,7 @@ def _has_columns_of(file: pa.Schema, table: pa.Schema) -> bool:
 
 
 def _has_fitting_sizes(sizes: list[int]) -> bool:
-    """Tell whether files of these sizes may stay as they are: none huge, and if there are many, not small."""
+    """Return whether files of these sizes may stay as they are: none huge, and if there are many, not small."""
     return max(sizes) <= 4 * TARGET_FILE_BYTES and (
         len(sizes) == 1 or sum(sizes) >= len(sizes) * TARGET_FILE_BYTES // 8
     )

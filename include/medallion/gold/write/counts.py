@@ -42,13 +42,13 @@ def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:
 
 
 def _is_superseded(both: pa.Table, window: Window) -> pa.ChunkedArray:
-    """Tell whether the table holds a row in a newer version, or in the same one from a newer batch."""
+    """Return whether the table holds a row in a newer version, or in the same one from a newer batch."""
     newer, same = pc.greater(both[_TABLE_VERSION], both[VERSION]), pc.equal(both[_TABLE_VERSION], both[VERSION])
     return pc.or_(newer, pc.and_(same, pc.greater(both[BATCH_ID], window.batch_id)))
 
 
 def _is_not_updated(both: pa.Table, window: Window) -> pa.ChunkedArray:
-    """Tell whether a row is gone, deleted, of another version, or renewed by a newer batch."""
+    """Return whether a row is gone, deleted, of another version, or renewed by a newer batch."""
     other = pc.fill_null(pc.not_equal(both[_TABLE_VERSION], both[VERSION]), fill_value=True)
     newer = pc.fill_null(pc.greater(both[BATCH_ID], window.batch_id), fill_value=False)
     return pc.or_(pc.or_(other, newer), both[DELETED_AT].is_valid())

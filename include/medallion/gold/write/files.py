@@ -86,7 +86,7 @@ def stat_columns(key: Sequence[str], schema: pa.Schema) -> list[str]:
 
 
 def can_add_files(batch: GoldBatch) -> bool:
-    """Tell whether any file of the batch's schema may be added to the table as it is."""
+    """Return whether any file of the batch's schema may be added to the table as it is."""
     about = batch.table.metadata()
     simple = batch.table.protocol().min_writer_version <= _MAX_PLAIN_WRITER_VERSION and not about.partition_columns
     bare = not any(name.startswith("delta.constraints.") for name in about.configuration)

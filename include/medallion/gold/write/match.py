@@ -128,7 +128,7 @@ def _key_values(key: Sequence[str], rows: pa.RecordBatch) -> pa.Array:
 
 
 def _may_hold(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
-    """Tell of each file whether one of the wanted values (ascending) may be in it; it may if the log has no bounds."""
+    """Return for each file whether it may hold one of the wanted values (ascending): yes if the log has no bounds."""
     least, most = (files[f"{end}.{name}"].cast(pa.int64()) for end in ("min", "max"))
     begin = np.searchsorted(wanted, least.fill_null(0).to_numpy(), "left")
     end = np.searchsorted(wanted, most.fill_null(0).to_numpy(), "right")

@@ -89,7 +89,7 @@ class FileChange:
 
 
 def _fits_in_memory(batch: GoldBatch) -> bool:
-    """Tell whether memory holds the batch, and the table is plain."""
+    """Return whether memory holds the batch, and the table is plain."""
     return sum(file.info.size for file in batch.files) <= MAX_BATCH_BYTES and _is_plain_table(batch)
 
 
