@@ -19,7 +19,7 @@ from include.medallion.bronze.postgres.failures import connection_failure, read_
 from include.medallion.config.sections import Source
 from include.medallion.errors import SettingError
 
-_SQL = Path(__file__).parent / "sql"
+_SQL = Path(__file__).parents[1] / "sql"
 _INSUFFICIENT_PRIVILEGE = "42501"
 _STREAM = ("[libpq]", "PQ")
 MIN_VERSION = 13
