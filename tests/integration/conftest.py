@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from include.sandbox.google import KEY, serving
+from tests.integration.fake_google import set_geocode
 from tests.integration.one_table import OneTable
-from tests.integration.paying import set_geocode
 
 
 @pytest.fixture

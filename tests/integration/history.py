@@ -108,7 +108,7 @@ class History:
         self.excused: Counter[str] = Counter()  # calls whose answer died with its process
         self.ahead = False  # by an hour is the first batch's id
         self.lost: set[str] = set()  # sinks that were taken away
-        self.told: list[str] = []
+        self.notes: list[str] = []
         self.rows = {"silver": {}, "gold": {}}
         self.plain.execute(DDL)
 
@@ -132,7 +132,7 @@ class History:
             self._write_rows(self.plain, verb, some)
         except psycopg.errors.LockNotAvailable:
             verb += ", until a lock"
-        self.tell(f"somebody: {verb} {some}")
+        self.note(f"a writer: {verb} {some}")
 
     def write_open(self, who, verb, some, *, savepoint):
         """Write in a transaction that stays open and had its id before; a locked row ends it, or its savepoint."""
@@ -145,7 +145,7 @@ class History:
             verb += ", and back at a lock"
             if not savepoint:
                 writer.rollback()
-        self.tell(f"writer {who}: {verb} {some}{' behind a savepoint' if savepoint else ''}")
+        self.note(f"writer {who}: {verb} {some}{' behind a savepoint' if savepoint else ''}")
 
     def _write_rows(self, connection, verb, some):
         """Delete rows, insert them, or give them a new version; each has an n of its own, and one in nine is bad."""
@@ -160,7 +160,7 @@ class History:
     def end(self, who, how):
         """End an open transaction."""
         getattr(self.writers[who], how)()
-        self.tell(f"writer {who}: {how}")
+        self.note(f"writer {who}: {how}")
 
     # steps of a run
 
@@ -178,12 +178,12 @@ class History:
             wrong = datetime.now(UTC) + timedelta(hours=1)
             window = replace(window, batch_id=new_batch_id(wrong, window.batch_id))
         self.batches.append(Batch(window))
-        self.tell(f"begin {self.name(self.batches[-1])}: {mode} [{window.after}, {window.upto})")
+        self.note(f"begin {self.name(self.batches[-1])}: {mode} [{window.after}, {window.upto})")
         return self.batches[-1]
 
     def step(self, batch, step, connections=None, how=""):
         """Do one step of a batch, the first time or again."""
-        self.tell(f"{how}{self.name(batch)}: {step}")
+        self.note(f"{how}{self.name(batch)}: {step}")
         try:
             self._do(batch, step, connections or self.connections)
         except SinkBehind as e:
@@ -193,7 +193,7 @@ class History:
             self.hints.append(corrected(self.hint, step, e.held))
         except (ContractBroken, snowflake.connector.errors.Error) as e:
             if (isinstance(e, Incomplete) or NO_PART in str(e)) and self._is_incomplete(batch, step):
-                self.tell(f"  refused: {e}")
+                self.note(f"  refused: {e}")
                 batch.restart()
             elif OVERTAKEN in str(e) or self._shares_its_id(batch):
                 batch.overtaken = True
@@ -235,13 +235,13 @@ class History:
             self.step(batch, step)
         return batch if batch.parts else None
 
-    # what strikes a step
+    # kills and races
 
     @contextmanager
-    def dying(self, where, number, told):
+    def dying(self, where, number, delivered):
         """Lend connections of a process that dies at this write to S3, or at this statement to Snowflake."""
         last = number if where == "s3" else None
-        with before(self.connections.lake.options["AWS_ENDPOINT_URL"], last=last, told=told) as proxy:
+        with before(self.connections.lake.options["AWS_ENDPOINT_URL"], last=last, delivered=delivered) as proxy:
             lost = []
 
             def open_silver():
@@ -255,13 +255,13 @@ class History:
                     raise
                 lost.append(e)
             if lost:
-                self.tell("  killed")
+                self.note("  killed")
 
-    def killed(self, batch, step, where, number, told):
+    def killed(self, batch, step, where, number, delivered):
         """Do a step in a process that is killed on the way, if it gets that far."""
         asked = len(self.google.calls)
-        with self.dying(where, number, told) as connections:
-            self.step(batch, step, connections, "to die: ")
+        with self.dying(where, number, delivered) as connections:
+            self.step(batch, step, connections, "killed during: ")
         self._excuse(asked)
 
     def met(self, batch, step, number, act):
@@ -285,11 +285,11 @@ class History:
                 traced = lambda: TracedConnection(self.one.account.connect(), before=send)  # noqa: E731
                 racing = replace(self.connections, silver=traced)
             try:
-                self.step(batch, step, racing, "to be met: ")
+                self.step(batch, step, racing, "raced by another: ")
             except snowflake.connector.errors.Error as e:
                 if "onflict" not in str(e):
                     raise
-                self.tell("  lost to the other: the task's next try decides")
+                self.note("  lost to the other: the task's next try decides")
 
     def _through(self, proxy):
         lake = self.connections.lake
@@ -313,7 +313,7 @@ class History:
 
     def reconcile(self, connections=None):
         """Reconcile as the DAG does: nothing was taken from a sink, so nothing may be called lost."""
-        self.tell("reconcile")
+        self.note("reconcile")
         try:
             report = reconcile.reconcile(self.pipeline, connections or self.connections)
             assert report is None or report.lost == 0, self.story(report)
@@ -325,12 +325,12 @@ class History:
 
     def look(self):
         """Begin a reconcile: read the keys of the source."""
-        self.tell("reconcile looks at the source")
+        self.note("reconcile looks at the source")
         return reconcile.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
 
     def compare(self, looked, sink):
         """Do one half of a reconcile that looked at the source before."""
-        self.tell(f"reconcile {sink} as the source was")
+        self.note(f"reconcile {sink} as the source was")
         try:
             with self.one.sink(sink).compare(looked) as comparison:
                 comparison.delete()
@@ -344,7 +344,7 @@ class History:
 
     def lose(self, sink, ledger):
         """Take a sink away; Silver's ledger with it, or not."""
-        self.tell(f"{sink} is lost" + (", and its ledger" if ledger else ""))
+        self.note(f"{sink} is lost" + (", and its ledger" if ledger else ""))
         self.lost.add(sink)
         self.rows[sink] = {}
         if sink == "gold" and self.one.open("one") is not None:
@@ -357,7 +357,7 @@ class History:
         table = self.one.open("one")
         if table is None or not table.file_uris():
             return
-        self.tell(what)
+        self.note(what)
         if what == "compact":
             table.optimize.compact()
         elif what == "z-order":
@@ -382,11 +382,11 @@ class History:
             self.rows[sink] = rows
 
     def _may_remove(self, batch):
-        """Tell whether a full refresh, or a reconcile with hard deletes, may have taken rows away."""
+        """Return whether a full refresh, or a reconcile with hard deletes, may have removed rows."""
         return batch.window.mode is Mode.REFRESH if batch else self.pipeline.deletes == "hard"
 
     def _only_tried(self, batch, row):
-        """Tell whether a full refresh takes back what a trial brought that began after it: a trial moves nothing."""
+        """Return whether a full refresh replaces rows of a trial that began after it: a trial moves no position."""
         trials = {b.window.batch_id for b in self.batches if b.window.mode is Mode.TRIAL}
         refresh = batch is not None and batch.window.mode is Mode.REFRESH
         return refresh and row["_batch_id"] in trials and row["_batch_id"] > batch.window.batch_id
@@ -395,7 +395,7 @@ class History:
         """Let all transactions end, and run until nothing is new; then everything must be right."""
         for writer in self.writers:
             writer.commit()
-        self.tell("all transactions ended")
+        self.note("all transactions ended")
         self.write("put", [99])  # that Silver was lost is found by a run that has rows
         for _ in range(6):
             if self.whole() is None:
@@ -437,13 +437,13 @@ class History:
         """Return a batch's short name."""
         return f"batch {self.batches.index(batch)}"
 
-    def tell(self, line):
-        """Note what happens."""
-        self.told.append(line)
+    def note(self, line):
+        """Record what happens, for the message of a failure."""
+        self.notes.append(line)
 
     def story(self, end):
         """Return all that happened, and how it ended."""
-        return "\n".join(["", *self.told, f"=> {end}"])
+        return "\n".join(["", *self.notes, f"=> {end}"])
 
 
 COMPARED = ("n", "postcode", "_version", "latitude", "longitude", "geocode_status")

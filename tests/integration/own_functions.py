@@ -6,35 +6,35 @@ from include.medallion.errors import ProviderRefused, Transient
 
 
 def describe(keys: pa.Table) -> pa.Table:
-    """Tell each key and its types: text in, text out."""
+    """Describe each key and its types: text in, text out."""
     types = ",".join(str(t) for t in keys.schema.types)
     texts = [f"{types}: {tuple(row.values())}" for row in keys.to_pylist()]
-    return pa.table({"told": texts, "length": [len(t) for t in texts]})
+    return pa.table({"described": texts, "length": [len(t) for t in texts]})
 
 
 def as_dict(keys):
     """Return plain lists by name."""
-    return {"told": ["x"] * keys.num_rows, "length": [None] * keys.num_rows}
+    return {"described": ["x"] * keys.num_rows, "length": [None] * keys.num_rows}
 
 
 def lacks_a_column(keys):
     """Forget a column."""
-    return pa.table({"told": ["x"] * keys.num_rows})
+    return pa.table({"described": ["x"] * keys.num_rows})
 
 
 def of_another_type(keys):
     """Return text that is no number where a number was promised."""
-    return {"told": ["x"] * keys.num_rows, "length": ["private"] * keys.num_rows}
+    return {"described": ["x"] * keys.num_rows, "length": ["private"] * keys.num_rows}
 
 
 def too_large(keys):
     """Return a number that no column holds."""
-    return {"told": ["x"] * keys.num_rows, "length": [2**70] * keys.num_rows}
+    return {"described": ["x"] * keys.num_rows, "length": [2**70] * keys.num_rows}
 
 
 def too_few(keys):
     """Leave a key out."""
-    return {"told": ["x"] * (keys.num_rows - 1), "length": [1] * (keys.num_rows - 1)}
+    return {"described": ["x"] * (keys.num_rows - 1), "length": [1] * (keys.num_rows - 1)}
 
 
 def nothing(_keys):
@@ -54,7 +54,7 @@ def counts(keys: pa.Table) -> dict:
     """Remember what it was asked for."""
     rows = [tuple(row.values()) for row in keys.to_pylist()]
     ASKED.append(rows)
-    return {"told": [str(row) for row in rows], "length": [len(str(row)) for row in rows]}
+    return {"described": [str(row) for row in rows], "length": [len(str(row)) for row in rows]}
 
 
 def refuses_sevens(keys: pa.Table) -> dict:
@@ -72,11 +72,11 @@ def fails_twice(keys: pa.Table) -> dict:
 
 
 def is_refused(keys: pa.Table) -> dict:
-    """Be told by the provider that the key is wrong."""
+    """Fail as a provider that refuses the API key."""
     counts(keys)
     raise ProviderRefused("the directory refused the key: set DIRECTORY_KEY")
 
 
 def other(keys: pa.Table) -> dict:
     """Answer under another name."""
-    return {"other": counts(keys)["told"]}
+    return {"other": counts(keys)["described"]}

@@ -1,4 +1,4 @@
-"""A proxy before the S3 server: a test acts between a read and its commit, or lets the process die at a write."""
+"""A proxy before the S3 server: a test acts between a read and its commit, or kills the process at a write."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Proxy(ThreadingHTTPServer):
         act: called before each of them is forwarded, with its number from 0.
         after: called when it was forwarded, before its answer is, with its number from 0.
         last: the write after which nothing gets through any more, counted from 0; None for no end.
-        told: whether that write itself gets through: the dead process never learns of it.
+        delivered: whether that write itself gets through, though its answer does not.
     """
 
     daemon_threads = True
 
-    def __init__(self, endpoint, act=lambda _: None, after=lambda _: None, at=COMMIT, last=None, told=True):
+    def __init__(self, endpoint, act=lambda _: None, after=lambda _: None, at=COMMIT, last=None, delivered=True):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(endpoint).netloc
         self.answers = []  # status of each request that was met
         self.at = at
         self.died = False
         self._act, self._after, self._met = act, after, 0
-        self._last, self._told, self._writes, self._lock = last, told, 0, threading.Lock()
+        self._last, self._delivered, self._writes, self._lock = last, delivered, 0, threading.Lock()
 
     def meet(self):
         """Act, as a request comes by; return its number."""
@@ -50,7 +50,7 @@ class Proxy(ThreadingHTTPServer):
         self._after(number)
 
     def lives(self, command):
-        """Tell whether a request gets through, and whether its answer does."""
+        """Return whether a request gets through, and whether its answer does."""
         with self._lock:
             if self._last is None or (command in READS and not self.died):
                 return True, True
@@ -58,7 +58,7 @@ class Proxy(ThreadingHTTPServer):
                 return False, False
             self.died = self._writes == self._last
             self._writes += 1
-            return self._told or not self.died, not self.died
+            return self._delivered or not self.died, not self.died
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def handle(self):
-        """Serve a connection; a client that goes away is none of our business."""
+        """Serve a connection; clients may go away."""
         with suppress(ConnectionError):
             super().handle()
 

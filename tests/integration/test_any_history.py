@@ -1,4 +1,4 @@
-"""Whatever happens to a pipeline, in whatever order: source, Silver and Gold end equal, no look-up is paid twice."""
+"""Any events in any order: source, Silver and Gold end equal, and no look-up is billed twice."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Fate:
     def __init__(self, history, seed):
         self.history, self.draw, self.looks = history, Random(seed), []
         history.pipeline = history.pipeline.model_copy(update={"deletes": self.draw.choice(["soft", "soft", "hard"])})
-        history.tell(f"seed {seed}, deletes: {history.pipeline.deletes}")
+        history.note(f"seed {seed}, deletes: {history.pipeline.deletes}")
 
     def run_its_course(self):
         """Bring the first rows, by a clock that is ahead perhaps; then let anything happen."""
@@ -147,7 +147,7 @@ class Fate:
             self.looks.append(looked)
 
     def compare(self):
-        """Go on with a reconcile that was begun, whatever came since."""
+        """Continue a reconcile that was begun, after other events."""
         if self.looks:
             self.history.compare(self.looks[-1], self.draw.choice(["silver", "gold"]))
 
@@ -155,7 +155,7 @@ class Fate:
         """Give Airflow an older watermark, or none."""
         hints = self.history.hints
         hints.append(self.draw.choice([{}, *hints[-4:]]))
-        self.history.tell(f"the watermark is {self.history.hint}")
+        self.history.note(f"the watermark is {self.history.hint}")
 
     def lose_a_sink(self):
         """Take a sink away."""
@@ -168,7 +168,7 @@ class Fate:
     def freeze(self):
         """Let the source freeze its rows."""
         self.history.plain.execute("VACUUM FREEZE rows")
-        self.history.tell("frozen")
+        self.history.note("frozen")
 
     def _change(self):
         return self.draw.choice(["put", "put", "put", "delete"]), self.draw.sample(

@@ -15,7 +15,7 @@ from include.medallion.staging.parts import LookupCounts
 from include.medallion.steps.enrich import enrich
 from include.medallion.steps.extract import extract
 from include.medallion.steps.open_window import open_window
-from tests.integration.paying import FIVE, insert, paid, set_geocode
+from tests.integration.fake_google import FIVE, insert, paid, set_geocode
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ME, YOU = BillingKey("google", "one", 7), BillingKey("google", "two", 8)

@@ -18,7 +18,7 @@ from include.medallion.lookups import cache
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE
 from include.medallion.model.window import Mode
 from include.medallion.staging.parts import LookupCounts
-from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
+from tests.integration.fake_google import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.s3_proxy import meeting
 
 ANSWER = {"latitude": 1.5, "longitude": 2.5, "geocode_status": "OK", KEEP_FOR: timedelta(days=1)}
@@ -201,7 +201,7 @@ def test_answers_merged_at_the_same_time_are_all_kept(people, lake):
 
 
 def test_a_third_of_calls_failing_makes_no_false_coordinate(people, google):
-    """Whatever fails, a row has the true place or none at all, never (0, 0), and both sinks agree."""
+    """Whichever calls fail, a row has the true place or none at all, never (0, 0), and both sinks agree."""
     google.control({"seed": 7})
     for kind in ("OVER_QUERY_LIMIT", "503", "disconnect", "null_island", "no_geometry", "wrong_country"):
         google.fail(kind, share=0.05)

@@ -181,7 +181,7 @@ def test_a_column_that_is_added_between_two_tries_is_in_no_chunk(people):
 
 
 def test_a_chunk_whose_file_is_gone_is_read_again(people):
-    """Staging that somebody emptied does not lose rows."""
+    """Rows whose staged file was deleted are read again."""
     window, lake = people.begin(), people.connections.lake
     kill_extract(people, window, after=2)
     filesystem(lake).delete_file(lake.path(list_files(lake, stage_folder(window, RAW))[0]))

@@ -12,8 +12,8 @@ from include.medallion.model.window import Mode, SourceSnapshot, new_batch_id, p
 from include.medallion.ops import reconcile
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.steps import open_window
+from tests.integration.fake_google import FIVE, insert, paid, set_geocode, statuses
 from tests.integration.one_table import OneTable
-from tests.integration.paying import FIVE, insert, paid, set_geocode, statuses
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 AHEAD = timedelta(days=40)

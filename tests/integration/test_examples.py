@@ -23,7 +23,7 @@ KEY = "a-key-of-the-rates"
 
 
 class Rates(ThreadingHTTPServer):
-    """A service of exchange rates that can be told to fail, and remembers what it was asked for."""
+    """A service of exchange rates that can be made to fail, and records its requests."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -34,7 +34,7 @@ class Answer(BaseHTTPRequestHandler):
     """One request."""
 
     def do_GET(self):
-        """Refuse a wrong key, fail if told so, else answer."""
+        """Refuse a wrong key, fail if that was requested, else answer."""
         codes = parse_qs(urlsplit(self.path).query)["codes"][0].split(",")
         self.server.asked.append(codes)
         known = {code: RATES[code] for code in codes if code in RATES}
@@ -84,7 +84,7 @@ def one(bronze_dsn, lake_uri, lake, silver):
 
 @pytest.fixture
 def prices(one, rates):
-    """Lend a table of prices in three currencies, one of which nobody knows."""
+    """Lend a table of prices in three currencies, one of them unknown."""
     return one(
         "prices.yaml",
         "CREATE TABLE prices (id int PRIMARY KEY, amount numeric(10, 2), currency text)",

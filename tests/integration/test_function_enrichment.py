@@ -7,7 +7,7 @@ import pytest
 from include.medallion.errors import ContractBroken, SettingError
 from tests.integration.one_table import OneTable
 
-RETURNS = {"told": "string", "length": "long"}
+RETURNS = {"described": "string", "length": "long"}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_function_gets_each_key_once_in_the_types_of_the_source(pipeline):
     summary = one.run()
     assert (summary.lookups.keys, summary.lookups.cached, summary.lookups.calls) == (1, 0, 1)
     for sink in (one.gold(), one.silver()):
-        assert [(row["told"], row["length"]) for row in sink] == [("int32: (7,)", 11)] * 3 + [(None, None)]
+        assert [(row["described"], row["length"]) for row in sink] == [("int32: (7,)", 11)] * 3 + [(None, None)]
 
 
 def test_a_key_of_several_columns_may_be_partly_null(pipeline):
@@ -41,7 +41,7 @@ def test_a_key_of_several_columns_may_be_partly_null(pipeline):
     assert one.run().lookups.keys == 2
     dated, undated = "int32,date32[day]: (7, datetime.date(2021, 1, 1))", "int32,date32[day]: (7, None)"
     for sink in (one.gold(), one.silver()):
-        assert [row["told"] for row in sink] == [dated, undated, dated, None]
+        assert [row["described"] for row in sink] == [dated, undated, dated, None]
 
 
 def test_a_date_that_no_calendar_has_does_not_stop_the_others(pipeline):
@@ -60,7 +60,7 @@ def test_kept_answers_are_used_again(pipeline, keys):
     one.sql("UPDATE one SET id = id + 10")
     lookups = one.run().lookups
     assert (lookups.keys, lookups.cached, lookups.calls) == (first, first, 0)
-    by_id = {row["id"]: row["told"] for row in one.gold()}
+    by_id = {row["id"]: row["described"] for row in one.gold()}
     assert [by_id[n + 10] for n in (1, 2, 3, 4)] == [by_id[n] for n in (1, 2, 3, 4)]
 
 
@@ -77,14 +77,14 @@ def test_a_function_may_return_plain_lists(pipeline):
     """Anything with a column per name will do; NULLs are answers."""
     one = pipeline("as_dict", "a")
     one.run()
-    assert [(row["told"], row["length"]) for row in one.silver()] == [("x", None)] * 3 + [(None, None)]
+    assert [(row["described"], row["length"]) for row in one.silver()] == [("x", None)] * 3 + [(None, None)]
 
 
 @pytest.mark.parametrize("wrong", ["lacks_a_column", "of_another_type", "too_large", "nothing"])
 def test_an_answer_of_another_shape_is_refused_with_what_was_promised(pipeline, wrong):
     """The refusal names the function, the columns and their types, and repeats no value."""
     with pytest.raises(
-        ContractBroken, match=rf"{wrong} must return columns \['told', 'length'\] as .*int64"
+        ContractBroken, match=rf"{wrong} must return columns \['described', 'length'\] as .*int64"
     ) as refused:
         pipeline(wrong, "a").run()
     assert "private" not in str(refused.value)

@@ -251,7 +251,7 @@ def test_the_same_batch_written_meanwhile_is_a_replay(people, lake):
 
 
 def test_a_compaction_meanwhile_loses_nothing(people, lake):
-    """A writer whose files were compacted between read and commit decides anew on what is there now."""
+    """A writer whose files were compacted between read and commit decides again on the current files."""
     people.write(batch(1), [person(1, "ann@")])
     people.write(batch(2), [person(2, "bob@", 150)])
     rows = [person(1, "anna@", 250), person(3, "cid@", 250)]

@@ -171,7 +171,7 @@ def test_parts_are_written_in_turns(people):
 
 
 def test_a_part_of_several_is_not_added_as_it_is(people):
-    """Each of several parts holds keys from all over the table: they are written anew, cut by range."""
+    """Each of several parts holds keys from all over the table: they are rewritten, cut by range."""
     applied = write(people, batch(1), [person(1, "ann@")], [person(2, "bob@")])
     assert counts(applied) == (2, 0, 0)
     assert len(paths(people)) == 1

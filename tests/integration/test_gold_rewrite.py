@@ -102,7 +102,7 @@ def operations(people):
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_it_is_what_a_merge_makes(people, kinds, data):
-    """Whatever rows or new answers come, old ones and replays too, rows and counts are those of delta-rs's MERGE."""
+    """For any rows and new answers, old ones and replays included, rows and counts are those of delta-rs's MERGE."""
     both = twins(people, uuid4(), [KEYS[kind][0] for kind in kinds])
     key = st.tuples(*(st.sampled_from(KEYS[kind][1]) for kind in kinds))
     batches = st.lists(st.tuples(st.integers(1, 3), st.sampled_from(MODES)), min_size=2, max_size=6)
@@ -149,7 +149,7 @@ def test_a_batch_that_changes_nothing_writes_no_file(people):
 
 
 def test_a_file_from_before_a_column_was_added(people):
-    """Its rows have NULL there once it is written anew; the rows of the batch have their values."""
+    """Its rows have NULL there once it is rewritten; the rows of the batch have their values."""
     people.write(batch(1), [person(1, "ann@"), person(2, "bob@")])
     wider = SCHEMA.append(pa.field("city", pa.string()))
     people.write(batch(2), [person(3, "eve@", 150, city="Ulm")], schema=wider)

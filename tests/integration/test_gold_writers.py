@@ -1,4 +1,4 @@
-"""Several writers of one Gold table at the same time: nobody's rows are lost, and giving up is an error."""
+"""Several writers of one Gold table at the same time: no rows are lost, and giving up is an error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def through(lake, proxy):
 
 
 def test_a_z_order_and_a_vacuum_meanwhile_lose_nothing(people, lake):
-    """A writer whose files were rewritten and deleted between read and commit writes anew; no row is lost."""
+    """A writer whose files were rewritten and deleted between read and commit writes again; no row is lost."""
     for n in (1, 2, 3):
         people.write(batch(n), [person(n, f"{n}@", 100 * n - 50), person(10 + n, "x@", 100 * n - 50)])
 
@@ -54,7 +54,7 @@ def test_a_z_order_and_a_vacuum_meanwhile_lose_nothing(people, lake):
     assert [row[1] for row in people.rows()] == ["1@", "new@", "3@", "4@", "x@", "x@", "x@"]
 
 
-def test_a_writer_that_always_loses_gives_up_aloud(people, lake, monkeypatch):
+def test_a_writer_that_always_loses_fails(people, lake, monkeypatch):
     """Ten attempts lost are an error; nothing of the batch is there, and it can be written again."""
     people.write(batch(1), [person(1, "ann@")])
     others = People(people.lake, name="others")
@@ -99,10 +99,10 @@ def test_a_writer_overtaken_after_its_commit_takes_nothing_back(people, lake):
 
 
 def test_giving_up_is_retried_by_airflow():
-    """The task's retries go on where the attempts ended: it is nothing that a person must mend."""
-    with pytest.raises(Unforeseen) as told, redact_library_errors():
+    """The task's retries continue where the attempts ended: no person has to act."""
+    with pytest.raises(Unforeseen) as error, redact_library_errors():
         raise CommitFailedError("a newer version")
-    assert PatientRetries().evaluate(told.value, 1, max_tries=4).action is RetryAction.RETRY
+    assert PatientRetries().evaluate(error.value, 1, max_tries=4).action is RetryAction.RETRY
 
 
 @pytest.mark.parametrize("names", [["one", "two", "three", "four"], ["one"] * WRITERS], ids=["others", "the same"])

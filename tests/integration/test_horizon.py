@@ -70,8 +70,8 @@ def test_a_window_of_an_idle_source_opens_at_once(sandbox_state, monkeypatch, la
                 horizon.wait_for_wal_flush(connection)
 
 
-def test_a_transaction_that_stays_open_keeps_nobody_waiting(items, sandbox_state, monkeypatch):
-    """The log's last page is written also if it ends with what nobody has committed."""
+def test_a_transaction_that_stays_open_delays_no_window(items, sandbox_state, monkeypatch):
+    """The log's last page is written also if it ends with an uncommitted record."""
     monkeypatch.setattr(horizon, "SECONDS_TO_FLUSH", 3)
     with cluster(sandbox_state, "open") as server:
         table = items(server.database())

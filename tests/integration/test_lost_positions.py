@@ -1,4 +1,4 @@
-"""The watermark is a hint and the sinks are the truth: whatever is lost, runs heal it."""
+"""The watermark is a hint and the sinks are the truth: runs repair whichever of them is lost."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_hint_older_than_the_sinks_doubles_nothing(runs):
     runs.check(1, 2, 3)
 
 
-def test_silver_restored_to_an_older_state_is_found_and_healed(runs):
+def test_silver_restored_to_an_older_state_is_found_and_repaired(runs):
     """The run after a restore is refused and corrects the hint; the next one brings what Silver lost."""
     batch = runs.last.batch_id
     runs.silver(
@@ -121,7 +121,7 @@ def test_silver_restored_to_an_older_state_is_found_and_healed(runs):
     runs.check(1, 2, 3)
 
 
-def test_an_emptied_silver_is_healed(runs):
+def test_an_emptied_silver_is_refilled(runs):
     """Silver dropped altogether is filled again from the start; Gold doubles nothing."""
     runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
     runs.insert(3)
@@ -131,7 +131,7 @@ def test_an_emptied_silver_is_healed(runs):
     runs.check(1, 2, 3)
 
 
-def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
+def test_a_silver_table_that_was_dropped_alone_is_refilled(runs):
     """The ledger that outlived its table is not believed: the table is filled again from the start."""
     runs.silver("DROP TABLE ONE")
     runs.insert(3)
@@ -142,7 +142,7 @@ def test_a_silver_table_that_was_dropped_alone_is_healed(runs):
 
 
 def test_a_batch_replayed_into_a_table_that_was_dropped_hides_nothing(runs):
-    """The first batch makes the table anew and is in it; what came after it is read again."""
+    """The first batch creates the table again and is in it; later rows are read again."""
     runs.silver("DROP TABLE ONE")
     assert not runs.one.apply(runs.first, "silver").replayed
     runs.remembered = {}
@@ -159,7 +159,7 @@ def test_another_silver_table_is_filled_from_the_start(runs):
     assert runs.run() is None
 
 
-def test_a_deleted_gold_is_healed_though_nothing_is_new(runs):
+def test_a_deleted_gold_is_refilled_though_nothing_is_new(runs):
     """Gold's log is read at every run: the window starts from zero, Silver doubles nothing."""
     runs.delete_gold()
     summary = runs.run()
@@ -169,7 +169,7 @@ def test_a_deleted_gold_is_healed_though_nothing_is_new(runs):
 
 
 @pytest.mark.parametrize("hint_lost", [True, False])
-def test_both_sinks_lost_are_healed(runs, hint_lost):
+def test_both_sinks_lost_are_refilled(runs, hint_lost):
     """With nothing left in either, one run brings all rows to both."""
     runs.silver("DROP TABLE ONE", "DROP TABLE _MEDALLION_BATCHES")
     runs.delete_gold()

@@ -170,7 +170,7 @@ def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(people):
 
 
 def test_the_log_is_summed_up_when_it_is_long(people, monkeypatch):
-    """After enough commits there is a checkpoint, and the table still tells which batch it holds."""
+    """After enough commits there is a checkpoint, and the table still records which batch it holds."""
     monkeypatch.setattr(delta_maintenance, "COMMITS_PER_CHECKPOINT", 3)
     newest = people.ledger()[-1]
     assert people.maintain_gold().checkpoint
@@ -235,17 +235,17 @@ def test_tables_of_killed_tries_are_dropped_after_a_day(people):
     assert people.silver_tables() == sorted(["_MEDALLION_BATCHES", young])
 
 
-def test_shared_tables_are_tended_and_foreign_ones_left_alone(people):
-    """Answers are compacted; a table of somebody else's in the lake is not touched."""
+def test_shared_tables_are_maintained_and_foreign_ones_left_alone(people):
+    """Caches are compacted; other tables in the lake are not touched."""
     lake = people.connections.lake
     rows = _expiring(people.delta().to_pyarrow_table(), NOW + timedelta(days=1))
-    for name in ("lookups_mine", "somebody_elses"):
+    for name in ("lookups_mine", "foreign"):
         for _ in range(3):
             write_deltalake(lake.table(name), rows, mode="append", storage_options=dict(lake.options))
     write_bytes(lake, "notes/about.json", b"{}")
     done = maintenance.maintain_shared(lake, KEEP)
     assert [line.partition(" (")[0] for line in done] == ["locations: 1 files, now 1", "lookups_mine: 3 files, now 1"]
-    assert len(people.open("somebody_elses").file_uris()) == 3
+    assert len(people.open("foreign").file_uris()) == 3
 
 
 def test_answers_that_are_too_old_leave_the_caches(people):
@@ -292,7 +292,7 @@ def test_writers_and_maintenance_at_the_same_time_lose_and_double_nothing(people
     assert people.silver() == people.gold()
 
 
-def test_the_command_tends_and_tells_what_it_did(people, tmp_path):
+def test_the_command_maintains_and_prints_what_it_did(people, tmp_path):
     """`maintain` does the same in a shell, and says so in one line."""
     done = people.shell(tmp_path, "maintain", "one")
     line = (
@@ -332,7 +332,7 @@ def test_killed_at_any_point_it_has_changed_no_row_and_the_next_one_ends_the_wor
     for n, point in enumerate(POINTS):
         people.sql(INSERT.format(31 + n, 31 + n), f"UPDATE people SET name = 'after kill {n}' WHERE id <= 10")
         people.run()
-        command = [sys.executable, "-m", "tests.integration.struck_maintenance", "one", *point]
+        command = [sys.executable, "-m", "tests.integration.kill_points_maintenance", "one", *point]
         died = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, check=False)
         assert died.returncode == -signal.SIGKILL, point
         source = people.sql("SELECT id, name FROM people ORDER BY id::text")

@@ -22,7 +22,7 @@ from include.medallion.lake.object_store import filesystem, open_lake, read_byte
 from include.medallion.model.window import Window
 from include.medallion.staging.archive import list_batches
 from include.medallion.staging.layout import ENRICHED, RAW, batch_folder, part_manifest, stage_manifest, window_file
-from include.medallion.staging.manifests import Incomplete, begin_extract
+from include.medallion.staging.records.manifests import Incomplete, begin_extract
 from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.enrich import enrich
 from tests.integration.kill_extract import kill_extract

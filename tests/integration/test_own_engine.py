@@ -14,7 +14,7 @@ from include.medallion.model.window import Mode
 from tests.integration import own_functions
 from tests.integration.one_table import OneTable
 
-RETURNS = {"told": "string", "length": "long"}
+RETURNS = {"described": "string", "length": "long"}
 PLACE = {"geocode": {"postcode": "postcode", "country": "US", "geocoder": "offline"}}
 TENS = "INSERT INTO one SELECT n, n % 10, '98052' FROM generate_series(1, 40) AS n"
 
@@ -59,24 +59,26 @@ def test_a_call_gets_as_many_keys_as_the_file_says(table):
 
 def test_a_budget_of_calls_leaves_the_rest_pending(table):
     """Two calls of three keys: six keys are answered, the rows of four wait, and a refresh brings them."""
-    one = table(own(keys_per_call=3, max_calls_per_run=2, status_prefix="told"))
+    one = table(own(keys_per_call=3, max_calls_per_run=2, status_prefix="described"))
     one.run()
-    assert Counter(row["told_status"] for row in one.gold()) == {"OK": 24, "PENDING": 16}
+    assert Counter(row["described_status"] for row in one.gold()) == {"OK": 24, "PENDING": 16}
     assert one.run(mode=Mode.LOOKUPS).sinks["gold"].updated == 16
-    assert {(row["told_status"], row["told"]) for row in one.silver()} == {("OK", f"({n},)") for n in range(10)}
+    assert {(row["described_status"], row["described"]) for row in one.silver()} == {
+        ("OK", f"({n},)") for n in range(10)
+    }
     assert (one.silver(), max(asked().values())) == (one.gold(), 1)
 
 
 def test_an_answer_that_is_too_old_is_renewed_by_a_refresh(table):
     """A tracked function's answers age like the geocoders'."""
-    one = table(own(status_prefix="told", keep_days=1e-9))
+    one = table(own(status_prefix="described", keep_days=1e-9))
     one.run()
     assert one.run(mode=Mode.LOOKUPS).sinks["gold"].updated == 40
     assert set(asked().values()) == {2}
 
 
 def test_without_a_track_there_is_nothing_to_refresh(table):
-    """Rows that do not tell when they were answered are left alone."""
+    """Rows without the time of their look-up are left alone."""
     one = table(own(keep_days=1e-9))
     one.run()
     assert one.run(mode=Mode.LOOKUPS) is None
@@ -115,7 +117,7 @@ def test_enrichments_run_in_their_order_and_read_what_came_before(table):
     one.run()
     (row,) = one.gold()[:1]
     assert asked() == {(row["latitude"], row["longitude"]): 1}
-    assert {r["told"] for r in one.silver()} == {f"({row['latitude']}, {row['longitude']})"}
+    assert {r["described"] for r in one.silver()} == {f"({row['latitude']}, {row['longitude']})"}
     assert one.silver() == one.gold()
 
 
@@ -142,11 +144,11 @@ def test_a_key_that_no_enrichment_adds_is_told(table):
 
 def test_a_refresh_of_one_leaves_the_others_as_they_are(table):
     """Only what is due of a row is asked for; what other enrichments added stays."""
-    one = table(PLACE, own(keys_per_call=3, max_calls_per_run=2, status_prefix="told"))
+    one = table(PLACE, own(keys_per_call=3, max_calls_per_run=2, status_prefix="described"))
     one.connections = replace(one.connections, environ={})
     one.run()
     before = {row["id"]: (row["latitude"], row["geocoded_at"]) for row in one.gold()}
     one.run(mode=Mode.LOOKUPS)
     assert {row["id"]: (row["latitude"], row["geocoded_at"]) for row in one.gold()} == before
-    assert {row["told_status"] for row in one.gold()} == {"OK"}
+    assert {row["described_status"] for row in one.gold()} == {"OK"}
     assert one.silver() == one.gold()

@@ -42,7 +42,7 @@ def test_a_row_without_a_key_is_set_aside_and_the_others_arrive(people):
     assert json.loads(found["key"]) == [None]
 
 
-def test_the_books_balance_with_bad_rows(people):
+def test_row_counts_match_with_bad_rows(people):
     """Read is applied and quarantined, for each sink, in the run's summary."""
     people.sql(GOOD, NAMELESS, ANCIENT)
     summary = people.run()
@@ -65,7 +65,7 @@ def test_a_row_with_a_date_that_no_sink_holds_can_still_be_read(people):
 
 
 def test_too_large_a_share_fails_before_silver_and_the_rows_can_be_looked_at(people):
-    """The run tells the counts and the setting; neither sink got a row, the table got the bad ones."""
+    """The message holds the counts and the setting; neither sink got a row, the table got the bad ones."""
     limit(people, max_share=0.5, min_bad_rows=1)
     people.sql(GOOD, NAMELESS, NAMELESS.replace("Cid", "Cyd"), ANCIENT)
     with pytest.raises(QuarantineOverflow, match=r"3 of 5 rows .*NULL_KEY 2, OUT_OF_RANGE 1.*max_share is 0\.5"):
@@ -82,14 +82,14 @@ def test_a_share_at_the_limit_passes(people):
 
 
 def test_few_bad_rows_never_fail_a_run(people):
-    """Up to `min_bad_rows` bad rows pass, whatever their share."""
+    """Up to `min_bad_rows` bad rows pass, however large their share."""
     limit(people, max_share=0, min_bad_rows=2)
     people.sql(NAMELESS, ANCIENT)
     assert people.run().quarantined == 2
 
 
 def test_every_bad_row_counts_also_if_rows_are_equal(people):
-    """Rows that cannot be told apart are one entry, but each counts against the limit."""
+    """Indistinguishable rows are one entry, but each counts against the limit."""
     limit(people, max_share=0.5, min_bad_rows=1)
     people.sql(NAMELESS, NAMELESS)
     with pytest.raises(QuarantineOverflow, match="2 of 2 rows"):
@@ -150,7 +150,7 @@ def test_a_batch_of_bad_rows_alone_moves_on(people):
     assert people.run() is None
 
 
-def test_a_mended_row_arrives(people):
+def test_a_corrected_row_arrives(people):
     """A bad row that is corrected in the source is in the next batch of both sinks."""
     people.sql(ANCIENT)
     people.run()

@@ -6,8 +6,8 @@ import pytest
 
 from include.medallion.config.sections import Quarantine
 from include.medallion.model.window import Mode
+from tests.integration.fake_google import insert, set_geocode
 from tests.integration.one_table import OneTable
-from tests.integration.paying import insert, set_geocode
 
 NOT_A_NUMBER = "'NaN'"
 KEYS = {
@@ -56,7 +56,7 @@ def amounts(bronze_dsn, lake_uri, lake, silver):
 
 @pytest.mark.parametrize(("type_", "value"), KEYS.items())
 def test_a_row_that_is_still_bad_is_found_by_its_key_and_stays(amounts, type_, value):
-    """Whatever the key's type, the row is read again, and its entry is of the newest batch."""
+    """For a key of any type, the row is read again, and its entry is of the newest batch."""
     one = amounts(type_, value)
     summary = replay(one)
     assert (summary.read, summary.quarantined) == (1, 1)
@@ -79,7 +79,7 @@ def test_a_row_that_is_good_now_arrives_and_its_entry_is_closed(people, google):
 
 
 def test_a_window_that_brings_the_row_closes_its_entry(amounts):
-    """A row that is mended in the source needs no replay."""
+    """A row that is corrected in the source needs no replay."""
     one = amounts("integer", "7")
     one.sql("UPDATE t SET amount = 1")
     one.run()
@@ -96,7 +96,7 @@ def test_a_window_that_brings_other_rows_closes_nothing(amounts):
 
 
 def test_an_entry_whose_row_is_gone_is_closed(amounts):
-    """What the source has no longer cannot be mended: the replay of another row closes it."""
+    """A row that is gone from the source cannot be corrected: the replay of another row closes it."""
     one = amounts("integer", "7")
     one.sql("INSERT INTO t VALUES (8, 'NaN', '98052')")
     one.run()
@@ -106,7 +106,7 @@ def test_an_entry_whose_row_is_gone_is_closed(amounts):
 
 
 def test_a_row_without_a_key_is_found_again(amounts):
-    """Rows whose key is NULL are read again too; once they are mended their entries are closed."""
+    """Rows whose key is NULL are read again too; once they are corrected their entries are closed."""
     one = amounts("integer", "7")
     one.sql("INSERT INTO t VALUES (NULL, 5, '98052')")
     one.run()

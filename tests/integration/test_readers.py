@@ -1,4 +1,4 @@
-"""Somebody reads both sinks all the time while they are replaced: whole tables only, and nothing cached is paid for."""
+"""Both sinks are read all the time while they are replaced: readers see whole tables only, and no call is made."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_a_row_marked_by_hand_is_missing(people):
     assert (report.sinks["silver"].missing, report.sinks["gold"].missing) == (1, 2)
 
 
-def test_full_refresh_mends_what_was_found(people):
+def test_full_refresh_repairs_what_was_found(people):
     """After the cure that the message names, the report is sound."""
     people.silver_sql("DELETE FROM ONE WHERE ID = 3")
     people.run(mode=Mode.REFRESH)
@@ -358,7 +358,7 @@ def test_keys_of_any_type_are_compared(table, kind):
 
 
 def test_composite_keys_are_compared_whole(table):
-    """Keys that share a column, or spell alike when joined, are told apart."""
+    """Keys that share a column, or spell alike when joined, are distinguished."""
     pairs = table({"table": "pairs", "key": ["a", "b"]})
     pairs.sql("CREATE TABLE pairs (a text, b int, postcode text, PRIMARY KEY (a, b))")
     pairs.sql("INSERT INTO pairs VALUES ('x', 1), ('x', 2), ('x1', 1), ('y', 1)")
@@ -431,7 +431,7 @@ def test_a_sink_that_was_filled_from_another_source_meanwhile_keeps_its_rows(peo
     assert people.deleted("silver") == people.deleted("gold") == []
 
 
-def test_the_archive_tells_a_reconcile(people):
+def test_the_archive_lists_a_reconcile(people):
     """It is listed among the batches, keeps its report, and cannot be loaded as one."""
     report = people.reconcile()
     lake = people.connections.lake
@@ -443,7 +443,7 @@ def test_the_archive_tells_a_reconcile(people):
 
 
 def test_a_table_that_another_pipeline_fills_too_is_refused(people, tmp_path, monkeypatch):
-    """The other's rows would look deleted: nothing is touched, and both names are told."""
+    """The other's rows would look deleted: nothing is changed, and the message has both names."""
     monkeypatch.setenv("MEDALLION_PIPELINES", str(tmp_path))
     shared = people.pipeline.model_dump(by_alias=True, exclude={"name"}) | {"gold": {"table": "another"}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(shared))
@@ -480,7 +480,7 @@ def test_nothing_remains_in_silver(people):
     assert names == {"ONE", "_MEDALLION_BATCHES"}
 
 
-def test_the_delta_log_tells_the_reconcile_and_no_text(table):
+def test_the_delta_log_names_the_reconcile_and_holds_no_text(table):
     """The commit names its batch; keys that may be names are not in the log."""
     names = table({"table": "names", "key": "name"})
     names.sql("CREATE TABLE names (name text PRIMARY KEY, postcode text)", "INSERT INTO names VALUES ('Ann'), ('Bob')")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.chaos.rig import until
+from tests.chaos.cluster import until
 
 from include.sandbox import postgres as postgres_server
 from include.sandbox import settings, stack

@@ -21,7 +21,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, Transient
 from include.sandbox import private
 from tests.integration.servers import server
-from tests.unit.test_runbook import told
+from tests.unit.test_runbook import has_row
 
 HOSTILE = "p@ss:/?#[]%&+ wörd'\"\\"
 
@@ -253,7 +253,7 @@ def test_what_a_server_rarely_says_is_known_too(sqlstate, text, words):
 def test_every_reported_condition_has_a_row_in_the_runbook():
     """The messages are put together from a table, which the search for raised messages does not see."""
     messages = [condition.message.format(name="x") for condition in failures._CONDITIONS]
-    assert [message for message in messages if not told(message)] == []
+    assert [message for message in messages if not has_row(message)] == []
 
 
 def test_an_unknown_error_stays_what_it_is():

@@ -135,7 +135,7 @@ def test_values_of_every_type_arrive_in_both_sinks(pipeline, columns):
 
 
 def test_nulls_of_every_type_arrive_as_nulls(pipeline):
-    """A NULL stays a NULL, whatever its type."""
+    """A NULL of any type stays a NULL."""
     one = pipeline()
     columns = {**PLAIN, **AS_TEXT}
     one.sql(*table(columns))
@@ -195,7 +195,7 @@ def test_a_number_that_is_none_is_set_aside(pipeline):
 
 
 def test_texts_do_not_depend_on_the_roles_settings(pipeline):
-    """What travels as text reads the same whatever time zone and styles the role has been given."""
+    """What travels as text reads the same in any time zone and style of the role."""
     one = pipeline()
     one.sql(
         *(
@@ -245,7 +245,7 @@ def test_any_name_of_a_table_schema_and_column_is_taken_as_it_is(pipeline, name)
 
 
 def test_names_in_the_source_that_differ_by_case_only_are_refused(pipeline):
-    """Two columns that Snowflake could not tell apart are named, with the way out."""
+    """Two columns with the same name in Snowflake are named, with the fix."""
     one = pipeline()
     one.sql(
         'CREATE TABLE one (id int PRIMARY KEY, postcode text, "City" text, city text)', "INSERT INTO one VALUES (1)"
@@ -302,7 +302,7 @@ KEYS = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_key_of_any_type_finds_its_row_again(pipeline, kind):
-    """An update of a row replaces it in both sinks, whatever types its key has."""
+    """An update of a row replaces it in both sinks, for keys of any type."""
     columns, key, first, second = KEYS[kind]
     one = pipeline({**ONE, "key": key})
     one.sql(
@@ -460,14 +460,14 @@ def test_a_policy_that_hides_rows_is_refused(stranger):
     stranger.sql(
         f"GRANT SELECT ON one TO {stranger.role}",
         "ALTER TABLE one ENABLE ROW LEVEL SECURITY",
-        "CREATE POLICY nobody ON one USING (false)",
+        "CREATE POLICY no_row ON one USING (false)",
     )
     with pytest.raises(SettingError, match="BYPASSRLS"):
         as_stranger(stranger)
 
 
 def test_a_wrong_password_is_refused_without_repeating_it(stranger):
-    """The refusal names the connection to mend; it does not hold the password."""
+    """The refusal names the connection; it does not hold the password."""
     with pytest.raises(SettingError, match="connection `bronze`") as refused:
         as_stranger(stranger, stranger.stranger.replace(":known@", ":guessed@"))
     assert "guessed" not in str(refused.value)

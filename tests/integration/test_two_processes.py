@@ -39,7 +39,7 @@ WINDOW = TypeAdapter(Window)
 
 @dataclass(frozen=True)
 class Worker:
-    """All that a process needs; what it brings is said by a file, what came of it is told in another."""
+    """All that a process needs; one file holds its window, another one its result."""
 
     dsn: str
     lake: Lake
@@ -62,7 +62,7 @@ def tried(step: Callable[[], T]) -> T:
             return step()
         except Refused:
             raise
-        except Exception:  # noqa: BLE001 (a lost race; the last try tells)
+        except Exception:  # noqa: BLE001 (a lost race; the last try raises)
             continue
     return step()
 
@@ -72,13 +72,13 @@ def work(worker: Worker, barrier) -> None:
     for number in range(ROUNDS):
         barrier.wait(PATIENCE)
         try:
-            told = bring(worker, worker.folder / f"window-{number}.json", barrier)
+            result = bring(worker, worker.folder / f"window-{number}.json", barrier)
         except BaseException as e:
             barrier.abort()
-            told = {"error": f"{type(e).__name__}: {e}"}
+            result = {"error": f"{type(e).__name__}: {e}"}
             raise
         finally:
-            (worker.folder / f"told-{number}-{worker.number}.json").write_text(json.dumps(told))
+            (worker.folder / f"result-{number}-{worker.number}.json").write_text(json.dumps(result))
         barrier.wait(PATIENCE)
 
 
@@ -135,8 +135,8 @@ def test_two_processes_at_once_end_right(people, google, tmp_path, same):
         with suppress(BrokenBarrierError):
             for _ in range(6):
                 barrier.wait(PATIENCE)
-        told = [json.loads((tmp_path / f"told-{number}-{n}.json").read_text()) for n in range(2)]
-        assert [t["error"] for t in told if "error" in t] == []
+        results = [json.loads((tmp_path / f"result-{number}-{n}.json").read_text()) for n in range(2)]
+        assert [r["error"] for r in results if "error" in r] == []
         right(people)
     for worker in workers:
         worker.join(PATIENCE)

@@ -149,7 +149,7 @@ def test_an_id_taken_before_the_transaction_id_is_not_lost(reader, connect):
 
 
 def test_transactions_that_commit_in_another_order_than_they_began(reader, connect):
-    """Whatever order transactions end in, each row is read once."""
+    """In whichever order transactions end, each row is read once."""
     writers = [connect() for _ in range(4)]
     for number, writer in enumerate(writers):
         insert(writer, f"writer {number}")

@@ -1,10 +1,10 @@
 """
-One pipeline's maintenance in a process that dies at a point of it, as if its machine had.
+Maintenance of one pipeline in a process that is killed at a chosen point, as if its machine had failed.
 
-    python -m tests.integration.struck_maintenance PIPELINE before|during|after MODULE FUNCTION
+    python -m tests.integration.kill_points_maintenance PIPELINE before|during|after MODULE FUNCTION
 
-Settings come from the environment. All that may be deleted by its age is old
-enough, and every commit is worth a checkpoint.
+Settings come from the environment. Everything that retention may delete is old enough, and every commit is due for a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from include.medallion.ops import maintenance
 
 
 def main() -> None:
-    """Set the trap and start."""
+    """Replace the function by one that kills the process, and run the maintenance."""
     name, when, module, function = sys.argv[1:]
     *path, last = function.split(".")
     owner = import_module(module)
     for part in path:
         owner = getattr(owner, part)
-    setattr(owner, last, trap(when, getattr(owner, last)))
+    setattr(owner, last, kill_at(when, getattr(owner, last)))
     delta_maintenance.COMMITS_PER_CHECKPOINT = 1
     pipeline = pipeline_files.find_pipeline(name)
     keep = Retention(datetime.now(UTC) + timedelta(days=365), timedelta(days=30), timedelta(0))
@@ -38,10 +38,10 @@ def main() -> None:
     sys.exit("maintenance ended without reaching the point")
 
 
-def trap(when: str, function: object) -> object:
-    """Return the function with its death in it."""
+def kill_at(when: str, function: object) -> object:
+    """Return a function that kills the process before, during or after the given one."""
 
-    def struck(*args: object, **kwargs: object) -> object:
+    def killing(*args: object, **kwargs: object) -> object:
         if when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         if when == "during":  # a shell, which no lock of this interpreter can delay
@@ -50,7 +50,7 @@ def trap(when: str, function: object) -> object:
         os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    return struck
+    return killing
 
 
 if __name__ == "__main__":
