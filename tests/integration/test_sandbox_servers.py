@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.chaos.cluster import until
 
 from include.sandbox import postgres as postgres_server
 from include.sandbox import settings, stack
+from tests.chaos.cluster import until
 
 ROOT = Path(__file__).parents[2]
 NOT_THE_CALLERS = ("MEDALLION_", "AWS_", "AIRFLOW", "SENTRY_", "GOOGLE_", "MAKE", "MFLAGS", "FORMAT", "PIPELINE")
