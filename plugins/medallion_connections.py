@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Connection
@@ -79,10 +80,11 @@ def find_connection(conn_id: str) -> Connection:
 
 
 def _silver(pipeline: Pipeline) -> Callable[[], SnowflakeConnection]:
-    from include.medallion.config.connections import no_silver
+    from include.medallion.config.connections import refuse_silver
 
-    given = pipeline.silver
-    return (lambda: snowflake(given.connection)) if given else no_silver
+    if pipeline.silver is None:
+        return partial(refuse_silver, pipeline.name)
+    return partial(snowflake, pipeline.silver.connection)
 
 
 def snowflake(conn_id: str) -> SnowflakeConnection:

@@ -39,6 +39,7 @@ def project(tmp_path_factory) -> Iterator[Path]:
         (clone / name).symlink_to(ROOT / name)
     employees = (clone / "include" / "pipelines" / "employees.yaml").read_text()
     other = employees.replace("source:\n", "source:\n  connection: northwind\n")
+    other = other.replace("table: EMPLOYEES_ENRICHED", "table: CUSTOMERS").replace("employees_enriched", "customers")
     (clone / "include" / "pipelines" / "customers.yaml").write_text(other)
     yield clone
     stack.down(clone / ".sandbox", print)

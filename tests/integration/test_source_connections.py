@@ -133,7 +133,7 @@ def test_a_pipeline_without_silver_needs_no_connection_of_it(own, monkeypatch):
     source = {"table": "t", "key": "id", "connection": "source"}
     pipeline = Pipeline.model_validate({"name": "one", "source": source, "gold": {"table": "t"}})
     for opened in (connection_settings.open_connections(pipeline, os.environ), medallion_connections.connect(pipeline)):
-        with pytest.raises(SettingError, match="the pipeline has no silver"):
+        with pytest.raises(SettingError, match="pipeline one has no silver"):
             opened.silver()
 
 

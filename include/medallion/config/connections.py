@@ -82,11 +82,12 @@ def open_connections(pipeline: Pipeline, environ: Mapping[str, str]) -> Connecti
 def _silver(pipeline: Pipeline, environ: Mapping[str, str]) -> Callable[[], SnowflakeConnection]:
     """Return a function that opens the Snowflake connection; without `silver`, it raises SettingError."""
     if pipeline.silver is None:
-        return partial(_refuse_silver, pipeline.name)
+        return partial(refuse_silver, pipeline.name)
     return partial(connect_snowflake, read_connection(pipeline.silver.connection, environ))
 
 
-def _refuse_silver(pipeline: str) -> NoReturn:
+def refuse_silver(pipeline: str) -> NoReturn:
+    """Raise SettingError: the pipeline, given by its name, has no `silver`."""
     raise SettingError(f"pipeline {pipeline} has no silver: add it to the pipeline file")
 
 
