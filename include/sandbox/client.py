@@ -91,10 +91,10 @@ def trigger(api: Api, dag_id: str, conf: Mapping[str, Any]) -> str:
 
 
 def watch(api: Api, dag_id: str, run_id: str, say: Say, seconds: float) -> str:
-    """Tell each change of a task's state until the run has ended; return how it ended."""
+    """Report each change of a task's state until the run has ended; return its final state."""
     begun, seen = time.monotonic(), {}
     while True:
-        # the run first: what the tasks did before it ended is then still told
+        # the run first, so that changes of tasks before its end are reported too
         state = api.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"]
         for task in tasks(api, dag_id, run_id):
             if task["state"] not in QUIET and seen.get(name(task)) != task["state"]:
