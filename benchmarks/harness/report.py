@@ -48,7 +48,7 @@ def summaries(turns: Sequence[dict]) -> dict[str, dict]:
 
 
 def markdown(title: str, table: dict[str, dict]) -> str:
-    """Return the table of such summaries, and the stages of whoever tells of them."""
+    """Return the table of such summaries, and the stages of the contenders that report them."""
     first, row = next(iter(table.items()))
     measured = [HEADS[m] for m in row["measured"]]
     heads = ["contender", *measured, "look-ups", "files", *(f"{first} / it, {c}" for c in COMPARED.values())]

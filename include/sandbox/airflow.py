@@ -40,7 +40,7 @@ def settings(state: Path, metadata: Postgres) -> dict[str, str]:
         "AIRFLOW_URL": url,
         "AIRFLOW_USER": USER,
         "AIRFLOW_PASSWORD": private.secret(state, "airflow"),
-        # the project's root is on nobody's path by itself
+        # the project's root is on no path by default
         "PYTHONPATH": str(ROOT),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -127,7 +127,7 @@ def _command(part: str) -> list[str]:
 
 
 def _cluster(metadata: Postgres) -> str:
-    """Return what tells one cluster from another that was made in its place."""
+    """Return the identity of a cluster; one that was created in its place has another."""
     with psycopg.connect(metadata.dsn(DATABASE)) as connection:
         return str(connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()[0])
 

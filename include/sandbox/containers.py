@@ -3,7 +3,7 @@ What containers of `docker-compose.yaml` do of `make demo`: a certificate, sampl
 
     python -m include.sandbox.containers --help
 
-Everything is told by the environment, as Airflow's own services have it.
+All settings come from the environment, as for Airflow's own services.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def demo(name: str, truth: Path) -> None:
     if state != "success":
         print(*client.failures(api, pipeline.dag_id, run_id), sep="\n")
         raise typer.Exit(1)
-    told = client.summary(api, pipeline.dag_id, run_id)
-    print(*(summary.work(told) if told else ["  nothing new: no row changed since the last run"]), "", sep="\n")
+    done = client.summary(api, pipeline.dag_id, run_id)
+    print(*(summary.work(done) if done else ["  nothing new: no row changed since the last run"]), "", sep="\n")
     print(*summary.layers(servers(os.environ), pipeline, os.environ["AWS_URI"], truth), "", sep="\n")
     print(*summary.timings(client.tasks(api, pipeline.dag_id, run_id)), sep="\n")
 

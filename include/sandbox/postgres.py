@@ -149,7 +149,7 @@ def _place(state: Path, account: Account | None) -> Path:
     place.mkdir(mode=0o700, exist_ok=True)
     if account is None:
         return place
-    # the name in the shared folder can be guessed: take nothing that somebody else put there
+    # the name in the shared folder can be guessed: take nothing that another user put there
     if place.is_symlink() or place.lstat().st_uid not in {0, account.uid}:
         raise SandboxError(f"{place} belongs to another user: remove it")
     os.chown(place, account.uid, account.gid)

@@ -100,7 +100,7 @@ def wait(daemon: Daemon, check: Callable[[], T], *, seconds: float, every: float
     while True:
         try:
             return check()
-        except Exception as e:  # noqa: BLE001 (whatever a client raises while its server boots)
+        except Exception as e:  # noqa: BLE001 (clients raise many errors while their server boots)
             problem = f"{type(e).__name__}: {e}"
         if running(daemon) is None:
             raise SandboxError(f"{daemon.name} ended while it started\n{tail(daemon)}")

@@ -1,7 +1,7 @@
 """
 Sample employees for Bronze: real US addresses and postcodes, invented people.
 
-Row `id` is the same in every sandbox and whatever the number of rows. Some
+Row `id` is the same in every sandbox, regardless of the number of rows. Some
 postcodes are missing, mistyped, foreign or longer than usual, as they are in
 life. Where the addresses really are stays out of the table: it is kept in
 `truth/` for comparison with what the pipeline finds.
@@ -136,7 +136,7 @@ def _addresses(ids: range) -> list[tuple]:
 
 
 def _written(code: str, chance: random.Random) -> str | None:
-    """Return the postcode as somebody typed it: about one in fifty is not five digits."""
+    """Return the postcode as a person typed it: about one in fifty is not five digits."""
     odd = (
         None,
         None,

@@ -70,7 +70,7 @@ def stop(state: Path) -> None:
 
 
 def metrics_port(state: Path) -> int:
-    """Return the port on which the running server tells Prometheus how many bytes it received and sent."""
+    """Return the port with the running server's Prometheus metrics: bytes received and sent."""
     return private.port(state, "s3-metrics", busy_is_ours=True)
 
 
@@ -104,7 +104,7 @@ def _command(state: Path, ports: dict[str, int], lake: Lake) -> list[str | Path]
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-metricsPort={ports['metrics']}",
-        # the default is a name in the shared temporary folder, which may belong to somebody else;
+        # the default is a name in the shared temporary folder, which may belong to another user;
         # relative, because a socket's path must be shorter than a clone's may be
         "-s3.localSocket=s3.sock",
         "-filer.localSocket=filer.sock",

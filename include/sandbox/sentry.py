@@ -25,7 +25,7 @@ _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Receiver(ThreadingHTTPServer):
-    """A server, on 127.0.0.1 if not told otherwise; `events` holds what arrived, in that order."""
+    """A server, on 127.0.0.1 by default; `events` holds what arrived, in order."""
 
     daemon_threads = True
 

@@ -51,7 +51,7 @@ def main() -> None:
     info_schema.insert_table_comment_sql = uncommented(info_schema.insert_table_comment_sql)
     copy_into._get_table_columns = as_they_are_spelt
     server.sessions = Sessions()
-    server.FakeSnowflakeCursor.execute = told(server.FakeSnowflakeCursor.execute)
+    server.FakeSnowflakeCursor.execute = reported(server.FakeSnowflakeCursor.execute)
     open_databases(Path(data))
     server.app.router.routes.insert(0, Route(LOGIN, login, methods=["POST"]))
     server.app.add_middleware(BaseHTTPMiddleware, dispatch=check_login)
@@ -119,7 +119,7 @@ class Sessions(dict[str, FakeSnowflakeConnection]):
                 connection.cursor().execute("ROLLBACK")
 
 
-def told(execute: Callable) -> Callable:
+def reported(execute: Callable) -> Callable:
     """Let a failed statement's reason reach the client as an SQL error: fakesnow keeps what it does not know."""
 
     @wraps(execute)
@@ -177,7 +177,7 @@ def signed(given: dict) -> bool:
 
 
 async def answer_errors(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Report whatever else fails with status 200, as Snowflake does: the client retries a 500 for minutes."""
+    """Report any other failure with status 200, as Snowflake does: the client retries a 500 for minutes."""
     response = await call_next(request)
     if response.status_code == 500:  # noqa: PLR2004
         response.status_code = 200

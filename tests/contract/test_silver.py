@@ -268,22 +268,24 @@ def test_rows_of_another_source_are_refused(people):
 
 def test_a_key_that_is_in_the_batch_twice_is_refused(people):
     """Two rows of one key, in different parts even, are a broken contract: nothing is written."""
+    people.load(batch(1), [person(1, "Ann")])
     with pytest.raises(ContractBroken, match="repeat a key"):
-        people.load(batch(1), [person(1, "Ann")], [person(1, "Bob"), person(2, "Cid")])
-    assert people.backend.rows() == []
-    assert people.held() is None
+        people.load(batch(2), [person(1, "Anna", 150)], [person(1, "Bob", 160), person(2, "Cid", 150)])
+    assert people.backend.rows() == [(1, "Ann")]
+    assert people.held() == batch(1).position
 
 
 @pytest.mark.parametrize("claimed", [1, 3])
 def test_staged_rows_that_are_not_those_read_are_refused(people, claimed):
     """More or fewer rows than the enrichment counted: nothing is written."""
-    staged = people.stage(batch(1), [person(1, "Ann"), person(2, "Bob")])
+    people.load(batch(1), [person(1, "Zoe")])
+    staged = people.stage(batch(2), [person(1, "Ann", 150), person(2, "Bob", 150)])
     (part,), (file,) = staged.parts, staged.files
     wrong = replace(part, files=(replace(file, info=replace(file.info, rows=claimed)),))
     with pytest.raises(ContractBroken, match=f"2 of {claimed} rows"):
         people.sink.apply(replace(staged, parts=(wrong,)))
-    assert people.backend.rows() == []
-    assert people.held() is None
+    assert people.backend.rows() == [(1, "Zoe")]
+    assert people.held() == batch(1).position
 
 
 def test_rows_that_another_writer_wrote_without_a_version_are_not_ignored(people):
@@ -396,8 +398,9 @@ def test_nothing_of_a_batch_but_its_rows_remains(people):
 
 def test_a_refused_batch_leaves_no_table(people):
     """A batch that fails drops its own table: no data stays behind."""
+    people.load(batch(1), [person(1, "Ann")])
     with pytest.raises(ContractBroken):
-        people.load(batch(1), [person(1, "Ann"), person(1, "Bob")])
+        people.load(batch(2), [person(1, "Anna", 150), person(1, "Bob", 150)])
     assert people.backend.tables() == {"PEOPLE", "_MEDALLION_BATCHES"}
 
 

@@ -69,7 +69,7 @@ def test_values_use_only_what_the_chart_knows(name):
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_key_or_a_type_that_the_chart_does_not_know_is_found(wrong):
-    """The comparison tells names that are misspelt, also where the chart ignores them, and wrong types."""
+    """The comparison finds names that are misspelt, also where the chart ignores them, and wrong types."""
     assert len(mistakes(wrong)) == 1
 
 

@@ -45,7 +45,7 @@ def test_secret_value_never_passes(secret, around):
 
 @given(st.recursive(TEXT | st.integers() | st.none(), lambda inner: st.dictionaries(TEXT, inner) | st.lists(inner)))
 def test_fields_that_are_not_known_do_not_pass(data):
-    """Local variables, request, user and all the rest are dropped, whatever they hold."""
+    """Local variables, request, user and all the rest are dropped, regardless of their content."""
     fields = ("breadcrumbs", "request", "user", "extra", "server_name", "modules", "threads", "logentry", "spans")
     event = {**dict.fromkeys(fields, data), "contexts": {"runtime": data}, "level": "error"}
     assert redact_event(event, {}) == {"level": "error", "tags": {}, "contexts": {"airflow": {}}}
@@ -106,7 +106,7 @@ def test_long_text_takes_linear_time(piece):
 
 
 def test_secrets_of_the_environment_are_known():
-    """By the variable's name; inside URLs and JSON, whatever the name."""
+    """By the variable's name; inside URLs and JSON, regardless of the name."""
     environment = {
         "GOOGLE_API_KEY": "key-value",
         "AIRFLOW_CONN_BRONZE": "postgres://me:p%40ss@host/db?api_key=query-value",
@@ -153,7 +153,7 @@ def test_endless_chain_ends():
 
 
 def test_codes_of_foreign_exceptions_are_kept():
-    """A status tells what happened without telling to whom."""
+    """A status says what happened, but not to whom."""
     response = requests.Response()
     response.status_code = 403
     error = requests.HTTPError(f"403 for url: https://maps.googleapis.com/json?key={KEY}", response=response)
@@ -203,7 +203,7 @@ def test_printed_traceback_keeps_types_and_places():
 
 @given(st.text())
 def test_any_text_can_be_read_as_a_traceback(text):
-    """A report is made whatever Airflow hands over, and without the text's words."""
+    """A report is made of any text, and without the text's words."""
     exception, safe = tracebacks.parse_traceback(text)
     assert exception["values"]
     assert set(safe.values()) == {WITHHELD}

@@ -42,7 +42,7 @@ def test_a_document_comes_back_as_it_was_written(lake, document):
 
 
 def test_a_missing_document_is_not_a_damaged_one(lake):
-    """Callers tell a stage that has not finished from one that is damaged."""
+    """Callers distinguish a stage that has not finished from one that is damaged."""
     with pytest.raises(FileNotFoundError):
         read_document(lake, PATH, Window)
 
