@@ -27,6 +27,7 @@ from include.medallion.ops.maintenance import maintain, retention
 from include.medallion.ops.reconcile import reconcile
 from include.medallion.staging.archive import read_window
 from include.medallion.staging.files import read_staged_rows
+from include.medallion.staging.records.source_keys import SourceKeys
 from tests.integration.one_table import OneTable
 
 TABLES = """
@@ -76,23 +77,28 @@ class ToySink:
                 self._move(db, batch.window.position)
         return Applied(batch.rows, counts["inserted"], counts["updated"], counts["superseded"])
 
-    def compare(self, keys) -> Difference:
-        """Delete what the source lost, and count what else differs, in one transaction."""
+    @contextmanager
+    def compare(self, keys) -> Iterator[ToyComparison]:
+        """Compare the rows with the source's keys; nothing is deleted until the comparison is asked to."""
         staged = (row for part in keys.parts for row in _staged(self.lake, part.files))
         source = {self._key(row): row["_version"] for row in staged}
         due = {key: v for key, v in source.items() if v is not None and v < keys.window.upto}
         with self._transaction() as db:
             check_same_source(self.name, self._position(db), keys.window)
             held = dict(db.execute("SELECT key, version FROM rows WHERE deleted_at IS NULL"))
-            lost = [(k,) for k, v in held.items() if k not in source and v < keys.window.upto]
-            if self.pipeline.deletes == "hard":
-                db.executemany("DELETE FROM rows WHERE key = ?", lost)
-            else:
-                at = keys.window.opened_at.isoformat()
-                db.executemany(f"UPDATE rows SET deleted_at = '{at}' WHERE key = ?", lost)
+        lost = [key for key, version in held.items() if key not in source and version < keys.window.upto]
         missing = sum(key not in held for key in due)
         older = sum(key in held and held[key] < version for key, version in due.items())
-        return Difference(len(held) - len(lost), missing, older, len(lost))
+        yield ToyComparison(self, keys, lost, Difference(len(held), missing, older, len(lost)))
+
+    def delete(self, keys, lost) -> int:
+        """Mark or remove rows in one transaction, unless a newer version came meanwhile; return how many."""
+        mark = f"UPDATE rows SET deleted_at = '{keys.window.opened_at.isoformat()}'"
+        statement = "DELETE FROM rows" if self.pipeline.deletes == "hard" else mark
+        with self._transaction() as db:
+            check_same_source(self.name, self._position(db), keys.window)
+            which = [(key, keys.window.upto) for key in lost]
+            return db.executemany(f"{statement} WHERE key = ? AND version < ?", which).rowcount if which else 0
 
     def row_count(self) -> int:
         """Count the rows."""
@@ -139,6 +145,20 @@ class ToySink:
 
     def _key(self, row) -> str:
         return json.dumps([row[name] for name in self.pipeline.source.key], default=str)
+
+
+@dataclass(frozen=True)
+class ToyComparison:
+    """The rows compared with the source's keys. Implements `staging.sink.Comparison`."""
+
+    sink: ToySink
+    keys: SourceKeys
+    lost: list[str]
+    difference: Difference
+
+    def delete(self) -> int:
+        """Delete the rows that the source lost."""
+        return self.sink.delete(self.keys, self.lost)
 
 
 def _staged(lake, files):
