@@ -137,7 +137,7 @@ def refused(deployment, recovered) -> Outcome:
 
 @pytest.fixture(scope="package")
 def clash(deployment, refused) -> str:
-    """Let Snowflake refuse a value in its own words; returns the log of the first try that did."""
+    """Run into a Silver table with a column of another type; returns the log of the load that refused it."""
     with closing(stack.snowflake.start(deployment.state).connect()) as connection:
         connection.cursor().execute("CREATE TABLE CLASH (ID BIGINT, EMAIL INTEGER, _VERSION BIGINT)")
     run = deployment.begin("clash")
