@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 
 import psycopg
 import pyarrow as pa
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 from include.medallion.__main__ import app
 from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.postgres import connection as bronze_connection
+from include.medallion.bronze.table import describe_table
+from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.sections import Source
 from include.medallion.errors import TooManyDeletes
 from include.medallion.model.window import Mode
@@ -144,11 +147,12 @@ def test_a_role_that_cannot_lock_is_as_safe(table, what):
         "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO some_columns",
     )
     uri = people.dsn.replace("://postgres:" + people.dsn.split(":")[2].split("@")[0], "://some_columns:x")
-    source = Source(table="people", key="id", exclude=["postcode"])
+    source, columns = Source(table="people", key="id"), ColumnSettings(exclude=["postcode"])
     with bronze_connection.connect(uri) as connection, ThreadPoolExecutor(1) as pool:
         bronze_connection.fetch_rows(connection, "moment")
         with rewriting(people, REWRITES[what]):
-            describing = pool.submit(describe_locked, connection, source)
+            describe = partial(describe_table, connection, source, columns)
+            describing = pool.submit(describe_locked, connection, source, describe)
         described = describing.result()
         assert described.relation == people.sql("SELECT 'people'::regclass::oid::int8")[0][0]
         assert count_rows(connection, "people") == ROWS
@@ -161,7 +165,7 @@ def test_a_materialised_view_that_is_refreshed_meanwhile_is_read_whole(table):
     source = Source(table="seen", key="id")
     with bronze_connection.connect(people.dsn) as connection, ThreadPoolExecutor(1) as pool:
         with rewriting(people, ["REFRESH MATERIALIZED VIEW seen"]):
-            describing = pool.submit(describe_locked, connection, source)
+            describing = pool.submit(describe_locked, connection, source, partial(describe_table, connection, source))
         describing.result()
         assert count_rows(connection, "seen") == ROWS
 
