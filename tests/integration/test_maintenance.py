@@ -215,7 +215,7 @@ def test_the_ledger_keeps_its_newest_row_whatever_its_age(people):
     newest = people.ledger()[-1]
     with people.account.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO _MEDALLION_BATCHES SELECT 'other', 1, MODE, SOURCE, 1, 1, 1, 1, 1, 1, APPLIED_AT "
+            "INSERT INTO _MEDALLION_BATCHES SELECT 'other', 1, MODE, SOURCE, 1, 1, 1, 1, 1, 1, APPLIED_AT, SCHEMA_ID "
             f"FROM _MEDALLION_BATCHES WHERE BATCH_ID = {newest}"
         )
     assert "silver: 0 ledger rows deleted;" in people.maintain()
