@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from include.medallion.bronze import rows as bronze_rows
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
-from include.medallion.lake import object_store
+from include.medallion.lake import parquet_files
 from include.medallion.lake.object_store import open_lake
 from include.medallion.lake.parquet import Writer, reader, writer
 from include.medallion.lake.parquet.row_groups import encoded_chunks
@@ -115,7 +115,7 @@ def test_a_group_without_a_bad_row_is_copied(tmp_path, groups_of_a_batch, monkey
     people = People(open_lake(f"file://{tmp_path}", {}))
     fine = [{"id": n, "postcode": "98052", "salary": "1.50", "_version": 50, "_op": "upsert"} for n in range(9)]
     with monkeypatch.context() as patch:
-        patch.setattr(object_store, "Writer", partial(Writer, compression="snappy"))
+        patch.setattr(parquet_files, "Writer", partial(Writer, compression="snappy"))
         part = stage(people, [fine, [*fine, {"_version": 50, "_op": "upsert"}]])
     enriched(people, part)
     raw, made = ([*read_row_groups(people.lake, part_file(batch(1), which, 0))] for which in (RAW, ENRICHED))
