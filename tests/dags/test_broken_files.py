@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.dags.parsing import parse
 
 ROOT = Path(__file__).parents[2]
 OURS = {"medallion_reconcile", "medallion_refresh", "medallion_maintenance"}
@@ -33,17 +31,7 @@ def parsed(tmp_path_factory):
         (folder / name).write_text(text)
     environment = {"MEDALLION_PIPELINES": str(folder)}
     cases = {"files": environment, "schedule": environment | {"MEDALLION_SCHEDULE": "every minute"}}
-    ours = {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "PYTHONPATH": str(ROOT),
-    }
-    others = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "MEDALLION", "PYTHON"))}
-    program = [sys.executable, Path(__file__).with_name("parse_dags.py"), ROOT, json.dumps(list(cases.values()))]
-    done = subprocess.run(program, env=others | ours, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return parse(cases, tmp_path_factory.mktemp("airflow"))
 
 
 def test_no_mistake_stops_the_parsing(parsed):

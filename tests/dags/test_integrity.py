@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from tests.dags.parsing import parse
 
 ROOT = Path(__file__).parents[2]
 ORDER = ["open_window", "extract", "enrich", "load_silver", "write_gold", "commit"]
@@ -65,17 +64,7 @@ def parsed(tmp_path_factory):
         "manual": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "manual"},
         "hourly": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "@hourly"},
     }
-    ours = {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "PYTHONPATH": str(ROOT),
-    }
-    others = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "MEDALLION", "PYTHON"))}
-    program = [sys.executable, Path(__file__).with_name("parse_dags.py"), ROOT, json.dumps(list(cases.values()))]
-    done = subprocess.run(program, env=others | ours, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return parse(cases, tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture(scope="module")
