@@ -48,7 +48,7 @@ def schema_changes() -> str:
         "Generated from `include/medallion/model/schema_changes.py` by `docs/generate.py`.",
         "",
         "Every run compares the schema of the source with the schema that each sink's position names. Columns are",
-        "followed by their number in PostgreSQL's catalog, so a rename is told from a drop and an add. The strongest",
+        "followed by their number in PostgreSQL's catalog, so a rename differs from a drop and an add. The strongest",
         "action that a sink needs decides what the run reads:",
         "",
         "- **nothing**: rows written from now on have the new schema; a dropped column is NULL in them.",

@@ -1,5 +1,5 @@
 """
-Files of a Delta table as a dataset whose filters are right, whatever statistics the log has of them.
+Files of a Delta table as a dataset whose filters are right even where the log lacks statistics.
 
 deltalake turns a file's statistics into an expression by which a filter skips it. For a column without bounds, in a
 file that has bounds of another column, the expression compares with NULL, which no row fulfils: the file is skipped

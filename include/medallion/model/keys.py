@@ -162,7 +162,7 @@ def partition_rows(
 
 def partition_by_key(batch: pa.RecordBatch, key: Sequence[str], parts: int) -> list[tuple[int, pa.RecordBatch]]:
     """
-    Partition a batch by its primary key: equal keys of equal types go to the same part, whatever table they are from.
+    Partition a batch by its primary key: equal keys of equal types from any table go to the same part.
 
     Returns:
         (part, rows) for each part that got rows.

@@ -25,7 +25,7 @@ def read(response: requests.Response, limit: int) -> bytes:
     """
     Return the body of a response that was opened with `stream=True`, decompressed.
 
-    Memory holds at most `limit` bytes and a piece, whatever the body expands to.
+    Memory holds at most `limit` bytes and a piece, even if the body expands to more.
 
     Raises:
         TooLarge: the body has more than `limit` bytes.

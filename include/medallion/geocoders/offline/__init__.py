@@ -36,7 +36,7 @@ _SOURCES: dict[str, Callable[[pa.Array], Points]] = {
 
 
 def locate(country: str, postcode: str) -> Location:
-    """Answer from the installed data; never raises for a postcode, whatever it holds."""
+    """Answer from the installed data; never raises for any text as postcode."""
     if country in united_states.COUNTRIES:
         latitude, longitude = united_states.find_one(postcode)
         return _location(latitude, longitude, math.nan, area=False)

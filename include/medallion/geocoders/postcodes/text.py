@@ -1,4 +1,4 @@
-"""The text of a postcode or a country, whatever type its column has and however it was typed."""
+"""The text of a postcode or a country, for columns of any type and any spelling."""
 
 from __future__ import annotations
 

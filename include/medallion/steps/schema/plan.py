@@ -51,7 +51,7 @@ def plan_schema(
         held: schema of each sink's position; None where it is not known.
         now: schema of the source.
         rows: of the table, estimated.
-        approved: a person has approved the change: it is applied whatever the policy.
+        approved: a person has approved the change: it is applied under every policy.
 
     Raises:
         SchemaChanged: the policy is to fail, a frozen column cannot be filled any more, or more than `max_reload_rows`
