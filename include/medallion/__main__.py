@@ -17,7 +17,6 @@ from typing import Annotated
 import typer
 
 from include.medallion.config.files import json_schema, pipeline_files
-from include.medallion.errors import SettingError
 from include.medallion.ops.command import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -29,25 +28,23 @@ Rows = Annotated[int, typer.Option(min=0, help="rows to show")]
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
     """Check pipeline files, import their functions, and report the mistakes of all of them."""
-    from include.medallion.config.checks.imports import unimportable
-    from include.medallion.config.checks.validation import load_files
+    from include.medallion.config.checks.report import check_files
 
-    bad = 0
-    for file, found in load_files(files or pipeline_files()).items():
-        if isinstance(found, SettingError):
-            problems = [str(found)]
-        else:
-            problems = [f"{file}: {problem}" for problem in unimportable(found)]
-        bad += bool(problems)
+    found = check_files(files or pipeline_files())
+    for file, problems in found.items():
         print(*(problems or [f"{file}: good"]), sep="\n", file=sys.stderr if problems else sys.stdout)
-    if bad:
+    if any(found.values()):
         raise typer.Exit(1)
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    defaults: Annotated[bool, typer.Option("--defaults", help="of _defaults.yaml, which pipeline files share")] = False,
+) -> None:
     """Print the JSON Schema of a pipeline file, for editors."""
-    print(json.dumps(json_schema(), indent=2))
+    from include.medallion.config.defaults import defaults_schema
+
+    print(json.dumps(defaults_schema() if defaults else json_schema(), indent=2))
 
 
 @app.command()

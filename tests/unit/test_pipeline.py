@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from include.medallion.config import files as pipeline_files
+from include.medallion.config.checks import error_messages
 from include.medallion.errors import SettingError
 
 FILE = pipeline_files.PIPELINES / "employees.yaml"
@@ -115,7 +116,7 @@ def test_a_wrong_sink_of_the_user_is_reported(written, sinks, message):
     assert reported.startswith(message)
 
 
-RENAMED = [(section, old, new) for section, settings in pipeline_files.RENAMED.items() for old, new in settings.items()]
+RENAMED = [(section, old, new) for section, settings in error_messages.RENAMED.items() for old, new in settings.items()]
 
 
 @pytest.mark.parametrize(("section", "old", "new"), RENAMED)

@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-from yaml import Node
 
-from include.medallion.config.checks.error_messages import explain
+from include.medallion.config.checks.error_messages import describe_errors
 from include.medallion.config.checks.schedules import MANUAL, check_schedule
+from include.medallion.config.defaults import FILE, origin, shared_settings, with_shared
 from include.medallion.config.pipeline import DEFAULT_SCHEDULE, Pipeline
-from include.medallion.config.yaml_documents import load_yaml, scalar_text
+from include.medallion.config.yaml_documents import load_yaml
 from include.medallion.errors import SettingError
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
-_RENAMED_LOOKUP_SETTINGS = {"attempts": "max_attempts", "give_up_after": "max_consecutive_failures"}
-RENAMED = {
-    "source": {"exclude": "columns.exclude"},
-    "parts": {
-        "rows": "rows_per_part",
-        "keys": "keys_per_part",
-        "most": "max_parts",
-        "at_once": "max_parallel_parts",
-    },
-    "quarantine": {"tolerate": "min_bad_rows"},
-    "geocode": _RENAMED_LOOKUP_SETTINGS,
-    "function": {**_RENAMED_LOOKUP_SETTINGS, "adds": "returns", "track": "status_prefix"},
-}
-"""Current names of settings, by section and former name, for the message about a former name."""
 
 
 def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
@@ -76,8 +62,9 @@ def pipelines_folder() -> Path:
 
 
 def pipeline_files() -> list[Path]:
-    """Return all pipeline files, ordered by name."""
-    return sorted(p for p in pipelines_folder().glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
+    """Return all pipeline files, ordered by name; `_defaults.yaml` is none."""
+    found = (p for p in pipelines_folder().glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
+    return sorted(p for p in found if p.name != FILE)
 
 
 def valid_pipelines() -> list[Pipeline]:
@@ -96,19 +83,24 @@ def pipeline_name(file: Path) -> str:
 
 def load_file(file: Path) -> Pipeline:
     """
-    Read and validate one pipeline file.
+    Read and validate one pipeline file, with the settings that it shares with the other files of its folder.
 
     Raises:
-        SettingError: the file is not YAML, or it violates the model; the message has one line per mistake, with
-            file, field and fix.
+        SettingError: the file or `_defaults.yaml` is not YAML, or violates the model; the message has one line per
+            mistake, with file, field and fix.
     """
-    document, root = load_yaml(file)
-    if not isinstance(document, dict):
+    shared = shared_settings(file.parent)
+    own, root = load_yaml(file)
+    if own is None and shared:
+        own = {}
+    if not isinstance(own, dict):
         raise SettingError(f"{file}: must be a mapping with source and at least one of silver, gold and sinks")
+    name = pipeline_name(file)
+    document = with_shared(own, shared, name)
     try:
-        return Pipeline.model_validate({**document, "name": pipeline_name(file)})
+        return Pipeline.model_validate({**document, "name": name})
     except ValidationError as e:
-        problems = (_describe_error(document, root, error) for error in _without_consequences(e.errors()))
+        problems = describe_errors(document, root, e.errors(), partial(origin, own, document))
         raise SettingError("\n".join(f"{file}: {problem}" for problem in problems)) from None
 
 
@@ -132,29 +124,3 @@ def same_name(files: Sequence[Path]) -> str:
     """Return the message for files that describe pipelines of one name."""
     names = ", ".join(str(file) for file in files)
     return f"{names}: all of them describe pipeline {pipeline_name(files[0])} (DAG id and staging): rename all but one"
-
-
-def _without_consequences(errors: list[ErrorDetails]) -> Iterable[ErrorDetails]:
-    """Leave out that a required setting is missing where its former name was used."""
-    replaced = {(*e["loc"][:-1], new) for e in errors if (new := _renamed(e))}
-    return (e for e in errors if e["type"] != "missing" or e["loc"] not in replaced)
-
-
-def _renamed(error: ErrorDetails) -> str | None:
-    """Return the current name of an unknown setting, if it is a former name."""
-    if error["type"] != "extra_forbidden" or len(error["loc"]) == 1:
-        return None
-    section, setting = map(str, error["loc"][-2:])
-    return RENAMED.get(section, {}).get(setting)
-
-
-def _describe_error(document: dict[str, Any], root: Node | None, error: ErrorDetails) -> str:
-    path = [str(step) for step in error["loc"] if step != "[key]"]
-    if path[:2] == ["enrich", "0"] and not isinstance(document["enrich"], list):
-        del path[1]  # the file has one enrichment without a list
-    field = ".".join(path) or "(the whole file)"
-    if field == "name":
-        return f"the name of the file, without its ending, {explain(error, None)}: rename it"
-    if new_name := _renamed(error):
-        return f"{field}: was renamed; write {new_name} instead"
-    return f"{field}: {explain(error, scalar_text(root, path))}"
