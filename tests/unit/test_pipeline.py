@@ -305,6 +305,13 @@ def test_files_are_those_of_the_folder_that_is_set(written, tmp_path, monkeypatc
     assert pipeline_files.find_pipeline("a").name == "a"
 
 
+def test_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    """Without the message Airflow would show no DAG, and nobody would know why."""
+    monkeypatch.setenv("MEDALLION_PIPELINES", str(tmp_path / "gone"))
+    with pytest.raises(SettingError, match=r"there is no folder .*gone: set MEDALLION_PIPELINES"):
+        pipeline_files.pipeline_files()
+
+
 def test_an_unknown_pipeline_is_refused_with_those_there_are(written, tmp_path, monkeypatch):
     """The message lists the names one could have meant."""
     monkeypatch.setenv("MEDALLION_PIPELINES", str(tmp_path))

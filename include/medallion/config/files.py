@@ -62,8 +62,16 @@ def pipelines_folder() -> Path:
 
 
 def pipeline_files() -> list[Path]:
-    """Return all pipeline files, ordered by name; `_defaults.yaml` is none."""
-    found = (p for p in pipelines_folder().glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
+    """
+    Return all pipeline files, ordered by name; `_defaults.yaml` is none.
+
+    Raises:
+        SettingError: there is no such folder: Airflow would show no DAG, and no reason.
+    """
+    folder = pipelines_folder()
+    if not folder.is_dir():
+        raise SettingError(f"there is no folder {folder}: set MEDALLION_PIPELINES to the folder of the pipeline files")
+    found = (p for p in folder.glob("*.y*ml") if p.suffix in {".yaml", ".yml"})
     return sorted(p for p in found if p.name != FILE)
 
 
