@@ -38,6 +38,21 @@ def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all 
 
 
 @app.command()
+def init(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="public.customers, or a pattern: 'public.*'")],
+    connection: Annotated[str, typer.Option(help="Airflow connection of the source database")] = "bronze",
+    name: Annotated[str, typer.Option(help="name of the pipeline; default: the table's")] = "",
+    force: Annotated[bool, typer.Option("--force", help="replace pipeline files that are there")] = False,
+) -> None:
+    """Write a pipeline file for a table of the source, from its columns and a sample of its rows."""
+    from include.medallion.onboarding.command import write_pipeline_files
+
+    write_pipeline_files(table, connection, name, force=force)
+    print(f"next: {context.find_root().command_path} check")
+
+
+@app.command()
 def schema(
     defaults: Annotated[bool, typer.Option("--defaults", help="of _defaults.yaml, which pipeline files share")] = False,
 ) -> None:

@@ -32,7 +32,7 @@ def opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
     from include.medallion.config.checks.validation import find_checked_pipeline
     from include.medallion.config.connections import open_connections
 
-    with _failures_in_one_line(), redact_library_errors():
+    with failures_in_one_line(), redact_library_errors():
         pipeline = find_checked_pipeline(name)
         yield pipeline, open_connections(pipeline, os.environ)
 
@@ -47,7 +47,7 @@ def opened_batch(name: str, batch_id: int) -> Iterator[tuple[Pipeline, Connectio
 
 
 @contextmanager
-def _failures_in_one_line() -> Iterator[None]:
+def failures_in_one_line() -> Iterator[None]:
     """Print a failure in one line: exit 1 if a person must act, 75 if a retry may help."""
     try:
         yield

@@ -91,7 +91,11 @@ def begin_snapshot(connection: adbc_driver_manager.AdbcConnection, before: Calla
 
 def fetch_rows(connection: adbc_driver_manager.AdbcConnection, name: str, **values: object) -> list[dict[str, Any]]:
     """Run a statement of sql/ with literals filled in; for a few rows."""
-    sql = (_SQL / f"{name}.sql").read_text().format(**values)
+    return fetch_sql(connection, (_SQL / f"{name}.sql").read_text().format(**values))
+
+
+def fetch_sql(connection: adbc_driver_manager.AdbcConnection, sql: str) -> list[dict[str, Any]]:
+    """Run a statement that returns a few rows."""
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_sql_query(sql)
         handle, _ = statement.execute_query()
