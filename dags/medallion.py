@@ -130,6 +130,8 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
     log.info(summary_line(summary))
+    for warning in summary.warnings:
+        log.warning(warning)
     medallion_metrics.emit(window, summary, context["dag_run"].start_date)
     return to_json(summary)
 

@@ -23,6 +23,7 @@ LIBRARIES = (
     "airflow.providers.snowflake.hooks.snowflake",
     "airflow.providers.standard.decorators.python",
     "airflow.sdk.definitions.decorators",
+    "babel.core",
     "deltalake.fs",
     "pandas",  # pyarrow imports it if it is installed
     "pyarrow.acero",

@@ -95,6 +95,7 @@ def run(
     with opened(name) as (pipeline, connections):
         summary = run_batch(pipeline, connections, parse_run_options(options))
         print(summary_line(summary) if summary else "nothing new")
+        print(*(f"WARNING: {w}\n" for w in (summary.warnings if summary else ())), sep="", end="", file=sys.stderr)
 
 
 @app.command()

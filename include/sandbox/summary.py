@@ -124,6 +124,8 @@ def work(done: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {sink:<10}{_applied(applied)}"
     if done.get("lookups", {}).get("keys"):
         yield f"  look-ups  {_lookups(done['lookups'])}"
+        yield f"  {'':<10}{_counts(done['lookups'].get('statuses', {}))}"
+    yield from (f"  WARNING   {warning}" for warning in done.get("warnings", ()))
     if lag := done.get("lag_transactions"):
         yield f"  {lag} transactions are held back by one that is still open: the next run reads them"
 

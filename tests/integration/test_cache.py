@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from include.medallion.config.sections import Gold, Parts, Silver
 from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.errors import ProviderRefused
 from include.medallion.geocoders import offline
+from include.medallion.lake import delta
 from include.medallion.lookups import cache
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE
 from include.medallion.model.window import Mode
@@ -99,7 +100,7 @@ def test_an_expired_answer_is_looked_up_again(people, google):
 
 
 def test_an_answer_of_another_provider_is_not_used(people, google):
-    """After a change of geocoder a full refresh asks the new one, and keeps both answers."""
+    """After a change of geocoder a full refresh asks the new one; what costs nothing is not cached."""
     metered, free = people.connections, replace(people.connections, environ={})
     insert(people, "98052")
     people.connections = free
@@ -107,8 +108,53 @@ def test_an_answer_of_another_provider_is_not_used(people, google):
     people.connections = metered
     people.run(mode=Mode.REFRESH)
     people.connections = free
-    assert people.run(mode=Mode.REFRESH).lookups.cached == 1
+    again = people.run(mode=Mode.REFRESH).lookups
+    assert (again.cached, again.calls, again.statuses) == (0, 0, {"OK": 1})
+    assert {row["geocode_provider"] for row in people.gold()} == {"offline"}
+    assert [row["provider"] for row in people._delta("locations")] == ["google_geocoding"]
     assert paid(google) == {"98052": 1}
+
+
+def test_keys_that_cannot_be_answered_cost_nothing(people, google):
+    """A short number and a missing country get their status without a call, and take nothing from the budget."""
+    set_geocode(people, max_calls_per_run=1)
+    insert(people, "501", "98052", "7")
+    summary = people.run()
+    assert summary.lookups.statuses == {"INVALID_POSTCODE": 2, "OK": 1}
+    assert (summary.lookups.calls, summary.lookups.cached, paid(google)) == (1, 0, {"98052": 1})
+    unasked = [row for row in people.gold() if row["geocode_status"] == "INVALID_POSTCODE"]
+    assert [(row["geocode_provider"], row["geocoded_at"]) for row in unasked] == [(None, None)] * 2
+    assert people.run(mode=Mode.LOOKUPS) is None
+
+
+def test_the_error_radius_arrives_in_both_sinks(people, google):
+    """Each row has the metres from the coordinate to the farthest part of the place, as the provider says."""
+    insert(people, "98052")
+    people.run()
+    (radius,) = {row["geocode_radius_m"] for row in (*people.gold(), *people.silver())}
+    assert 1_000 < radius < 100_000
+
+
+def test_answers_that_an_earlier_version_cached_are_used(people, google):
+    """A cache without the column of the radius is read, and gets the column with the next merge."""
+    enrichment = open_geocoding(people.pipeline.enrich[0].geocode, people.connections.environ)
+    names = [name for name in cache.schema(enrichment).names if name != "geocode_radius_m"]
+    now = datetime.now(UTC)
+    old = {"country": "US", "postcode": "98052", "latitude": 1.5, "longitude": 2.5, "geocode_status": "OK"}
+    old |= {"provider": "google_geocoding", "looked_up_at": now, "expires_at": now + timedelta(days=9)}
+    fields = pa.schema([cache.schema(enrichment).field(name) for name in names])
+    here = people.connections.lake
+    delta.open_or_create(here, "locations", fields, statistics=[], partition_by=["provider"])
+    table = pa.Table.from_pylist([{name: old.get(name) for name in names}], fields)
+    write_deltalake(here.table("locations"), table, mode="append", storage_options=dict(here.options))
+    insert(people, "98052", "10001")
+    assert people.run().lookups.cached == 1
+    assert {row["postcode"]: row["geocode_radius_m"] is None for row in people.gold()} == {
+        "98052": True,
+        "10001": False,
+    }
+    assert paid(google) == {"10001": 1}
+    assert "geocode_radius_m" in people._delta("locations")[0]
 
 
 def test_a_budget_is_never_exceeded_and_the_rest_waits(people, google):

@@ -11,7 +11,7 @@ from include.medallion.model.window import Mode
 from tests.integration.fake_google import FIVE, insert, paid, set_geocode, statuses
 
 AT_ONCE_OLD = {"keep_days": 1e-9, "keep_missing_days": 1e-9}
-RENEWED = {"latitude", "longitude", "geocode_status", "geocode_precision", "place_id", "geocode_provider"}
+RENEWED = {"latitude", "longitude", "geocode_status", "geocode_radius_m", "place_id", "geocode_provider"}
 
 
 def refresh(people):

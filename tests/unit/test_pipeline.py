@@ -241,7 +241,7 @@ def test_both_enrichments_or_neither_are_refused(written, enrich):
         ("source__read", "log"),
         ("enrich__geocode__geocoder", "gogle"),
         ("enrich__geocode__calls_per_second", 0),
-        ("enrich__geocode__keep_days", 31),
+        ("enrich__geocode__keep_days", 0),
         ("enrich__geocode__max_calls_per_run", -1),
         ("gold__table", "../elsewhere"),
         ("silver__table", ["T"]),

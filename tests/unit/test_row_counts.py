@@ -98,6 +98,7 @@ def test_a_summary_can_be_read_in_one_line():
         "gold held it already",
         "version 5",
         "2 calls",
+        "OK 4, ZERO_RESULTS 1",
         "watermark 900",
         "lag 7",
     ):

@@ -90,7 +90,7 @@ def test_no_message_speaks_of_pydantic(folder):
     """Wrong types everywhere: each line says what must be written."""
     text = """\
 source: [table]
-enrich: {geocode: {postcode: 5, country: Atlantis, calls_per_second: fast, keep_days: 31, geocoder: bing}}
+enrich: {geocode: {postcode: 5, country: Atlantis, calls_per_second: fast, keep_days: 0, geocoder: bing}}
 silver: T
 gold: {table: "a b"}
 parts: {max_parts: 1.5, rows_per_part: 0}

@@ -33,8 +33,9 @@ def _alpha2(country: object) -> object:
 Country = Annotated[str, BeforeValidator(_alpha2, json_schema_input_type=str | int)]
 AddedType = Literal["string", "long", "double", "boolean"]
 Expire = Literal["null_out", "keep"]
+OnUnresolved = Literal["warn", "fail"]
 GEOCODE_COLUMNS = (
-    *("latitude", "longitude", "geocode_status", "geocode_precision"),
+    *("latitude", "longitude", "geocode_status", "geocode_precision", "geocode_radius_m"),
     *("place_id", "geocode_provider", "geocoded_at"),
 )
 """Names of the columns that geocoding adds."""
@@ -95,10 +96,19 @@ class GeocodeSettings(LookupSettings):
     concurrency: int = Field(default=8, ge=1, le=64, description="calls in flight in one mapped task")
     timeout_seconds: float = Field(default=10, gt=0, description="time limit of one call")
     keep_days: float = Field(
-        default=30, gt=0, le=30, description="time-to-live of a location, in days (the provider's terms: 30)"
+        default=30, gt=0, description="time-to-live of a location, in days; at most what the provider's terms allow"
     )
     keep_missing_days: float = Field(
         default=7, gt=0, description="time-to-live of a result without a location, in days"
+    )
+    max_unresolved_share: float = Field(
+        default=0.5, ge=0, le=1, description="a run in which a larger share of the keys has no location warns"
+    )
+    min_unresolved_keys: int = Field(
+        default=20, ge=1, description="a run with fewer keys never warns because of keys without a location"
+    )
+    on_unresolved: OnUnresolved = Field(
+        default="warn", description="whether a run above max_unresolved_share warns, or fails before it writes a sink"
     )
     prefix: str = Field(
         default="", pattern=r"^[a-z0-9_]*$", max_length=40, description="prefix of the added columns' names"

@@ -12,10 +12,10 @@ from include.medallion.config.enrichment import GEOCODE_COLUMNS, GeocodeSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder
 from include.medallion.geocoders.location import ANSWERS, Status
-from include.medallion.geocoders.postcodes import normalise, restore_zeros
+from include.medallion.geocoders.postcodes import normalise, restore_zeros, unanswerable_many
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracking
 from include.medallion.model.columns import Column
-from include.medallion.model.keys import Key, Normalise
+from include.medallion.model.keys import Key, Normalise, to_table
 
 CACHE_TABLE = "locations"
 _KEY = pa.schema([("country", pa.string()), ("postcode", pa.string())])
@@ -25,9 +25,11 @@ _KEPT = pa.schema(
         ("longitude", pa.float64()),
         ("geocode_status", pa.string()),
         ("geocode_precision", pa.string()),  # as the provider reports it
+        ("geocode_radius_m", pa.float64()),  # metres
         ("place_id", pa.string()),
     ]
 )
+_FOUND = ("latitude", "longitude", "status", "precision", "radius_m", "place_id")  # of LOCATED, in the order of _KEPT
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_ANSWERS_PER_FILE, _FREE_ANSWERS_PER_FILE = 20, 1 << 17
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
@@ -66,7 +68,12 @@ def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str], column
         refused=str(Status.INVALID_REQUEST),
         tracked=_tracking(settings),
         expires=settings.expire == "null_out",
+        settle=_settle,
     )
+
+
+def _settle(keys: list[Key]) -> pa.Array:
+    return unanswerable_many(*to_table(keys, _KEY).combine_chunks().to_batches()[0].columns)
 
 
 def _tracking(settings: GeocodeSettings) -> Tracking:
@@ -116,7 +123,7 @@ def _key_of(settings: GeocodeSettings, values: Key) -> Key | None:
 def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:
     countries, postcodes = (pa.array([key[i] for key in keys], pa.string()) for i in range(len(_KEY)))
     found = geocoder.locate_many(countries, postcodes)
-    columns = [found[name] for name in ("latitude", "longitude", "status", "precision", "place_id")]  # as in _KEPT
+    columns = [found[name] for name in _FOUND]
     schema = _KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
     return pa.table([*columns, _keep_for(found["status"], settings)], schema=schema)
 

@@ -33,7 +33,7 @@ from include.medallion.model.values.validation import QUARANTINE_SCHEMA
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.files import read_staged_rows
 from include.medallion.staging.layout import ENRICHED, QUARANTINED, part_file
-from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile
+from include.medallion.staging.parts import EnrichedPart, LookupCounts, Part, StagedFile, sum_lookups
 from include.medallion.staging.records.manifests import begin_part, finish_part, read_extracted
 
 
@@ -80,7 +80,9 @@ def enrich_part(
     bad = tuple(file.bad for file in written if file.bad.info.rows)
     failures = _sum_failures(pipeline, window, written)
     good = tuple(file.good for file in written)
-    enriched = EnrichedPart(part.number, part.checksums, part.rows, good, bad, _total(counts), failures)
+    enriched = EnrichedPart(
+        part.number, part.checksums, part.rows, good, bad, sum_lookups(counts), failures, tuple(counts)
+    )
     _check_rows(window, enriched)
     finish_part(lake, window, enriched)
     return enriched
@@ -129,11 +131,6 @@ def _count(results: LookupResults, rows: int) -> LookupCounts:
     price = results.enrichment.price_per_1000
     cost = round(results.calls * price / 1000, 6)
     return LookupCounts(rows, len(results.wanted), results.cached, results.calls, cost, dict(results.statuses()))
-
-
-def _total(counts: list[LookupCounts]) -> LookupCounts:
-    sums = {name: sum(getattr(c, name) for c in counts) for name in ("rows", "keys", "cached", "calls", "cost_usd")}
-    return LookupCounts(**sums, statuses=dict(sum((Counter(c.statuses) for c in counts), Counter())))
 
 
 def _write_rows(

@@ -48,7 +48,7 @@ def _open(enrichment: EnrichmentSettings, columns: tuple[Column, ...], environ: 
     if isinstance(settings, GeocodeSettings):
         from include.medallion.enrich.geocoding import open_geocoding  # noqa: PLC0415 (loaded only if it is used)
 
-        return open_geocoding(settings, environ)
+        return open_geocoding(settings, environ, columns)
     from include.medallion.enrich.functions import open_function  # noqa: PLC0415
 
     return open_function(settings, columns)

@@ -135,8 +135,9 @@ def _newest(answers: pa.Table, enrichment: Enrichment) -> pa.Table:
 
 
 def _read_table(lake: Lake, table: DeltaTable, enrichment: Enrichment, now: datetime) -> Iterator[pa.RecordBatch]:
-    columns, condition = [*enrichment.key.names, *enrichment.kept.names], _is_unexpired(enrichment, now)
-    yield from delta.dataset(lake, enrichment.cache, table).to_batches(columns=columns, filter=condition)
+    rows, wanted = delta.dataset(lake, enrichment.cache, table), [*enrichment.key.names, *enrichment.kept.names]
+    columns = [name for name in wanted if name in rows.schema.names]
+    yield from rows.to_batches(columns=columns, filter=_is_unexpired(enrichment, now))
 
 
 def _is_unexpired(enrichment: Enrichment, now: datetime) -> pc.Expression:
@@ -148,15 +149,22 @@ def _select_wanted(
 ) -> tuple[list[Key], pa.Table]:
     keys = answers.select(enrichment.key.names).cast(enrichment.key)
     numbers = pc.index_in(composite_key(keys.columns), value_set=wanted_texts)
-    rows = answers.select(enrichment.kept.names).filter(numbers.is_valid()).cast(enrichment.kept)
+    rows = _conform(answers.filter(numbers.is_valid()), enrichment.kept)
     return [wanted[number] for number in numbers.drop_null().to_pylist()], rows
+
+
+def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with the columns of a schema; one that an earlier version did not write is NULL."""
+    known = rows.column_names
+    columns = [rows[f.name].cast(f.type) if f.name in known else pa.nulls(len(rows), f.type) for f in schema]
+    return pa.table(columns, schema=schema)
 
 
 def _read_staged(lake: Lake, enrichment: Enrichment) -> Iterator[tuple[str, pa.Table]]:
     """Read the staged files; skip a file that another run has merged into the table and deleted meanwhile."""
     for path in list_files(lake, _staging_folder(enrichment)):
         try:
-            yield path, get_table(lake, path)
+            yield path, _conform(get_table(lake, path), schema(enrichment))
         except FileNotFoundError:
             continue
 

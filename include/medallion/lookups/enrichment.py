@@ -45,6 +45,14 @@ Raises Transient if a later call may succeed, and ProviderRefused if none can un
 """
 
 
+Settle = Callable[[list[Key]], pa.Array]
+"""
+Decides which keys are not worth a call, such as a postcode without a country.
+
+Returns a status for each of these, as text, and null for the others.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """Names of the columns by which the daily refresh finds rows to look up again, and when answers expire."""
@@ -77,6 +85,12 @@ class Enrichment:
     refused: str  # status of answers that send their rows to the quarantine
     tracked: Tracking | None
     expires: bool  # whether an expired answer that cannot be renewed is set to NULL
+    settle: Settle | None = None
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether calls cost something: only then are they limited, counted, leased, and their answers cached."""
+        return self.limits is not None
 
     @property
     def kept(self) -> pa.Schema:

@@ -1,9 +1,10 @@
 """
 Resolve the distinct keys of one part: each key is billed at most once in the deployment.
 
-First the cache is read. Then leases on the missing keys are acquired. The provider is called for the leased keys,
-within rate limit and call budget, and answers are staged as they arrive. Finally, the answers to keys that other
-tasks had leased are read, once those tasks have staged them.
+Keys that need no call get their status. Keys of a provider that costs nothing are looked up at once; its answers are
+neither cached nor counted. For all others the cache is read first. Then leases on the missing keys are acquired. The
+provider is called for the leased keys, within rate limit and call budget, and answers are staged as they arrive.
+Finally, the answers to keys that other tasks had leased are read, once those tasks have staged them.
 """
 
 from __future__ import annotations
@@ -65,14 +66,13 @@ def resolve_keys(
             calls only for the missing keys.
     """
     results = LookupResults(enrichment, wanted)
-    _read_cache(lake, results, list(wanted), now)
-    missing = results.missing()
-    if not missing:
-        return results
+    results.settle()
     if enrichment.limits is None:
-        for answered in _stage_answers(lake, enrichment, now, _call_unmetered(enrichment, missing)):
-            results.add(*answered)
-    else:
+        for keys in _key_slices(results.missing(), enrichment.keys_per_call):
+            results.add(keys, _with_provenance(enrichment, enrichment.call(keys), now))
+        return results
+    _read_cache(lake, results, results.missing(), now)
+    if missing := results.missing():
         _call_metered(lake, context, enrichment.limits, missing, results)
     return results
 
@@ -82,10 +82,6 @@ def _read_cache(lake: Lake, results: LookupResults, keys: list[Key], now: dateti
     for answered in cache.find_answers(lake, results.enrichment, keys, now):
         results.add(*answered)
     results.cached += len(results) - before
-
-
-def _call_unmetered(enrichment: Enrichment, keys: list[Key]) -> Iterator[KeyedAnswers]:
-    return ((some, enrichment.call(some)) for some in _key_slices(keys, enrichment.keys_per_call))
 
 
 def _call_metered(
@@ -185,8 +181,13 @@ def _stage_answers(
 def _stage_file(lake: Lake, enrichment: Enrichment, answered: list[KeyedAnswers], now: datetime) -> KeyedAnswers:
     keys, answers = [key for some, _ in answered for key in some], pa.concat_tables(rows for _, rows in answered)
     cache.stage_answers(lake, enrichment, keys, answers, now)
-    provenance = pa.repeat(enrichment.provider, len(keys)), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), len(keys))
-    return keys, pa.table([*answers.drop_columns([KEEP_FOR]).columns, *provenance], schema=enrichment.kept)
+    return keys, _with_provenance(enrichment, answers, now)
+
+
+def _with_provenance(enrichment: Enrichment, answers: pa.Table, now: datetime) -> pa.Table:
+    rows = answers.num_rows
+    provenance = pa.repeat(enrichment.provider, rows), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), rows)
+    return pa.table([*answers.drop_columns([KEEP_FOR]).columns, *provenance], schema=enrichment.kept)
 
 
 def _key_slices(keys: list[Key], size: int) -> Iterator[list[Key]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.medallion.lookups.enrichment import PENDING, Enrichment
 from include.medallion.model.keys import Key
@@ -30,6 +31,17 @@ class LookupResults:
         self._tables = [enrichment.kept.empty_table()]
         self._rows = 0
         self._row_of = np.full(len(wanted), _NO_ROW, np.int64)
+
+    def settle(self) -> None:
+        """Answer the keys that need no call with their status, without provider and time."""
+        if self.enrichment.settle is None or not self.wanted:
+            return
+        keys = list(self.wanted)
+        statuses = self.enrichment.settle(keys)
+        settled = pc.indices_nonzero(statuses.is_valid()).to_pylist()
+        if settled:
+            rows = [{self.enrichment.status: status} for status in statuses.drop_null().to_pylist()]
+            self.add([keys[number] for number in settled], pa.Table.from_pylist(rows, self.enrichment.kept))
 
     def add(self, keys: Iterable[Key], answers: pa.Table) -> None:
         """

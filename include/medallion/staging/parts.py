@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from include.medallion.lake.parquet import FileInfo
@@ -64,6 +66,14 @@ class LookupCounts:
     statuses: dict[str, int] = field(default_factory=dict)
 
 
+def sum_lookups(counts: Iterable[LookupCounts]) -> LookupCounts:
+    """Return the sum of some counts."""
+    some = list(counts)
+    sums = {name: sum(getattr(one, name) for one in some) for name in ("rows", "keys", "cached", "calls")}
+    statuses = dict(sum((Counter(one.statuses) for one in some), Counter()))
+    return LookupCounts(**sums, cost_usd=round(sum(one.cost_usd for one in some), 6), statuses=statuses)
+
+
 @dataclass(frozen=True, slots=True)
 class EnrichedPart:
     """Result of enriching one part: its files, row counts and look-up cost."""
@@ -75,6 +85,7 @@ class EnrichedPart:
     quarantined_files: tuple[StagedFile, ...]
     lookups: LookupCounts = LookupCounts()
     expectations: dict[str, int] = field(default_factory=dict)  # rows that do not meet each expectation
+    by_enrichment: tuple[LookupCounts, ...] = ()  # of which `lookups` is the sum, in the order of the pipeline file
 
     @property
     def rows(self) -> int:

@@ -18,6 +18,7 @@ from include.medallion.staging.records.manifests import write_applied
 from include.medallion.steps.enrich import enrichments_of
 from include.medallion.steps.row_counts import check_expectations
 from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.unresolved import check_resolved
 
 
 def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, sink_name: str) -> Applied:
@@ -32,7 +33,8 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
         Incomplete: a stage of the batch is missing.
         SettingError: the pipeline has no such sink.
         QuarantineOverflow: too many rows are invalid.
-        ContractBroken: rows do not meet an expectation whose action is to fail; checked before any sink is touched.
+        ContractBroken: rows do not meet an expectation whose action is to fail, or too many keys have no location;
+            checked before any sink is touched.
         SinkBehind, SourceChanged, ContractBroken: as `staging.sink.Sink.apply`.
     """
     sinks = {sink.name: sink for sink in open_sinks(pipeline, connections)}
@@ -41,6 +43,7 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     first, last = next(iter(sinks)), next(reversed(sinks))
     batch = open_batch(connections.lake, pipeline, window)
     check_expectations(pipeline, window, batch.parts)
+    check_resolved(pipeline, window, batch.parts)
     if sink_name == first:
         for sink in sinks.values():
             sink.check(batch)

@@ -14,7 +14,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
-from include.medallion.staging.parts import EnrichedPart, LookupCounts
+from include.medallion.staging.parts import EnrichedPart, LookupCounts, sum_lookups
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class RunSummary:
         sinks: what each sink did, by its name.
         schema_changes: since the sinks' positions, and what was done about each.
         expectations: rows that do not meet each expectation, by its name.
+        warnings: what a person should look at although the run succeeded.
     """
 
     pipeline: str
@@ -45,6 +46,7 @@ class RunSummary:
     lookups: LookupCounts
     schema_changes: tuple[str, ...] = ()
     expectations: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied]) -> RunSummary:
@@ -78,7 +80,7 @@ def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mappi
         quarantined,
         unchanged,
         dict(sinks),
-        _sum_lookups(parts),
+        sum_lookups(part.lookups for part in parts),
         window.changes,
         count_failures(parts),
     )
@@ -109,21 +111,13 @@ def check_expectations(pipeline: Pipeline, window: Window, parts: Sequence[Enric
         )
 
 
-def _sum_lookups(parts: Sequence[EnrichedPart]) -> LookupCounts:
-    every = [part.lookups for part in parts]
-    sums = {name: sum(getattr(counts, name) for counts in every) for name in ("rows", "keys", "cached", "calls")}
-    statuses = dict(sum((Counter(counts.statuses) for counts in every), Counter()))
-    return LookupCounts(**sums, cost_usd=round(sum(counts.cost_usd for counts in every), 6), statuses=statuses)
-
-
 def part_summary_line(part: EnrichedPart) -> str:
     """Return the result of one part in one readable line."""
     counts = part.lookups
-    statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(counts.statuses.items()))
     return (
         f"part {part.number}: {part.read:,} rows, {part.quarantined:,} quarantined; "
         f"{counts.keys:,} keys: {counts.cached:,} cached, {counts.calls:,} calls, {counts.cost_usd:.2f} USD; "
-        f"{statuses or 'no keys'}"
+        f"{_statuses(counts)}"
     )
 
 
@@ -135,10 +129,15 @@ def summary_line(summary: RunSummary) -> str:
         f"{summary.pipeline} batch {summary.batch_id}: {summary.read:,} rows read, "
         f"{summary.quarantined:,} quarantined; {sinks}; "
         f"{lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
-        f"{lookups.cost_usd:.2f} USD; watermark {summary.upto}, lag {summary.lag_transactions} transactions"
+        f"{lookups.cost_usd:.2f} USD; {_statuses(lookups)}; "
+        f"watermark {summary.upto}, lag {summary.lag_transactions} transactions"
         + "".join(f"; schema: {change}" for change in summary.schema_changes)
         + "".join(f"; {label} fails in {count:,} rows" for label, count in summary.expectations.items() if count)
     )
+
+
+def _statuses(counts: LookupCounts) -> str:
+    return ", ".join(f"{status} {count:,}" for status, count in sorted(counts.statuses.items())) or "no keys"
 
 
 def _outcome(applied: Applied) -> str:
