@@ -6,7 +6,7 @@ from collections import Counter
 
 from include.medallion.config.enrichment import EnrichmentSettings, GeocodeSettings
 
-QUICK = {"calls_per_second": 1000, "concurrency": 4, "max_attempts": 4, "timeout_seconds": 5}
+QUICK = {"calls_per_second": 1000, "concurrency": 4, "max_attempts": 4, "timeout_seconds": 60}
 FIVE = ("98052", "10001", "60601", "94105", "33101")
 
 
