@@ -14,9 +14,11 @@ SANDBOX = .venv/bin/python -m include.sandbox
 RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
 	$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv
 
+LINTERS = ruff-check ruff-format codespell vulture lint-imports bandit mypy
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
-	cluster-test audit offline-extras wheel wheel-test
+	cluster-test audit offline-extras wheel wheel-test $(LINTERS)
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -72,17 +74,23 @@ offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the Un
 .env: ## the settings of `docker compose up`, with fresh secrets
 	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
 
-check: lint audit ## linters, spelling, dead code, types, and known vulnerabilities of the libraries
+# all at once, each one's output in one piece where this make can do so; with -k, since a first mistake is rarely the last
+TOGETHER = $(MAKE) --no-print-directory -k -j $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-# from fast to slow
-lint: .venv/dev
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/codespell
-	.venv/bin/vulture
-	.venv/bin/lint-imports
-	.venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
-	.venv/bin/mypy
+check: .venv/dev ## linters, spelling, dead code, types, and known vulnerabilities of the libraries
+	@$(TOGETHER) $(LINTERS) audit
+
+lint: .venv/dev ## the same without the libraries
+	@$(TOGETHER) $(LINTERS)
+
+ruff-check ruff-format codespell vulture lint-imports bandit mypy: .venv/dev
+ruff-check: ; .venv/bin/ruff check .
+ruff-format: ; .venv/bin/ruff format --check .
+codespell: ; .venv/bin/codespell
+vulture: ; .venv/bin/vulture
+lint-imports: ; .venv/bin/lint-imports
+bandit: ; .venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
+mypy: ; .venv/bin/mypy
 
 # pip-audit ends with 1 either way: a table on its standard output says that it found something, an exception of
 # `requests` that the database gave no answer
