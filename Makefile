@@ -4,7 +4,8 @@ PYTHON ?= python3
 ROWS ?= 10000
 PIPELINE ?= employees
 FORMAT ?= text
-TESTERS ?= 2
+# more than cores: the tests of Airflow wait for most of their time
+TESTERS ?= 3
 PINS ?= constraints.txt
 UPGRADE ?= --upgrade
 OSV_URL ?= https://api.osv.dev/v1/query

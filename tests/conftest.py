@@ -8,6 +8,7 @@ database, an empty prefix, an empty schema.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -28,7 +29,11 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.register_profile("long", deadline=None, max_examples=300)  # pytest --hypothesis-profile=long: to hunt faults
 settings.load_profile("untimed")
 serial = count(1)
-AIRFLOW = ("chaos", "e2e")
+AIRFLOW = ("tests/e2e/", "tests/chaos/test_chaos_run")
+LONG = ("airflow", "tests/integration/test_any_history.py")
+"""What takes longest, whatever its number of tests."""
+FOLDERS = ("integration", "chaos", "contract", "dags", "unit")
+"""Folders of tests, the slowest first."""
 
 
 def pytest_configure(config):
@@ -42,12 +47,36 @@ class ByFile(LoadScopeScheduling):
     """Deal tests out to several testers file by file; all that boots an Airflow is one file to it."""
 
     def _split_scope(self, nodeid):
-        file = nodeid.partition("::")[0]
-        return "airflow" if file.split("/")[1] in AIRFLOW else file
+        return scope(nodeid)
+
+
+def scope(nodeid: str) -> str:
+    """Return what one tester runs as a whole: a file, or all that boots an Airflow."""
+    file = nodeid.partition("::")[0]
+    return "airflow" if file.startswith(AIRFLOW) else file
+
+
+def pytest_collection_modifyitems(items):
+    """
+    Put what takes long first, so that no tester ends with a long file while the others have nothing left.
+
+    Folders are in the order of FOLDERS; in a folder, a file with more tests comes first.
+    """
+    sizes = Counter(scope(item.nodeid) for item in items)
+    rank = {folder: number for number, folder in enumerate(FOLDERS)}
+
+    def place(item):
+        unit = scope(item.nodeid)
+        if unit in LONG:
+            return LONG.index(unit), 0, ""
+        return len(LONG) + rank.get(unit.split("/")[1], len(rank)), -sizes[unit], unit
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config, log):
     """Choose how tests are dealt out (`-n 2`)."""
+    config.option.loadscopereorder = False  # the order of the tests counts
     return ByFile(config, log)
 
 
@@ -92,10 +121,17 @@ def snowflake_account(sandbox_state) -> Iterator[Snowflake]:
     """Start the Snowflake stand-in; this process trusts its certificate."""
     with pytest.MonkeyPatch.context() as patch:
         account = snowflake.start(sandbox_state)
+        _trust_only_the_last(account.bundle)
         for key, value in account.environment.items():
             patch.setenv(key, value)
         yield account
         snowflake.stop(sandbox_state)
+
+
+def _trust_only_the_last(bundle: Path) -> None:
+    """Leave out the public authorities: each connection reads all of the file."""
+    _, begin, last = bundle.read_text().rpartition("-----BEGIN CERTIFICATE-----")
+    bundle.write_text(begin + last)
 
 
 @pytest.fixture
