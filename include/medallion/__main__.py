@@ -143,16 +143,22 @@ def enrich(name: Name, batch_id: BatchId) -> None:
 @app.command()
 def load_silver(name: Name, batch_id: BatchId) -> None:
     """Load a staged, enriched batch into Snowflake (again)."""
-    _apply(name, batch_id, "silver")
+    apply(name, batch_id, "silver")
 
 
 @app.command()
 def write_gold(name: Name, batch_id: BatchId) -> None:
     """Write a staged, enriched batch to the Delta table (again)."""
-    _apply(name, batch_id, "gold")
+    apply(name, batch_id, "gold")
 
 
-def _apply(name: str, batch_id: int, sink: str) -> None:
+@app.command()
+def apply(
+    name: Name,
+    batch_id: BatchId,
+    sink: Annotated[str, typer.Argument(help="`silver`, `gold`, or a sink under `sinks:` of the pipeline file")],
+) -> None:
+    """Apply a staged, enriched batch to one sink (again)."""
     from include.medallion.steps.apply import apply_batch
 
     with opened_batch(name, batch_id) as (pipeline, connections, window):
