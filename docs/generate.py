@@ -13,6 +13,9 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
+import settings_reference  # noqa: E402 (the path first)
+
+from include.medallion.config.files import json_schema  # noqa: E402
 from include.medallion.model.schema.changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
 
 WORDS = {
@@ -90,7 +93,10 @@ def schema_changes() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"schema-changes.md": schema_changes}
+PAGES: dict[str, Callable[[], str]] = {
+    "schema-changes.md": schema_changes,
+    "settings.md": lambda: settings_reference.page(json_schema()),
+}
 
 
 def main() -> int:
