@@ -42,6 +42,8 @@ def main(
     with deployed(rows, 1) as there:
         lake = Lake(there.settings["AWS_URI"], there.servers.lake.options)
         found = run(there, NAME, partial(_kill, there, lake, share, killed))
+        if found["tries"]["extract"] < 2:
+            raise RuntimeError("the kill came after extract had ended: use more rows or a smaller --share")
         kept = [key for key, moment in killed.files.items() if _moment(lake, key) == moment]
         columns, truth = equality.of_source(there.servers)
         table = DeltaTable(lake.table(NAME), storage_options=dict(lake.options))

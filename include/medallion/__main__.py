@@ -17,9 +17,12 @@ from typing import Annotated
 import typer
 
 from include.medallion.config.files import json_schema, pipeline_files
+from include.medallion.onboarding.command import init, plan
 from include.medallion.ops.command import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+app.command()(init)
+app.command()(plan)
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 BatchId = Annotated[int, typer.Argument(help="id of a staged batch (see `batches`)")]
 Rows = Annotated[int, typer.Option(min=0, help="rows to show")]
@@ -35,21 +38,6 @@ def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all 
         print(*(problems or [f"{file}: good"]), sep="\n", file=sys.stderr if problems else sys.stdout)
     if any(found.values()):
         raise typer.Exit(1)
-
-
-@app.command()
-def init(
-    context: typer.Context,
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="public.customers, or a pattern: 'public.*'")],
-    connection: Annotated[str, typer.Option(help="Airflow connection of the source database")] = "bronze",
-    name: Annotated[str, typer.Option(help="name of the pipeline; default: the table's")] = "",
-    force: Annotated[bool, typer.Option("--force", help="replace pipeline files that are there")] = False,
-) -> None:
-    """Write a pipeline file for a table of the source, from its columns and a sample of its rows."""
-    from include.medallion.onboarding.command import write_pipeline_files
-
-    write_pipeline_files(table, connection, name, force=force)
-    print(f"next: {context.find_root().command_path} check")
 
 
 @app.command()
@@ -155,16 +143,22 @@ def enrich(name: Name, batch_id: BatchId) -> None:
 @app.command()
 def load_silver(name: Name, batch_id: BatchId) -> None:
     """Load a staged, enriched batch into Snowflake (again)."""
-    _apply(name, batch_id, "silver")
+    apply(name, batch_id, "silver")
 
 
 @app.command()
 def write_gold(name: Name, batch_id: BatchId) -> None:
     """Write a staged, enriched batch to the Delta table (again)."""
-    _apply(name, batch_id, "gold")
+    apply(name, batch_id, "gold")
 
 
-def _apply(name: str, batch_id: int, sink: str) -> None:
+@app.command()
+def apply(
+    name: Name,
+    batch_id: BatchId,
+    sink: Annotated[str, typer.Argument(help="`silver`, `gold`, or a sink under `sinks:` of the pipeline file")],
+) -> None:
+    """Apply a staged, enriched batch to one sink (again)."""
     from include.medallion.steps.apply import apply_batch
 
     with opened_batch(name, batch_id) as (pipeline, connections, window):

@@ -8,7 +8,7 @@ import yaml
 
 from include.medallion.config.files import load_file
 from include.medallion.errors import SettingError
-from include.medallion.onboarding.init import Order, init
+from include.medallion.onboarding.init import Order, draft_files
 
 TABLES = """
 CREATE SCHEMA sales;
@@ -40,7 +40,7 @@ def drafted(bronze_dsn, tmp_path):
     def draft(pattern, **order):
         folder = tmp_path / "pipelines"
         environ = {"AIRFLOW_CONN_MINE": bronze_dsn}
-        first, *outcomes = init(pattern, Order("mine", folder, **order), environ)
+        first, *outcomes = draft_files(pattern, Order("mine", folder, **order), environ)
         return first, outcomes, folder
 
     return draft

@@ -246,6 +246,20 @@ def test_a_replay_changes_nothing(people, toy):
     assert (toy.rows(), toy.position(None)) == (before, position)
 
 
+def test_the_shell_applies_a_batch_to_the_sink(people, toy, tmp_path):
+    """`apply PIPELINE BATCH SINK` writes a staged batch; a sink that the pipeline does not have is refused by name."""
+    window = people.begin()
+    people.extract(window)
+    refused = people.shell(tmp_path, "apply", "one", str(window.batch_id), "silver")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "SettingError: pipeline one has no silver: its sinks are ['toy']\n",
+    )
+    done = people.shell(tmp_path, "apply", "one", str(window.batch_id), "toy")
+    assert json.loads(done.stdout)["inserted"] == 3, done.stderr
+    assert held(toy) == source(people)
+
+
 def test_an_overlapping_window_never_writes_an_older_version(people, toy):
     """After the sink lost its position everything is read again: the same rows, none doubled."""
     people.run()

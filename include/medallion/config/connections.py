@@ -16,8 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from cryptography.hazmat.primitives import serialization
-
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 from include.medallion.lake.object_store import Lake, open_lake
@@ -168,6 +166,8 @@ def connect_snowflake(info: ConnectionInfo) -> SnowflakeConnection:
 
 def _private_key(content: str, passphrase: str | None) -> bytes:
     """Convert a PEM key, plain or as base64 in one line, to DER for the connector."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (few logins need it)
+
     pem = content.encode() if content.startswith("-----") else base64.b64decode(content)
     key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     encoding, format_ = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8

@@ -88,6 +88,7 @@ class Declaration(NamedTuple):
     terms: str  # where its terms or licences are
     keep_days: float | None  # for which its terms let coordinates be kept; None: no bound
     list_price: float = 0.0  # US dollars for 1000 calls
+    free_per_month: int = 0  # calls of an account that cost nothing, in each calendar month
     key_setting: str | None = None  # environment variable that holds its key
     url_setting: str | None = None  # environment variable that replaces its address
     full_addresses: bool = False  # it also answers street addresses

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.config.enrichment import LookupSettings
-from include.medallion.lake import shared_table
+from include.medallion.lake import delta, shared_table
 from include.medallion.lake.object_store import Lake
 
 TABLE = "lookup_usage"
@@ -79,6 +79,16 @@ def settle(lake: Lake, billing_key: BillingKey, calls: int, now: datetime) -> No
     """
     if calls:
         shared_table.update(lake, TABLE, SCHEMA, lambda ledger: (_add_entry(ledger, billing_key, calls, now), None))
+
+
+def calls_since(lake: Lake, provider: str, day: date) -> int:
+    """Return the calls to a provider since a UTC day, by all pipelines of the lake; at most those of `RETENTION`."""
+    table = delta.open_table(lake, TABLE)
+    if table is None:
+        return 0
+    entries = delta.dataset(lake, TABLE, table).to_table()
+    since = pc.field("day") >= pa.scalar(day, pa.date32())
+    return _count_calls(entries.filter((pc.field("provider") == provider) & since))
 
 
 def _remaining(ledger: pa.Table, billing_key: BillingKey, limits: LookupSettings, now: datetime) -> int:

@@ -64,7 +64,7 @@ class Order:
     name: str = ""
 
 
-def init(pattern: str, order: Order, environ: Mapping[str, str]) -> Iterator[Outcome]:
+def draft_files(pattern: str, order: Order, environ: Mapping[str, str]) -> Iterator[Outcome]:
     """
     Write a pipeline file for each table that a pattern names; an outcome for each, after one about the connection.
 

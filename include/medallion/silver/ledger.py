@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 
+_LEDGER = "_MEDALLION_BATCHES"
+
+
 def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
     run_sql(cursor, "ledger")
@@ -25,6 +28,14 @@ def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     alike = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
     if name not in {row[1] for row in alike}:
         cursor.execute("DELETE FROM _MEDALLION_BATCHES WHERE PIPELINE = %(pipeline)s", {"pipeline": pipeline.name})
+
+
+def find_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
+    """Return what the table holds as `read_position` does; creates no ledger, and changes none."""
+    for name in (_LEDGER, snowflake_name(pipeline.silver_table)):
+        if name not in {row[1] for row in fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})}:
+            return None
+    return read_position(cursor, pipeline)
 
 
 def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:

@@ -81,9 +81,19 @@ def check_types(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Col
 
 def add_columns(cursor: SnowflakeCursor, pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> None:
     """Create the table, or add the columns that it lacks. Idempotent."""
+    for statement in ddl(pipeline, types, columns):
+        cursor.execute(statement)
+
+
+def ddl(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> list[str]:
+    """
+    Return the statements that create the table, or add the columns that it lacks.
+
+    Args:
+        types: of the columns that the table has; none if there is no table.
+    """
     target = table_name(pipeline)
     if not types:
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns)})")
-    for column in columns:
-        if types and column.snowflake_name not in types:
-            cursor.execute(f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}")
+        return [f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns)})"]
+    missing = [column for column in columns if column.snowflake_name not in types]
+    return [f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}" for column in missing]

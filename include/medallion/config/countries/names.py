@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # nosec B403: Babel's own data files
+import pickle  # nosec B403 # Babel's own data files
 import unicodedata
 from functools import cache
 from importlib import import_module

@@ -1,0 +1,106 @@
+"""What the look-ups of a run would be: distinct keys, cached share, calls, price and time. No call is made."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.geocoders import declarations
+from include.medallion.geocoders.postcodes import unanswerable
+from include.medallion.lake.object_store import Lake
+from include.medallion.lookups import usage_ledger
+from include.medallion.lookups.cache import find_answers
+from include.medallion.lookups.enrichment import Enrichment
+from include.medallion.model.keys import Key
+from include.medallion.onboarding.plan.report import LookupPlan, Plan
+from include.medallion.onboarding.plan.source import Keys
+
+MAX_ANSWERED_KEYS = 20_000
+"""Keys that a free geocoder is asked, to say what the statuses would be."""
+_WORTH_A_NOTE = 0.05
+
+
+def plan_lookup(
+    lake: Lake, pipeline: Pipeline, number: int, enrichment: Enrichment, keys: Keys, now: datetime
+) -> LookupPlan:
+    """
+    Return the look-ups of one enrichment.
+
+    Args:
+        number: of the enrichment in the pipeline file.
+        keys: of the rows that the run reads, or of a sample.
+        now: decides which cached answers have expired, and the month of the free calls.
+    """
+    settings = pipeline.enrich[number].settings
+    is_geocode = isinstance(settings, GeocodeSettings)
+    asked = [key for key in keys.found if not (is_geocode and unanswerable(*key))]
+    cached = _cached(lake, enrichment, asked, now)
+    scale = keys.total / len(keys.found) if keys.found else 1.0
+    missing = round((len(asked) - len(cached)) * scale)
+    calls = math.ceil(missing / enrichment.keys_per_call)
+    limits, free = enrichment.limits, _free_calls(lake, enrichment, now) if is_geocode else 0
+    rate = limits.calls_per_second if limits else None
+    return LookupPlan(
+        enrichment=f"{'geocode' if is_geocode else 'function'} {', '.join(enrichment.reads)}",
+        provider=enrichment.provider,
+        keys=keys.total,
+        is_exact=keys.is_exact,
+        cached=round(len(cached) * scale),
+        missing=missing,
+        calls=calls,
+        price_per_1000=enrichment.price_per_1000,
+        free_calls=free,
+        cost_usd=round(max(0, calls - free) * enrichment.price_per_1000 / 1000, 2),
+        hours=round(calls / rate / 3600, 2) if rate else 0.0,
+        budget=_budget(limits.max_calls_per_run, limits.max_calls_per_day) if limits else None,
+        statuses=_statuses(enrichment, keys.found) if is_geocode and limits is None else {},
+    )
+
+
+def add_notes(plan: Plan) -> None:
+    """Add what a person should know of the look-ups."""
+    for lookup in plan.lookups:
+        if lookup.budget is not None and lookup.calls > lookup.budget:
+            plan.note(
+                f"{lookup.enrichment}: {lookup.calls - lookup.budget:,} of {lookup.calls:,} calls are over the budget: "
+                "their rows arrive as PENDING, and the daily refresh looks them up"
+            )
+        for status, share in lookup.statuses.items():
+            if status in _ADVICE and share >= _WORTH_A_NOTE:
+                plan.note(f"{lookup.enrichment}: {share:.0%} of the keys would be {status}: {_ADVICE[status]}")
+
+
+_ADVICE: Mapping[str, str] = {
+    "UNSUPPORTED": "the offline geocoder has no data of their countries: make offline-extras, or another geocoder",
+    "ZERO_RESULTS": "the geocoder does not know the postcode in that country: check country or country_column",
+    "UNKNOWN_COUNTRY": "the country is missing or unclear: set default_country, or check country_column",
+    "INVALID_POSTCODE": "the postcode has too few digits: restore_leading_zeros reads 501 as 00501",
+}
+
+
+def _cached(lake: Lake, enrichment: Enrichment, keys: Sequence[Key], now: datetime) -> set[Key]:
+    answers = find_answers(lake, enrichment, keys, now) if keys else ()
+    return {key for some, _ in answers for key in some}
+
+
+def _free_calls(lake: Lake, enrichment: Enrichment, now: datetime) -> int:
+    free = declarations()[enrichment.provider].free_per_month
+    used = usage_ledger.calls_since(lake, enrichment.provider, now.date().replace(day=1)) if free else 0
+    return max(0, free - used)
+
+
+def _budget(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _statuses(enrichment: Enrichment, keys: Sequence[Key]) -> dict[str, float]:
+    """Ask a geocoder that costs nothing; return the share of the keys with each status."""
+    some = list(keys[:MAX_ANSWERED_KEYS])
+    if not some:
+        return {}
+    counts = Counter(enrichment.call(some)[enrichment.status].to_pylist())
+    return {str(status): count / len(some) for status, count in counts.most_common()}
