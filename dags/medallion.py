@@ -1,59 +1,40 @@
 """
-### Medallion.
+One DAG for each pipeline file, `medallion_<file>`: the tasks of a run, wired in a straight line.
 
-Every row that is written or changed in a Postgres table arrives, enriched, in Snowflake and in a Delta table.
-
-`open_window -> extract -> enrich[part] -> load_silver -> write_gold -> commit`
-
-Tasks that a pipeline does not need (no enrichment, one sink only) are left out.
-
-* **Nothing new**: `extract` finds no rows, all tasks after it are skipped, the run is green.
-* **A task failed**: fix what its message names and clear it, or wait for the next run: it starts from the sinks'
-  positions. Every task is idempotent: nothing is lost or doubled, however often and in which order tasks are repeated.
-* **full_refresh** reads the whole table and replaces each sink in one commit; cached look-ups are not billed again.
-* **max_rows** is a trial: it loads at most so many rows and does not advance the watermark.
-* **refresh_lookups** looks up PENDING and expired results of the rows in Gold (`medallion_refresh` does so daily).
-* **replay_quarantine** reads the quarantined rows again: rows that are valid now arrive, and their entries are closed.
+Tasks hand on the id of their batch. Everything else about it is in the batch's manifests.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
 import medallion_metrics
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import DAG, Asset, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
-from medallion_logs import log_group
+from medallion_docs import describe, document
+from medallion_logs import log_group, readable_failures
 from medallion_params import PARAMS
-from pydantic import TypeAdapter
+from medallion_state import bronze, correct, from_json, remember, remembered, to_json
 
 from include.medallion.config.checks.reserved import PIPELINES as RESERVED
 from include.medallion.config.checks.validation import load_files
 from include.medallion.config.files import airflow_schedule, find_pipeline, pipeline_files, pipeline_name
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, SinkBehind
-from include.medallion.model.window import Position, Window
-from include.medallion.redaction.library_errors import redact_library_errors
-from include.medallion.steps.watermark import WATERMARK_KEY, advanced, corrected
+from include.medallion.model.window import Window
+from include.medallion.steps.watermark import advanced
+
+if TYPE_CHECKING:
+    from include.medallion.config.connections import Connections
 
 log = logging.getLogger("airflow.task.medallion")
-T = TypeVar("T")
 LONGEST_NAME = 200  # Airflow refuses DAG ids of more than 250 characters
-
-
-def to_json(value: object) -> Any:
-    """Return a dataclass as XCom and Airflow's state store hold it."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
-
-
-def from_json(type_: type[T], value: Any) -> T:
-    """Inverse of `to_json`."""
-    return TypeAdapter(type_).validate_python(value)
 
 
 @task(multiple_outputs=False)
@@ -62,7 +43,7 @@ def open_window(name: str) -> dict:
     from include.medallion.steps.open_window import open_window
     from include.medallion.steps.run_options import parse_run_options
 
-    with redact_library_errors():
+    with readable_failures():
         pipeline, context = find_pipeline(name), get_current_context()
         options = parse_run_options(context["params"])
         return to_json(open_window(pipeline, connect(pipeline), options, remembered(context, name)))
@@ -73,25 +54,27 @@ def extract(name: str, window: dict) -> list[dict]:
     """Stage the window's rows, partitioned by enrichment key; return what to enrich, or what to load."""
     from include.medallion.steps.extract import extract
 
-    with redact_library_errors():
+    with readable_failures():
         pipeline, opened = find_pipeline(name), from_json(Window, window)
         parts = extract(pipeline, connect(pipeline), opened)
         log.info("%s rows staged in %s parts", f"{sum(p.rows for p in parts):,}", len(parts))
         if not parts:
             medallion_metrics.emit_nothing_new(opened)
-        return [{"window": window, "part": part.number} for part in parts]
+        return [{"batch_id": opened.batch_id, "part": part.number} for part in parts]
 
 
 @task(multiple_outputs=False, map_index_template="part {{ task.op_kwargs['staged']['part'] }}")
 def enrich(name: str, staged: dict) -> dict:
     """Look up one part's distinct keys and join its rows with the results."""
+    from include.medallion.staging.archive import read_window
     from include.medallion.steps.enrich import enrich
     from include.medallion.steps.row_counts import part_summary_line
 
-    with redact_library_errors():
-        pipeline, opened = find_pipeline(name), from_json(Window, staged["window"])
+    with readable_failures():
+        pipeline, connections = find_and_connect(name)
+        window = read_window(connections.lake, name, staged["batch_id"])
         with log_group(f"look-ups of part {staged['part']}"):
-            part = enrich(pipeline, connect(pipeline), opened, staged["part"], pipeline.parts.max_parallel_parts)
+            part = enrich(pipeline, connections, window, staged["part"], pipeline.parts.max_parallel_parts)
         log.info(part_summary_line(part))
         return staged
 
@@ -99,17 +82,18 @@ def enrich(name: str, staged: dict) -> dict:
 @task(multiple_outputs=False)
 def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
     """Apply the batch to one sink, in one atomic and idempotent commit."""
+    from include.medallion.staging.archive import read_window
     from include.medallion.steps.apply import apply_batch
 
     if not staged:  # a pipeline without enrichment has no mapped task whose absence skips this one
         raise AirflowSkipException("nothing new")
     first = staged[0]
     try:
-        with redact_library_errors(), log_group(sink), medallion_metrics.counting_conflicts(name):
-            pipeline = find_pipeline(name)
-            apply_batch(pipeline, connect(pipeline), from_json(Window, first["window"]), sink)
+        with readable_failures(), log_group(sink), medallion_metrics.counting_conflicts(name):
+            pipeline, connections = find_and_connect(name)
+            apply_batch(pipeline, connections, read_window(connections.lake, name, first["batch_id"]), sink)
     except SinkBehind as e:
-        remember(get_current_context(), name, sink, e.held)
+        correct(get_current_context(), name, sink, e.held)
         raise
     return [first]
 
@@ -117,45 +101,30 @@ def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
 @task(multiple_outputs=False)
 def commit(name: str, staged: Sequence[dict]) -> dict:
     """Check the row counts, advance the watermark, publish the summary."""
+    from include.medallion.staging.archive import read_window
     from include.medallion.steps.commit import commit
-    from include.medallion.steps.row_counts import summary_line
+    from include.medallion.steps.row_counts import summary_line, summary_table
 
-    with redact_library_errors():
-        pipeline, context = find_pipeline(name), get_current_context()
-        window = from_json(Window, staged[0]["window"])
-        summary = commit(pipeline, lake(), window)
-    held = advanced(remembered(context, name), window, [*pipeline.sink_steps])
-    if held:  # a trial before the first load leaves nothing to remember
-        context["asset_state_store"][bronze(name)].set(WATERMARK_KEY, to_json_positions(held))
+    with readable_failures():
+        pipeline, context, store = find_pipeline(name), get_current_context(), lake()
+        window = read_window(store, name, staged[0]["batch_id"])
+        summary = commit(pipeline, store, window)
+    if held := advanced(remembered(context, name), window, [*pipeline.sink_steps]):
+        remember(context, name, held)  # a trial before the first load leaves nothing to remember
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
+    medallion_metrics.emit(window, summary, context["dag_run"].start_date)
     log.info(summary_line(summary))
     for warning in summary.warnings:
         log.warning(warning)
-    medallion_metrics.emit(window, summary, context["dag_run"].start_date)
+    log.info("\n%s", summary_table(summary))
     return to_json(summary)
 
 
-def remembered(context: Any, name: str) -> dict[str, Position | None]:
-    """Return the positions that Airflow remembers, by sink."""
-    stored = context["asset_state_store"][bronze(name)].get(WATERMARK_KEY)
-    return from_json(dict[str, Position | None], stored or {})
-
-
-def remember(context: Any, name: str, sink: str, position: Position | None) -> None:
-    """Correct the position that Airflow remembers of one sink."""
-    held = corrected(remembered(context, name), sink, position)
-    context["asset_state_store"][bronze(name)].set(WATERMARK_KEY, to_json_positions(held))
-
-
-def to_json_positions(positions: dict[str, Position | None]) -> dict:
-    """Return positions as Airflow's state store holds them."""
-    return {sink: to_json(position) if position else None for sink, position in positions.items()}
-
-
-def bronze(name: str) -> Asset:
-    """Return the asset that keeps a pipeline's watermark."""
-    return Asset(f"bronze_{name}")
+def find_and_connect(name: str) -> tuple[Pipeline, Connections]:
+    """Return a pipeline and its connections."""
+    pipeline = find_pipeline(name)
+    return pipeline, connect(pipeline)
 
 
 def sinks(pipeline: Pipeline) -> list[Asset]:
@@ -163,13 +132,15 @@ def sinks(pipeline: Pipeline) -> list[Asset]:
     return [Asset(f"{sink}_{pipeline.name}") for sink in pipeline.sink_steps]
 
 
-def build(pipeline: Pipeline) -> None:
+def build(pipeline: Pipeline) -> DAG:
     """Wire the DAG of one pipeline file."""
-    name, schedule = pipeline.name, airflow_schedule(pipeline.schedule)
+    name, parallel = pipeline.name, pipeline.parts.max_parallel_parts
     state = {"inlets": [bronze(name)]}
-    parallel = pipeline.parts.max_parallel_parts
+    settings = SETTINGS | {"default_args": {**SETTINGS["default_args"], "owner": pipeline.owner}}
+    settings |= {"tags": [*SETTINGS["tags"], *pipeline.tags], "params": PARAMS}
+    settings |= {"description": describe(pipeline), "doc_md": document(pipeline)}
 
-    @dag(pipeline.dag_id, schedule=schedule, params=PARAMS, doc_md=__doc__, **SETTINGS)
+    @dag(pipeline.dag_id, schedule=airflow_schedule(pipeline.schedule), **settings)
     def medallion() -> None:
         staged = extract(name, open_window.override(**state)(name))
         if pipeline.enrich:
@@ -178,7 +149,7 @@ def build(pipeline: Pipeline) -> None:
             staged = apply.override(task_id=step, **state)(name, sink, staged)
         commit.override(**state, outlets=sinks(pipeline))(name, staged)
 
-    medallion()
+    return medallion()
 
 
 def build_broken(file: Path, reason: str) -> None:
@@ -217,4 +188,7 @@ def build_all() -> None:
             build_broken(file, str(e))
 
 
-build_all()
+if __name__ == "__main__":  # one run in this process: python dags/medallion.py employees
+    build(find_pipeline(sys.argv[1])).test()
+else:
+    build_all()

@@ -23,9 +23,9 @@ import os
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
+from medallion_logs import readable_failures
 
 from include.medallion.config.files import find_pipeline, pipeline_files, pipeline_name, runs_on_schedule
-from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
 SCHEDULE = "30 3 * * *" if runs_on_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
@@ -64,7 +64,7 @@ def maintain(name: str) -> str:
 
     from include.medallion.ops.maintenance import maintain, retention
 
-    with redact_library_errors():
+    with readable_failures():
         pipeline = find_pipeline(name)
         done = maintain(pipeline, connect(pipeline), retention(os.environ, datetime.now(UTC)))
         log.info(done)
@@ -78,7 +78,7 @@ def maintain_shared() -> list[str]:
 
     from include.medallion.ops.maintenance import maintain_shared, retention
 
-    with redact_library_errors():
+    with readable_failures():
         return maintain_shared(lake(), retention(os.environ, datetime.now(UTC)))
 
 

@@ -21,10 +21,11 @@ from dataclasses import asdict
 from airflow.sdk import Param, dag, get_current_context, task
 from medallion_connections import connect
 from medallion_defaults import DAILY, SETTINGS
+from medallion_logs import readable_failures
+from medallion_params import SWITCH
 
 from include.medallion.config.files import find_pipeline, pipeline_files, pipeline_name
 from include.medallion.errors import SettingError
-from include.medallion.redaction.library_errors import redact_library_errors
 
 log = logging.getLogger("airflow.task.medallion")
 MAX_PARALLEL = 4
@@ -37,7 +38,7 @@ PARAMS = {
     ),
     "approve_deletes": Param(
         default=False,
-        type="boolean",
+        type=SWITCH,
         title="Approve deletes",
         description="Delete however large a share of the rows the source has lost. Needs the name of a pipeline.",
     ),
@@ -60,7 +61,7 @@ def reconcile(name: str) -> dict | None:
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile
 
-    with redact_library_errors():
+    with readable_failures():
         pipeline = find_pipeline(name)
         approved = get_current_context()["params"]["approve_deletes"]
         report = reconcile(pipeline, connect(pipeline), approve_deletes=approved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from medallion_logs import log_reason
 from medallion_retries import PatientRetries
 from sentry_notifier import SentryNotifier
 
@@ -23,6 +24,7 @@ SETTINGS = {
         "retry_delay": timedelta(
             seconds=10
         ),  # for a task that ends without an exception, because its process was killed
-        "on_failure_callback": REPORT,
+        "on_failure_callback": [REPORT, log_reason],
+        "on_retry_callback": log_reason,
     },
 }

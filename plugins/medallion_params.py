@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
+SWITCH = ["boolean", "null"]
+"""Type of a switch: without null, the form would mark it as required."""
 PARAMS = {
     "full_refresh": Param(
         default=False,
-        type="boolean",
+        type=SWITCH,
         title="Full refresh",
         description="Read the whole table again and replace the tables of all sinks.",
     ),
@@ -20,19 +22,19 @@ PARAMS = {
     ),
     "refresh_lookups": Param(
         default=False,
-        type="boolean",
+        type=SWITCH,
         title="Refresh look-ups",
         description="Look up rows of Gold again that are PENDING or expired.",
     ),
     "replay_quarantine": Param(
         default=False,
-        type="boolean",
+        type=SWITCH,
         title="Replay quarantine",
         description="Read quarantined rows again from the source; those that are valid now are loaded.",
     ),
     "approve_schema_change": Param(
         default=False,
-        type="boolean",
+        type=SWITCH,
         title="Approve schema change",
         description="Apply a change of the table's schema that the policy stops, or that reads many rows again.",
     ),

@@ -81,6 +81,9 @@ def describe(dag: object) -> dict:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "doc": dag.doc_md,
+        "description": dag.description,
+        "owner": dag.owner,
+        "tags": sorted(dag.tags),
         "params": {name: {"value": p.value, **p.schema} for name, p in dag.params.items()},
         "callback": _names(dag.on_failure_callback),
         "order": [task.task_id for task in dag.topological_sort()],
@@ -95,6 +98,7 @@ def _task(task: object) -> dict:
         "retries": task.retries,
         "policy": type(task.retry_policy).__name__,
         "callback": _names(task.on_failure_callback),
+        "retry_callback": _names(task.on_retry_callback),
         "max_parallel": task.max_active_tis_per_dag,
         "assets": [{"name": a.name, "uri": a.uri} for a in (*task.inlets, *task.outlets)],
     }
@@ -102,7 +106,7 @@ def _task(task: object) -> dict:
 
 def _names(callbacks: object) -> list[str]:
     every = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-    return [type(callback).__name__ for callback in every]
+    return [getattr(callback, "__name__", type(callback).__name__) for callback in every]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,13 @@ silver: {table: OTHER}
 gold: {table: other}
 parts: {max_parallel_parts: 2}
 schedule: "5 4 * * *"
+owner: facilities
+tags: [buildings]
+deletes: hard
+columns: {exclude: [secret], mask: {email: sha256}, rename: {a: b}}
 """
+SWITCH = ["boolean", "null"]
+REPORTS = ["SentryNotifier", "log_reason"]
 BROKEN = "source: {table: broken, key: id, kee: id}\ngold: {}"
 BARE = "source: {table: bare, key: id}"
 PARTIAL = {
@@ -158,8 +164,13 @@ def test_every_task_is_retried_with_patience(employees):
 
 def test_failures_are_reported_from_both_places(employees):
     """Each task and the DAG itself report failures to Sentry."""
-    every = [employees["callback"], *(task["callback"] for task in employees["tasks"].values())]
-    assert every == [["SentryNotifier"]] * 7
+    assert employees["callback"] == ["SentryNotifier"]
+    assert [task["callback"] for task in employees["tasks"].values()] == [REPORTS] * 6
+
+
+def test_the_log_of_each_failed_try_ends_with_the_reason(employees):
+    """What ends a task's log with the reason runs after a last try, and after one that is repeated."""
+    assert [task["retry_callback"] for task in employees["tasks"].values()] == [["log_reason"]] * 6
 
 
 def test_runs_come_one_at_a_time_and_none_are_caught_up(employees):
@@ -176,7 +187,14 @@ def test_parallel_parts_are_the_files_setting(parsed, pipeline, parallel):
 def test_the_form_offers_a_full_refresh(employees):
     """The trigger form has a switch for a full refresh, off."""
     offered = employees["params"]["full_refresh"]
-    assert (offered["type"], offered["value"]) == ("boolean", False)
+    assert (offered["type"], offered["value"]) == (SWITCH, False)
+
+
+def test_the_form_requires_nothing(parsed):
+    """No field of a trigger form is marked as required: each may be null."""
+    params = [param for dag in parsed["folder"]["dags"].values() for param in dag["params"].values()]
+    assert len(params) > 5
+    assert [param for param in params if "null" not in param["type"]] == []
 
 
 def test_the_form_offers_a_trial(employees):
@@ -189,7 +207,47 @@ def test_the_form_offers_a_trial(employees):
 def test_the_form_offers_what_is_read_again(employees, switch):
     """The trigger form has a switch for expired look-ups, and one for quarantined rows; both are off."""
     offered = employees["params"][switch]
-    assert (offered["type"], offered["value"]) == ("boolean", False)
+    assert (offered["type"], offered["value"]) == (SWITCH, False)
+
+
+def test_a_dag_has_the_owner_and_the_tags_of_its_file(parsed):
+    """Owner and tags are the pipeline file's; every DAG has the tag medallion."""
+    dags = parsed["folder"]["dags"]
+    assert (dags["medallion_other"]["owner"], dags["medallion_other"]["tags"]) == (
+        "facilities",
+        ["buildings", "medallion"],
+    )
+    assert (dags["medallion_employees"]["owner"], dags["medallion_employees"]["tags"]) == ("airflow", ["medallion"])
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "table `public.other`, connection `bronze`",
+        "| key | `id` |",
+        "| Silver | Snowflake `OTHER` |",
+        "| Gold | Delta `other` |",
+        "| schedule | `5 4 * * *` |",
+        "| deletes | rows are removed |",
+        "| owner | facilities |",
+        "| price | default geocoder: list price |",
+        "| all of the table's | as in the source | without `secret` |",
+        "| `email` | as masked | masked: sha256 |",
+        "| `b` | as in the source | `a` in the source |",
+        "| `latitude` | double | added by an enrichment |",
+        "| `geocode_status` | string | added by an enrichment |",
+    ],
+)
+def test_the_documentation_is_of_this_pipeline(parsed, fact):
+    """It names table, key, sinks, columns with types, schedule and price."""
+    assert fact in parsed["folder"]["dags"]["medallion_other"]["doc"]
+
+
+def test_the_description_says_from_where_to_where(parsed):
+    """The list of DAGs shows each pipeline's tables."""
+    assert parsed["folder"]["dags"]["medallion_other"]["description"] == (
+        "public.other to Snowflake OTHER, Delta other"
+    )
 
 
 def test_a_broken_pipeline_file_is_a_dag_that_names_the_mistakes(parsed):
@@ -207,7 +265,7 @@ def test_a_broken_pipeline_file_leaves_the_others_alone(parsed):
 def test_a_broken_pipeline_is_reported_too(parsed):
     """The DAG of a broken pipeline file reports its failures like any other."""
     (task,) = parsed["folder"]["dags"]["medallion_broken"]["tasks"].values()
-    assert task["callback"] == ["SentryNotifier"]
+    assert task["callback"] == REPORTS
 
 
 @pytest.mark.parametrize(
@@ -250,7 +308,7 @@ def test_what_is_daily_is_retried_and_reported_like_a_pipeline(parsed, employees
     shared = ("callback", "catchup", "max_active_runs")
     assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
     for task in found["tasks"].values():
-        assert (task["callback"], task["policy"]) == (["SentryNotifier"], "PatientRetries")
+        assert (task["callback"], task["policy"]) == (REPORTS, "PatientRetries")
         assert task["retries"] == employees["tasks"]["commit"]["retries"]
 
 
@@ -282,7 +340,7 @@ def test_maintenance_is_retried_and_reported_like_a_pipeline(parsed, employees):
     shared = ("callback", "catchup", "max_active_runs")
     assert {name: found[name] for name in shared} == {name: employees[name] for name in shared}
     for task in found["tasks"].values():
-        assert (task["callback"], task["policy"]) == (["SentryNotifier"], "PatientRetries")
+        assert (task["callback"], task["policy"]) == (REPORTS, "PatientRetries")
         assert task["retries"] == employees["tasks"]["commit"]["retries"]
 
 
@@ -296,4 +354,4 @@ def test_assets_have_names_only(employees):
 def test_many_deletes_are_approved_in_the_form_of_the_reconcile(parsed):
     """The parameter is off unless somebody switches it on."""
     approval = parsed["first"]["dags"][RECONCILE]["params"]["approve_deletes"]
-    assert (approval["type"], approval["value"]) == ("boolean", False)
+    assert (approval["type"], approval["value"]) == (SWITCH, False)

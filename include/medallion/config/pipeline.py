@@ -27,6 +27,7 @@ _one_enrichment = BeforeValidator(
 DEFAULT_SCHEDULE = "* * * * *"
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Pipeline(Settings):
@@ -63,6 +64,8 @@ class Pipeline(Settings):
     schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
     )
+    owner: str = Field(default="airflow", min_length=1, max_length=100, description="owner of the DAG, in Airflow's UI")
+    tags: list[Tag] = Field(default=[], description="tags of the DAG, besides medallion")
 
     @model_validator(mode="after")
     def _has_a_sink(self) -> Pipeline:

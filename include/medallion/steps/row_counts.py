@@ -145,3 +145,24 @@ def _outcome(applied: Applied) -> str:
     if applied.replayed:
         return f"held it already{version}"
     return f"+{applied.inserted:,} ~{applied.updated:,} ={applied.superseded:,}{version}"
+
+
+def summary_table(summary: RunSummary) -> str:
+    """
+    Return the row accounting of a run as a table, one line for each sink.
+
+    >>> done = RunSummary(
+    ...     "one", 1, "window", 1, 9, 0, 1200, 2, 0, {"gold": Applied(1198, 1000, 198, 0)}, LookupCounts()
+    ... )
+    >>> print(summary_table(done))
+    sink        read    inserted     updated  superseded quarantined   unchanged
+    gold       1,200       1,000         198           0           2           0
+    """
+    titles = ("sink", "read", "inserted", "updated", "superseded", "quarantined", "unchanged")
+    width = max(map(len, ("sink", *summary.sinks)))
+    rows = [
+        (name, summary.read, a.inserted, a.updated, a.superseded, summary.quarantined, summary.unchanged)
+        for name, a in summary.sinks.items()
+    ]
+    lines = [titles, *((name, *(f"{count:,}" for count in counts)) for name, *counts in rows)]
+    return "\n".join(f"{first:<{width}}{''.join(f'{c:>12}' for c in rest)}" for first, *rest in lines)

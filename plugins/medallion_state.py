@@ -1,0 +1,45 @@
+"""What runs of a pipeline hand on: values as JSON, and the sinks' positions in Airflow's state store."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from airflow.sdk import Asset
+from pydantic import TypeAdapter
+
+from include.medallion.model.window import Position
+from include.medallion.steps.watermark import WATERMARK_KEY, corrected
+
+T = TypeVar("T")
+
+
+def to_json(value: object) -> Any:
+    """Return a dataclass as XCom and Airflow's state store hold it."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(type_: type[T], value: Any) -> T:
+    """Inverse of `to_json`."""
+    return TypeAdapter(type_).validate_python(value)
+
+
+def bronze(name: str) -> Asset:
+    """Return the asset that keeps a pipeline's watermark."""
+    return Asset(f"bronze_{name}")
+
+
+def remembered(context: Any, name: str) -> dict[str, Position | None]:
+    """Return the positions that Airflow remembers, by sink."""
+    stored = context["asset_state_store"][bronze(name)].get(WATERMARK_KEY)
+    return from_json(dict[str, Position | None], stored or {})
+
+
+def remember(context: Any, name: str, positions: dict[str, Position | None]) -> None:
+    """Remember the positions of a pipeline's sinks."""
+    stored = {sink: to_json(position) if position else None for sink, position in positions.items()}
+    context["asset_state_store"][bronze(name)].set(WATERMARK_KEY, stored)
+
+
+def correct(context: Any, name: str, sink: str, position: Position | None) -> None:
+    """Correct the position that Airflow remembers of one sink."""
+    remember(context, name, corrected(remembered(context, name), sink, position))
