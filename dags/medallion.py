@@ -101,6 +101,7 @@ def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
 @task(multiple_outputs=False)
 def commit(name: str, staged: Sequence[dict]) -> dict:
     """Check the row counts, advance the watermark, publish the summary."""
+    from include.medallion.runs.record import record_run
     from include.medallion.staging.archive import read_window
     from include.medallion.steps.commit import commit
     from include.medallion.steps.row_counts import summary_line, summary_table
@@ -109,6 +110,7 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
         pipeline, context, store = find_pipeline(name), get_current_context(), lake()
         window = read_window(store, name, staged[0]["batch_id"])
         summary = commit(pipeline, store, window)
+        record_run(store, summary, context["run_id"])
     if held := advanced(remembered(context, name), window, [*pipeline.sink_steps]):
         remember(context, name, held)  # a trial before the first load leaves nothing to remember
     for asset in sinks(pipeline):

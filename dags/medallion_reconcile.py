@@ -19,7 +19,7 @@ import logging
 from dataclasses import asdict
 
 from airflow.sdk import Param, dag, get_current_context, task
-from medallion_connections import connect
+from medallion_connections import connect, lake
 from medallion_defaults import DAILY, SETTINGS
 from medallion_logs import readable_failures
 from medallion_params import SWITCH
@@ -60,15 +60,16 @@ def reconcile(name: str) -> dict | None:
     """Compare one pipeline's source and sinks, apply deletes, and fail if a sink lost rows."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile
+    from include.medallion.runs.record import record_reconcile
 
     with readable_failures():
-        pipeline = find_pipeline(name)
-        approved = get_current_context()["params"]["approve_deletes"]
-        report = reconcile(pipeline, connect(pipeline), approve_deletes=approved)
+        pipeline, context = find_pipeline(name), get_current_context()
+        report = reconcile(pipeline, connect(pipeline), approve_deletes=bool(context["params"]["approve_deletes"]))
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
             return None
         log.info(summary_line(report))
+        record_reconcile(lake(), report, context["run_id"])
         check_nothing_lost(report)
         return asdict(report)
 

@@ -7,6 +7,7 @@ Copy it into your DAG folder. The asset of a sink is named `<sink>_<pipeline>`; 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from airflow.sdk import Asset, dag, task
 
@@ -18,17 +19,17 @@ def headcount() -> None:
     """Wire the DAG."""
 
     @task
-    def count(triggering_asset_events: dict | None = None) -> dict[int, int]:
+    def count(triggering_asset_events: Any = None) -> dict[str, int]:
         """Read Gold once, however many runs have written to it since the last time."""
-        import duckdb
+        import pyarrow.compute as pc
         from deltalake import DeltaTable
 
-        runs = [event.extra["batch_id"] for event in (triggering_asset_events or {}).get(GOLD, [])]
-        print(f"Gold was written by batches {runs}")
+        print(f"Gold was written by batches {[event.extra['batch_id'] for event in triggering_asset_events[GOLD]]}")
         options = {key: value for key, value in os.environ.items() if key.startswith("AWS_") and key != "AWS_URI"}
-        table = DeltaTable(f"{os.environ['AWS_URI']}/employees_enriched", storage_options=options)
-        live = duckdb.from_arrow(table.to_pyarrow_dataset()).filter("_deleted_at IS NULL")
-        return dict(live.aggregate("department_id, count(*)").fetchall())
+        gold = DeltaTable(f"{os.environ['AWS_URI']}/employees_enriched", storage_options=options).to_pyarrow_dataset()
+        live = gold.to_table(columns=["department_id"], filter=pc.field("_deleted_at").is_null())
+        departments = live.group_by("department_id").aggregate([([], "count_all")]).to_pylist()
+        return {str(row["department_id"]): row["count_all"] for row in departments}
 
     count()
 

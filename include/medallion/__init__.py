@@ -3,7 +3,9 @@ The core: rows of Postgres to Snowflake and Delta, as plain Python that never im
 
 The packages, from the entry points down to what knows nothing of the rest; none imports one above it:
 
+    page         what the page in Airflow shows of pipelines
     ops          reconcile and maintenance across sinks
+    runs         what runs recorded of themselves
     steps        the steps of a run: open_window, extract, enrich, load_silver, write_gold, commit
     bronze       the source                         (these five do not import each other)
     enrich       columns computed from keys

@@ -73,6 +73,7 @@ def run(
     approve_schema_change: Annotated[bool, typer.Option(help="apply a schema change that was stopped")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
+    from include.medallion.runs.record import record_run
     from include.medallion.steps.row_counts import summary_line
     from include.medallion.steps.run import run as run_batch
     from include.medallion.steps.run_options import parse_run_options
@@ -82,6 +83,8 @@ def run(
     options |= {"approve_schema_change": approve_schema_change}
     with opened(name) as (pipeline, connections):
         summary = run_batch(pipeline, connections, parse_run_options(options))
+        if summary:
+            record_run(connections.lake, summary)
         print(summary_line(summary) if summary else "nothing new")
         print(*(f"WARNING: {w}\n" for w in (summary.warnings if summary else ())), sep="", end="", file=sys.stderr)
 
@@ -94,11 +97,13 @@ def reconcile(
     """Compare source and sinks by key and version; apply deletes of the source to every sink."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
     from include.medallion.ops.reconcile import reconcile as compare
+    from include.medallion.runs.record import record_reconcile
 
     with opened(name) as (pipeline, connections):
         report = compare(pipeline, connections, approve_deletes=approve_deletes)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
+            record_reconcile(connections.lake, report)
             check_nothing_lost(report)
 
 

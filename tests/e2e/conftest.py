@@ -72,6 +72,7 @@ def _fill(project: Path) -> None:
         folder.mkdir(parents=True)
     for file in (ROOT / "dags").glob("*.py"):
         (dags / file.name).symlink_to(file)
+    (dags / "headcount.py").symlink_to(ROOT / "docs" / "examples" / "headcount.py")
     employees = yaml.safe_load((ROOT / "include" / "pipelines" / "employees.yaml").read_text())
     employees["enrich"]["geocode"]["geocoder"] = "offline"  # the default if there is no Google key
     (files / "employees.yaml").write_text(yaml.safe_dump(employees))

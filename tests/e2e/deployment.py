@@ -63,6 +63,11 @@ class Run:
         """The reasons of the failed tasks, as a person sees them."""
         return "\n".join(client.failures(self.api, self.dag_id, self.run_id))
 
+    def log(self, task_id: str, try_number: int = 1) -> list[dict]:
+        """Return the log of a task's try, as Airflow's page shows it: one entry for each line."""
+        path = f"dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}/logs/{try_number}"
+        return self.api.call("GET", path, params={"map_index": -1})["content"]
+
     @property
     def events(self) -> dict[str, RunSummary]:
         """The summaries in the run's asset events, by asset."""

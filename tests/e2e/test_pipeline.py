@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from include.sandbox import client
+
+from .deployment import Run, wait
+
 pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
 OFFICES = {"98052": (47.68, -122.12), "10001": (40.75, -74.00), "60601": (41.89, -87.62)}  # looked up on a map
 SKIPPED = dict.fromkeys(("enrich", "load_silver", "write_gold", "commit"), "skipped")
+
+
+def spoken(log: list[dict]) -> list[str]:
+    """Return the lines of a task's log that our code wrote."""
+    return [line["event"] for line in log if line.get("logger") == "airflow.task.medallion"]
 
 
 def place(row: dict) -> tuple:
@@ -24,6 +33,24 @@ def test_first_run_succeeds(first):
     """The first run ends well, each task of it."""
     assert first.state == "success"
     assert set(first.states.values()) == {"success"}
+
+
+def test_the_log_of_commit_ends_with_the_row_accounting(first):
+    """The last thing that `commit` logs is a table: a line for each sink, with every row's outcome."""
+    title, *sinks = spoken(first.log("commit"))[-1].strip().splitlines()
+    assert title.split() == ["sink", "read", "inserted", "updated", "superseded", "quarantined", "unchanged"]
+    assert [line.split() for line in sinks] == [[name, "307", "307", "0", "0", "0", "0"] for name in ("silver", "gold")]
+
+
+def test_a_dag_can_be_scheduled_on_gold(first, deployment):
+    """The example of a consumer runs by itself when Gold was written, and reads what the run wrote."""
+    api = client.login(deployment.settings)
+    runs = wait(lambda: api.call("GET", "dags/headcount/dagRuns")["dag_runs"])
+    consumer = Run(api, "headcount", runs[0]["dag_run_id"]).ended()
+    assert (consumer.state, runs[0]["run_type"]) == ("success", "asset_triggered")
+    path = f"dags/headcount/dagRuns/{consumer.run_id}/taskInstances/count/xcomEntries/return_value"
+    counted = api.call("GET", path, params={"deserialize": "true"})["value"]
+    assert sum(counted.values()) == 307
 
 
 def test_every_row_is_in_both_sinks_by_value(first, deployment):
@@ -108,6 +135,18 @@ def test_a_full_refresh_replaces_both_sinks(first, deployment):
     assert refresh.summary.read == len(source)
     assert deployment.gold("employees").keys() == source.keys()
     assert deployment.silver("employees") == deployment.gold("employees")
+
+
+def test_the_log_of_a_failed_task_ends_with_the_reason(first, deployment):
+    """What Airflow logs of the failure, with all frames, is folded; the last line is the reason in one sentence."""
+    failed = deployment.run("employees", full_refresh=True, refresh_lookups=True)
+    *before, reason, _ = [line["event"] for line in failed.log("open_window")]
+    assert reason.startswith("SettingError: full_refresh and refresh_lookups are mutually exclusive")
+    folded = before[before.index("::group::where it failed") :]
+    assert [line for line in folded if line.startswith(("Task failed", "::"))] == [
+        *("::group::where it failed", "Task failed with exception", "::group::Post Execute"),
+        *["::endgroup::"] * 2,
+    ]
 
 
 def test_options_that_are_mutually_exclusive_fail_with_a_reason(first, deployment):

@@ -20,11 +20,13 @@ class Retention:
         now: UTC.
         staging: staged batches (the archive), and the ledger rows of them.
         versions: versions of Delta tables, for readers of an older one.
+        runs: what runs recorded of themselves, for the page in Airflow.
     """
 
     now: datetime
     staging: timedelta
     versions: timedelta
+    runs: timedelta = timedelta(days=90)
 
     @property
     def oldest_batch(self) -> int:

@@ -21,27 +21,27 @@ from include.medallion.lookups import cache, leases, usage_ledger
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.quarantine import table as quarantine_table
+from include.medallion.runs import table as runs_table
 from include.medallion.staging.archive import batch_ids
 from include.medallion.staging.layout import batch_folder
 from include.medallion.staging.records.source_keys import unfinished_reconciles
 from include.medallion.steps.schema.removal import remove_old_values
 from include.medallion.steps.sinks import open_sinks
 
-DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7}
-NEVER_EXPIRING = (quarantine_table.TABLE, leases.TABLE, usage_ledger.TABLE)
+DEFAULTS = {"MEDALLION_STAGING_DAYS": 30, "MEDALLION_VERSIONS_DAYS": 7, "MEDALLION_RUNS_DAYS": 90}
+NEVER_EXPIRING = (quarantine_table.TABLE, leases.TABLE, usage_ledger.TABLE, runs_table.TABLE)
 CACHES = ("locations", "lookups_")
 """Names of cache tables, or how they begin."""
 
 
 def retention(environ: Mapping[str, str], now: datetime) -> Retention:
     """
-    Read `MEDALLION_STAGING_DAYS` (30) and `MEDALLION_VERSIONS_DAYS` (7).
+    Read `MEDALLION_STAGING_DAYS` (30), `MEDALLION_VERSIONS_DAYS` (7) and `MEDALLION_RUNS_DAYS` (90).
 
     Raises:
         SettingError: one is no number of days, or less than one day: a running task could lose its files.
     """
-    staging, versions = (timedelta(days=_days(environ, name)) for name in DEFAULTS)
-    return Retention(now, staging, versions)
+    return Retention(now, *(timedelta(days=_days(environ, name)) for name in DEFAULTS))
 
 
 def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> str:
@@ -58,7 +58,7 @@ def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> s
 
 def maintain_shared(lake: Lake, keep: Retention) -> list[str]:
     """
-    Maintain the tables that all pipelines share: look-up results, usage, leases and the quarantine.
+    Maintain the tables that all pipelines share: look-up results, usage, leases, the quarantine and recorded runs.
 
     Results that may not be kept any longer are deleted (Google's terms: coordinates after 30 days).
 
@@ -70,6 +70,7 @@ def maintain_shared(lake: Lake, keep: Retention) -> list[str]:
     caches = [name for name in names if name.startswith(CACHES) and name not in NEVER_EXPIRING]
     for name in caches:
         cache.purge(lake, name, keep.now)
+    runs_table.remove_old(lake, keep.now - keep.runs)
     ours = [*caches, *(name for name in names if name in NEVER_EXPIRING)]
     tables = (delta_maintenance.maintain(lake, name, keep.versions) for name in ours)
     return [f"{table.table}: {delta_maintenance.summary_line(table)}" for table in tables if table]
