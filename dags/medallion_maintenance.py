@@ -6,6 +6,7 @@ Keeps in bounds what runs leave behind, once a night, pipeline by pipeline:
 * **Gold, `locations`, `quarantine`**: small files are joined; Gold is sorted by key once a key can be in many files;
   files that only versions older than `MEDALLION_VERSIONS_DAYS` (7) need are deleted; a checkpoint of the log is
   written.
+* **Recorded runs** (table `runs`): rows older than `MEDALLION_RUNS_DAYS` (90) are deleted.
 * **The archive** (`_staging`): batches older than `MEDALLION_STAGING_DAYS` (30) are deleted, unless a sink may still
   need them.
 * **Snowflake**: tables that killed tries left are dropped, and ledger rows as old as the archive's; the newest stays.

@@ -5,6 +5,7 @@ In a clone the core is package `include.medallion` and each plugin is a top-leve
 Installed beside other packages such names collide, so the wheel holds the same code under one name:
 
     include/medallion/       medallion_airflow/
+    include/ui/              medallion_airflow/ui/
     plugins/*.py             medallion_airflow/plugins/
     dags/*.py                medallion_airflow/dags/
 
@@ -23,7 +24,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "medallion_airflow"
-FOLDERS = {"include/medallion": "", "plugins": "plugins", "dags": "dags"}
+FOLDERS = {"include/medallion": "", "include/ui": "ui", "plugins": "plugins", "dags": "dags"}
 """Folders of the clone, with their place in the package."""
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
@@ -88,6 +89,7 @@ def convert(source: str, plugins: frozenset[str]) -> str:
     for pattern, replacement in (
         (r"python -m include\.medallion\b(?!\.)", "medallion"),
         (r"\binclude\.medallion\b", PACKAGE),
+        (r"\binclude\.ui\b", f"{PACKAGE}.ui"),
         (rf"^( *)import ({names})$", rf"\1from {PACKAGE}.plugins import \2"),
         (rf"^( *)from ({names}) import ", rf"\1from {PACKAGE}.plugins.\2 import "),
     ):

@@ -75,7 +75,7 @@ def test_the_wheel_has_every_file_of_the_clone(hook, tmp_path):
 
 def test_a_file_that_imports_what_the_wheel_lacks_stops_the_build(hook, tmp_path):
     """The sandbox is not part of the wheel."""
-    for folder in ("include/medallion", "plugins", "dags", "deploy/wheel"):
+    for folder in ("include/medallion", "include/ui", "plugins", "dags", "deploy/wheel"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "deploy/wheel/load_dags.py").touch()
     (tmp_path / "include/medallion/wrong.py").write_text("def f():\n    from include.sandbox import stack\n")
