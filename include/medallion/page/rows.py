@@ -11,11 +11,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
@@ -23,11 +22,13 @@ from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.page.snapshot import TIMEOUTS
 
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
 SETTING = "MEDALLION_PAGE_DATA"
 PREVIEW_ROWS, SAMPLE_ROWS, SAMPLE_FILES = 20, 20_000, 8
 MAX_CELLS = 60
 """Cells of the map along its longer side."""
-_LIVE = pc.field("_deleted_at").is_null()
 
 
 def shows_data(environ: Mapping[str, str]) -> bool:
@@ -49,7 +50,7 @@ def preview(lake: Lake, pipeline: Pipeline) -> dict[str, Any]:
     if data is None:
         return {"columns": [], "rows": []}
     columns = [name for name in data.schema.names if name not in hidden_columns(pipeline)]
-    rows = data.head(PREVIEW_ROWS, columns=columns, filter=_LIVE).to_pylist()
+    rows = data.head(PREVIEW_ROWS, columns=columns, filter=_live()).to_pylist()
     return {"columns": columns, "rows": [[_text(row[name]) for name in columns] for row in rows]}
 
 
@@ -77,6 +78,10 @@ def _open(lake: Lake, pipeline: Pipeline) -> ds.Dataset | None:
     return delta.dataset(hasty, pipeline.gold_table, table) if table else None
 
 
+def _live() -> pc.Expression:
+    return pc.field("_deleted_at").is_null()
+
+
 def _coordinates(pipeline: Pipeline) -> list[str] | None:
     """Return the names of the columns with latitude and longitude of the first geocode."""
     prefixes = [e.geocode.prefix for e in pipeline.enrich if e.geocode]
@@ -87,7 +92,7 @@ def _sample(data: ds.Dataset, names: list[str]) -> Iterator[pa.Table]:
     """Yield rows with coordinates from the beginnings of some files, evenly chosen."""
     files = [*data.get_fragments()]
     chosen = files[:: max(1, math.ceil(len(files) / SAMPLE_FILES))]
-    found = _LIVE & pc.field(names[0]).is_valid() & pc.field(names[1]).is_valid()
+    found = _live() & pc.field(names[0]).is_valid() & pc.field(names[1]).is_valid()
     for file in chosen:
         yield file.head(SAMPLE_ROWS // len(chosen), columns=names, filter=found)
 
