@@ -18,22 +18,26 @@ import typer
 
 from include.medallion.config.files import json_schema, pipeline_files
 from include.medallion.onboarding.command import init, plan
+from include.medallion.ops import places, tables
 from include.medallion.ops.command import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 app.command()(init)
 app.command()(plan)
+app.add_typer(places.app, name="places")
+for command in (tables.gold, tables.quarantine, tables.usage):
+    app.command()(command)
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 BatchId = Annotated[int, typer.Argument(help="id of a staged batch (see `batches`)")]
-Rows = Annotated[int, typer.Option(min=0, help="rows to show")]
 
 
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
     """Check pipeline files, import their functions, and report the mistakes of all of them."""
     from include.medallion.config.checks.report import check_files
+    from include.medallion.enrich.geocoding import check_terms
 
-    found = check_files(files or pipeline_files())
+    found = check_files(files or pipeline_files(), check_terms)
     for file, problems in found.items():
         print(*(problems or [f"{file}: good"]), sep="\n", file=sys.stderr if problems else sys.stdout)
     if any(found.values()):
@@ -168,35 +172,6 @@ def apply(
 
     with opened_batch(name, batch_id) as (pipeline, connections, window):
         print(json.dumps(asdict(apply_batch(pipeline, connections, window, sink))))
-
-
-@app.command()
-def gold(name: Name, rows: Rows = 5) -> None:
-    """Show the Gold table: version, rows, schema, the first rows."""
-    from include.medallion.lake.preview import preview
-
-    with opened(name) as (pipeline, connections):
-        preview(connections.lake, pipeline.gold_table, rows)
-
-
-@app.command()
-def quarantine(name: Name, rows: Rows = 5) -> None:
-    """Show the quarantined rows, with their reasons."""
-    from include.medallion.lake.preview import preview
-    from include.medallion.quarantine.table import TABLE
-
-    with opened(name) as (_, connections):
-        preview(connections.lake, TABLE, rows, only=("pipeline", name))
-
-
-@app.command()
-def usage(name: Name) -> None:
-    """Show the usage ledger of a pipeline: paid calls by provider, day and batch."""
-    from include.medallion.lake.preview import preview
-    from include.medallion.lookups.usage_ledger import TABLE
-
-    with opened(name) as (_, connections):
-        preview(connections.lake, TABLE, rows=1000, only=("pipeline", name))
 
 
 @app.command()

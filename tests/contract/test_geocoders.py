@@ -23,6 +23,7 @@ from google.maps.addressvalidation import ValidateAddressRequest
 
 from include.medallion import geocoders
 from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.geocoding import FREE_GEOCODERS
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
 from include.medallion.geocoders import (
     answering,
@@ -607,7 +608,12 @@ def test_every_geocoder_is_registered():
     assert declaring == declarations().keys()
 
 
-@pytest.mark.parametrize("provider", ["offline", *GOOGLE])
+def test_the_free_geocoders_are_those_that_are_not_metered():
+    """Their answers neither expire nor are cached."""
+    assert {name for name, declared in declarations().items() if not declared.metered} == FREE_GEOCODERS
+
+
+@pytest.mark.parametrize("provider", ["offline", "table", *GOOGLE])
 def test_a_declaration_is_complete(provider):
     """Terms are an address; what is metered has a price, a key, an address and a bound on keeping."""
     declared = declarations()[provider]

@@ -12,7 +12,7 @@ FIVE = ("98052", "10001", "60601", "94105", "33101")
 
 def set_geocode(people, **changes):
     """Set the pipeline's look-up settings."""
-    settings = GeocodeSettings(postcode="postcode", country="US", **(QUICK | changes))
+    settings = GeocodeSettings(**({"postcode": "postcode", "country": "US"} | QUICK | changes))
     people.pipeline = people.pipeline.model_copy(update={"enrich": [EnrichmentSettings(geocode=settings)]})
 
 

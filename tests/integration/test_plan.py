@@ -130,7 +130,7 @@ def test_a_metered_geocoder_is_priced_and_never_called(people, google):
     people.sql("INSERT INTO people (postcode) SELECT lpad(n::text, 5, '0') FROM generate_series(20001, 20003) AS n")
     people.run()
     asked = len(google.calls)
-    set_geocode(people, calls_per_second=10)
+    set_geocode(people, calls_per_second=10, free_per_month=10_000)
     people.sql(
         "INSERT INTO people (postcode) SELECT lpad(n::text, 5, '0') FROM generate_series(20001, 32003) AS n", "ANALYZE"
     )

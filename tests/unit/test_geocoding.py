@@ -19,7 +19,7 @@ def enrichment(columns=(), **settings):
 def answer(*values, **settings):
     """Give the answer to one row (country if it is a column, postcode); a dictionary, or None without a key."""
     made = enrichment(**settings)
-    key = made.normalise(values)
+    (key,) = made.normalise([pa.array([value]) for value in values])
     return key and made.call([key]).to_pylist()[0]
 
 
@@ -74,6 +74,16 @@ def test_lost_zeros_have_a_status_or_are_restored():
 def test_what_was_not_looked_up_is_not_kept(country, postcode):
     """Only answers of a provider are worth keeping."""
     assert answer(country, postcode)["keep"] is None
+
+
+def test_a_cell_of_the_coordinate_is_added_on_request():
+    """The H3 cell at the resolution that is set, null without a coordinate."""
+    made = enrichment(country="US", h3=8, prefix="home_")
+    answers = made.call([("US", "98052"), ("US", "00000")])
+    cells = made.derive(answers)["h3_cell"].to_pylist()
+    assert cells == ["8828d54a5bfffff", None]
+    assert made.fields.field("home_h3_cell").type == pa.string()
+    assert "h3_cell" not in enrichment(country="US").fields.names
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.bool_()])

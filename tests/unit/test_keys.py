@@ -26,9 +26,14 @@ def batch(rows):
     return pa.RecordBatch.from_pydict({**arrays, "row": pa.array(range(len(rows)), pa.int64())})
 
 
-def whole(values):
+def whole(columns):
     """Take keys as they are; a row of NULLs has none."""
-    return None if all(v is None for v in values) else values
+    return [whole_row(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+def whole_row(values):
+    """Take one key as it is."""
+    return None if all(value is None for value in values) else values
 
 
 @settings(deadline=None)
@@ -38,7 +43,7 @@ def test_rows_get_one_number_exactly_if_their_keys_are_one(rows):
     known = KeyIndex()
     numbers = encode_keys(batch(rows), KEY, whole, known).to_pylist()
     by_number = {n: key for key, n in known.numbers.items()}
-    assert [by_number.get(n) for n in numbers] == [whole(row) for row in rows]
+    assert [by_number.get(n) for n in numbers] == [whole_row(row) for row in rows]
 
 
 @settings(deadline=None)
@@ -50,7 +55,7 @@ def test_a_later_batch_knows_the_keys_of_an_earlier_one(first, second):
     before = dict(known.numbers)
     encode_keys(batch(second), KEY, whole, known)
     assert {key: known.numbers[key] for key in before} == before
-    assert set(known.numbers) == {whole(row) for row in first + second} - {None}
+    assert set(known.numbers) == {whole_row(row) for row in first + second} - {None}
 
 
 def test_texts_that_join_to_the_same_are_different_keys():
@@ -65,7 +70,10 @@ def test_keys_that_are_normalised_alike_are_one():
     """What the normaliser makes equal is looked up once."""
     known = KeyIndex()
     numbers = encode_keys(
-        batch([("ab", 1, ""), ("AB", 2, ""), (None, 3, "")]), ["a"], lambda v: v[0] and (v[0].upper(),), known
+        batch([("ab", 1, ""), ("AB", 2, ""), (None, 3, "")]),
+        ["a"],
+        lambda columns: [text and (text.upper(),) for text in columns[0].to_pylist()],
+        known,
     )
     assert numbers.to_pylist() == [0, 0, None]
     assert known.numbers == {("AB",): 0}
@@ -112,7 +120,7 @@ def test_a_split_keeps_every_row_and_puts_each_key_into_one_part(rows, parts):
         assert 0 <= part < parts
         assert piece.num_rows
         for row in piece["row"].to_pylist():
-            where[whole(rows[row])].add(part)
+            where[whole_row(rows[row])].add(part)
     assert all(len(found) == 1 for key, found in where.items() if key is not None)
 
 
@@ -125,7 +133,7 @@ def test_a_key_goes_to_one_part_in_every_batch(first, second, parts):
         given_rows = batch(rows)
         for part, piece in partition_rows(given_rows, encode_keys(given_rows, KEY, whole, known), known, parts):
             for row in piece["row"].to_pylist():
-                where[whole(rows[row])].add(part)
+                where[whole_row(rows[row])].add(part)
     assert all(len(found) == 1 for key, found in where.items() if key is not None)
 
 

@@ -120,7 +120,7 @@ class Pipeline(Settings):
     @property
     def added_types(self) -> tuple[tuple[str, str], ...]:
         """Name and declared type of the columns that the enrichments add; the type is empty where it is fixed."""
-        declared = {name: kind for e in self.enrich if e.function for name, kind in e.function.returns.items()}
+        declared = {name: kind for e in self.enrich for name, kind in e.settings.declared_types.items()}
         return tuple((name, declared.get(name, "")) for name in self.added_columns)
 
     @property

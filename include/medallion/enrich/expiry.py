@@ -13,6 +13,7 @@ kept, as `expire` in the pipeline file says.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from include.medallion.enrich.join import LookupTable, replace_columns
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import BATCH_ROWS
+from include.medallion.lookups.data_versions import in_use_since
 from include.medallion.lookups.enrichment import PENDING, Enrichment, Tracking
 from include.medallion.model.columns import DELETED_AT, OP, TIMESTAMP_UTC, UPSERT, VERSION, Column
 
@@ -68,8 +70,34 @@ def _columns_to_read(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Co
 
 
 def needs_refresh(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:
-    """Return whether the answer of each row is PENDING or has expired (bool array)."""
-    return pc.or_(_null_is_false(pc.equal(rows.column(tracked.status), PENDING)), is_expired(rows, tracked, now))
+    """Return whether the answer of each row is PENDING, has expired, or may be another one by now (bool array)."""
+    pending = _null_is_false(pc.equal(rows.column(tracked.status), PENDING))
+    return pc.or_(pc.or_(pending, is_expired(rows, tracked, now)), _may_be_known_now(rows, tracked))
+
+
+def _may_be_known_now(rows: pa.RecordBatch, tracked: Tracking) -> pa.Array:
+    """Return which rows have no result of data that were other ones: of another provider, or of an earlier version."""
+    if tracked.provider is None or not tracked.retried:
+        return pa.array([False] * rows.num_rows, pa.bool_())
+    missing = pc.is_in(rows.column(tracked.status), pa.array(sorted(tracked.retried), pa.string()))
+    free = pc.is_in(rows.column(tracked.provider), pa.array(sorted(tracked.free), pa.string()))
+    changed = pc.not_equal(rows.column(tracked.provider), tracked.now_provider)
+    if tracked.data_since:
+        older = pc.less(rows.column(tracked.at), pa.scalar(tracked.data_since, TIMESTAMP_UTC))
+        changed = pc.or_(changed, older)
+    return _null_is_false(pc.and_(pc.and_(missing, free), changed))
+
+
+def with_data_versions(lake: Lake, enrichments: Sequence[Enrichment], now: datetime) -> tuple[Enrichment, ...]:
+    """Return enrichments that know since when the data that they ask are as they are."""
+    return tuple(_with_data_version(lake, enrichment, now) for enrichment in enrichments)
+
+
+def _with_data_version(lake: Lake, enrichment: Enrichment, now: datetime) -> Enrichment:
+    if enrichment.tracked is None or enrichment.data_version is None or not (version := enrichment.data_version()):
+        return enrichment
+    since = in_use_since(lake, enrichment.provider, version, now)
+    return replace(enrichment, tracked=replace(enrichment.tracked, data_since=since))
 
 
 def is_expired(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:

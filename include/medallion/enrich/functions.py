@@ -27,7 +27,7 @@ threads. More examples are in docs/examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -71,7 +71,7 @@ def open_function(settings: FunctionSettings, columns: tuple[Column, ...]) -> En
         status=STATUS,
         adds={name: name for name in returned.names}
         | ({tracked.status: STATUS, tracked.at: LOOKED_UP_AT} if tracked else {}),
-        normalise=lambda values: None if all(v is None for v in values) else values,
+        normalise=_keys,
         call=partial(_call_function, function, settings, key, returned),
         keys_per_call=settings.keys_per_call,
         limits=settings,
@@ -82,6 +82,11 @@ def open_function(settings: FunctionSettings, columns: tuple[Column, ...]) -> En
         tracked=tracked,
         expires=settings.expire == "null_out",
     )
+
+
+def _keys(columns: Sequence[pa.Array]) -> list[Key | None]:
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return [None if all(value is None for value in row) else row for row in rows]
 
 
 def _key_schema(settings: FunctionSettings, columns: tuple[Column, ...]) -> pa.Schema:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.config.enrichment import GEOCODE_COLUMNS, GeocodeSettings
+from include.medallion.config.geocoding import FREE_GEOCODERS, H3_COLUMN, GeocodeSettings
+from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder
-from include.medallion.geocoders.location import ANSWERS, Status
-from include.medallion.geocoders.postcodes import normalise, restore_zeros, unanswerable_many
+from include.medallion.geocoders import check_terms as check_provider_terms
+from include.medallion.geocoders.location import ANSWERS, Sources, Status
+from include.medallion.geocoders.postcodes import normalise_columns, unanswerable_many
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracking
 from include.medallion.model.columns import Column
-from include.medallion.model.keys import Key, Normalise, to_table
+from include.medallion.model.keys import Key, to_table
 
 CACHE_TABLE = "locations"
 _KEY = pa.schema([("country", pa.string()), ("postcode", pa.string())])
@@ -29,13 +32,19 @@ _KEPT = pa.schema(
         ("place_id", pa.string()),
     ]
 )
+_CELL = pa.schema([(H3_COLUMN, pa.string())])
 _FOUND = ("latitude", "longitude", "status", "precision", "radius_m", "place_id")  # of LOCATED, in the order of _KEPT
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
-_METERED_ANSWERS_PER_FILE, _FREE_ANSWERS_PER_FILE = 20, 1 << 17
+_METERED_ANSWERS_PER_FILE, _FREE_KEYS_PER_CALL = 20, 1 << 20
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
 
 
-def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str], columns: Iterable[Column] = ()) -> Enrichment:
+def open_geocoding(
+    settings: GeocodeSettings,
+    environ: Mapping[str, str],
+    columns: Iterable[Column] = (),
+    sources: Sources | None = None,
+) -> Enrichment:
     """
     Open the geocoding enrichment that a pipeline file describes.
 
@@ -43,12 +52,19 @@ def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str], column
         settings: the file's `geocode` section.
         environ: environment variables, such as GOOGLE_API_KEY.
         columns: those that rows have before it, to check their types.
+        sources: where a table of places can be read.
 
     Raises:
         SettingError: the geocoder needs an API key that is not set, or a column's type holds no postcode or country.
     """
     check_types(settings, ((column.name, column.read_type) for column in columns))
-    geocoder = open_geocoder(settings, environ)
+    enrichment = _enrichment(settings, open_geocoder(settings, environ, sources))
+    if settings.h3 is None:
+        return enrichment
+    return replace(enrichment, derived=_CELL, derive=partial(_cells, settings.h3))
+
+
+def _enrichment(settings: GeocodeSettings, geocoder: Geocoder) -> Enrichment:
     price = geocoder.list_price if settings.price_per_1000 is None else settings.price_per_1000
     return Enrichment(
         cache=CACHE_TABLE,
@@ -57,29 +73,61 @@ def open_geocoding(settings: GeocodeSettings, environ: Mapping[str, str], column
         key=_KEY,
         answers=_KEPT,
         status="geocode_status",
-        adds={settings.prefix + name: _FIELD_OF.get(name, name) for name in GEOCODE_COLUMNS},
-        normalise=_normaliser(settings),
+        adds={name: _field_of(name.removeprefix(settings.prefix)) for name in settings.columns},
+        normalise=partial(_keys, settings),
         call=partial(_geocode, geocoder, settings),
-        keys_per_call=1 if geocoder.metered else _FREE_ANSWERS_PER_FILE,
+        keys_per_call=1 if geocoder.metered else _FREE_KEYS_PER_CALL,
         limits=settings if geocoder.metered else None,
         price_per_1000=price,
-        answers_per_file=_METERED_ANSWERS_PER_FILE if geocoder.metered else _FREE_ANSWERS_PER_FILE,
+        answers_per_file=_METERED_ANSWERS_PER_FILE,
         without_key=str(Status.NO_POSTCODE),
         refused=str(Status.INVALID_REQUEST),
-        tracked=_tracking(settings),
+        tracked=_tracking(settings, geocoder.provider),
         expires=settings.expire == "null_out",
         settle=_settle,
+        data_version=None if geocoder.metered else geocoder.data_version,
     )
+
+
+def check_terms(pipeline: Pipeline) -> list[str]:
+    """Return a message for each geocode of a pipeline file that keeps coordinates longer than its provider allows."""
+    problems = []
+    for enrichment in pipeline.enrich:
+        if enrichment.geocode and enrichment.geocode.geocoder:
+            try:
+                check_provider_terms(enrichment.geocode.geocoder, enrichment.geocode.keep_days)
+            except SettingError as e:
+                problems.append(str(e))
+    return problems
+
+
+def _field_of(column: str) -> str:
+    return _FIELD_OF.get(column, column)
+
+
+def _cells(resolution: int, answers: pa.Table) -> pa.Table:
+    """Return the H3 cell of each coordinate (https://h3geo.org), null where there is none."""
+    import h3  # noqa: PLC0415 (only pipelines that have the setting need it)
+
+    places = zip(answers["latitude"].to_pylist(), answers["longitude"].to_pylist(), strict=True)
+    cells = [None if north is None else h3.latlng_to_cell(north, east, resolution) for north, east in places]
+    return pa.table([pa.array(cells, pa.string())], schema=_CELL)
 
 
 def _settle(keys: list[Key]) -> pa.Array:
     return unanswerable_many(*to_table(keys, _KEY).combine_chunks().to_batches()[0].columns)
 
 
-def _tracking(settings: GeocodeSettings) -> Tracking:
+def _tracking(settings: GeocodeSettings, provider_now: str) -> Tracking:
     status, at, provider = (settings.prefix + name for name in ("geocode_status", "geocoded_at", "geocode_provider"))
     return Tracking(
-        status, at, lambda found: _keep_for_status(Status(found), settings), provider, frozenset({"offline"})
+        status,
+        at,
+        lambda found: _keep_for_status(Status(found), settings),
+        provider,
+        FREE_GEOCODERS,
+        retried=frozenset({str(Status.ZERO_RESULTS), str(Status.UNSUPPORTED)}),
+        now_provider=provider_now,
     )
 
 
@@ -109,15 +157,12 @@ def _may_hold_text(kind: pa.DataType) -> bool:
     return bool(text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _normaliser(settings: GeocodeSettings) -> Normalise:
-    if settings.restore_leading_zeros:
-        return lambda values: (key := _key_of(settings, values)) and restore_zeros(key)
-    return partial(_key_of, settings)
-
-
-def _key_of(settings: GeocodeSettings, values: Key) -> Key | None:
-    country = values[0] if settings.country_column else settings.country
-    return normalise(country, values[-1], settings.default_country)
+def _keys(settings: GeocodeSettings, columns: Sequence[pa.Array]) -> list[Key | None]:
+    countries = columns[0] if settings.country_column else pa.repeat(settings.country, len(columns[-1]))
+    restore = settings.restore_leading_zeros
+    keys = normalise_columns(countries, columns[-1], settings.default_country, restore=restore)
+    codes = keys[1].to_pylist()
+    return [key if key[1] is not None else None for key in zip(keys[0].to_pylist(), codes, strict=True)]
 
 
 def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:

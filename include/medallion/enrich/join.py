@@ -46,12 +46,21 @@ def build_lookup_table(results: LookupResults, numbers: pa.ChunkedArray) -> Look
         results: answers to the part's keys.
         numbers: key number of each row of the part; null without a key.
     """
-    enrichment, answers = results.enrichment, results.table()
+    enrichment, answers = results.enrichment, _with_derived(results)
     fields, refused = enrichment.fields, pc.equal(answers[enrichment.status], enrichment.refused)
     arrays = [combine_chunks(answers[enrichment.adds[name]]) for name in fields.names]
     columns = pa.RecordBatch.from_arrays(arrays, schema=fields)
     answered = pa.array(np.append(results.answered, True))
     return LookupTable(enrichment, numbers, columns, combine_chunks(pc.fill_null(refused, fill_value=False)), answered)
+
+
+def _with_derived(results: LookupResults) -> pa.Table:
+    """Return the answers by key number, with the fields that are computed from them."""
+    answers, derive = results.table(), results.enrichment.derive
+    if derive is None:
+        return answers
+    computed = derive(answers)
+    return pa.table([*answers.columns, *computed.columns], names=[*answers.column_names, *computed.column_names])
 
 
 def add_lookup_columns(start: int, batch: pa.RecordBatch, lookups: Iterable[LookupTable]) -> pa.RecordBatch:

@@ -128,9 +128,10 @@ def _with_earlier_columns(
 
 
 def _count(results: LookupResults, rows: int) -> LookupCounts:
-    price = results.enrichment.price_per_1000
+    price, statuses = results.enrichment.price_per_1000, dict(results.statuses())
     cost = round(results.calls * price / 1000, 6)
-    return LookupCounts(rows, len(results.wanted), results.cached, results.calls, cost, dict(results.statuses()))
+    provider = results.enrichment.provider
+    return LookupCounts(rows, len(results.wanted), results.cached, results.calls, cost, statuses, provider, price)
 
 
 def _write_rows(

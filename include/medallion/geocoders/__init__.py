@@ -9,7 +9,8 @@ API if `GOOGLE_API_KEY` is set, else the data that packages ship. The names in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple, get_args
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from include.medallion.geocoders.location import (
     Locate,
     LocateMany,
     Location,
+    Sources,
     Status,
 )
 from include.medallion.geocoders.postcodes import is_area, unanswerable, unanswerable_many
@@ -39,6 +41,7 @@ class Geocoder(NamedTuple):
     declaration: Declaration
     locate: Locate
     locate_many: LocateMany
+    data_version: Callable[[], str | None]  # of data that costs nothing; None: answers expire instead
 
     @property
     def metered(self) -> bool:
@@ -56,12 +59,14 @@ def declarations() -> dict[str, Declaration]:
     return {name: _declaration(name) for name in get_args(GeocoderName)}
 
 
-def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geocoder:
+def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str], sources: Sources | None = None) -> Geocoder:
     """
     Open the geocoder that the settings choose.
 
-    `environ` may hold GOOGLE_API_KEY, and GOOGLE_GEOCODING_URL and
-    GOOGLE_ADDRESS_VALIDATION_URL, whole addresses to use instead of Google's.
+    Args:
+        environ: may hold GOOGLE_API_KEY, and GOOGLE_GEOCODING_URL and GOOGLE_ADDRESS_VALIDATION_URL,
+            whole addresses to use instead of Google's.
+        sources: where a table of places can be read.
 
     Raises:
         SettingError: one of these is missing or cannot be right, or answers would be kept longer
@@ -70,10 +75,11 @@ def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str]) -> Geoc
     by_key = "google_geocoding" if environ.get("GOOGLE_API_KEY", "").strip() else "offline"
     provider = settings.geocoder or by_key
     declared = _declaration(provider)
-    _check_terms(provider, declared, settings.keep_days)
-    locate = answering(declared.open(_access(provider, declared, settings, environ)))
-    many = _answering_many(declared.locate_many) if declared.locate_many else _one_by_one(locate)
-    return Geocoder(provider, declared, locate, many)
+    check_terms(provider, settings.keep_days)
+    access = _access(provider, declared, settings, environ)._replace(sources=sources)
+    locate = answering(declared.open(access))
+    many = _answering_many(declared.open_many(access)) if declared.open_many else _one_by_one(locate)
+    return Geocoder(provider, declared, locate, many, partial(_data_version, declared, access))
 
 
 def answering(locate: Locate) -> Locate:
@@ -120,10 +126,22 @@ def _access(provider: str, declared: Declaration, settings: GeocodeSettings, env
     if declared.key_setting:
         _check_key(provider, declared.key_setting, key)
     url = _url(environ, declared.url_setting) if declared.url_setting else ""
-    return Access(key, url, settings.concurrency, settings.timeout_seconds)
+    restore = settings.restore_leading_zeros
+    return Access(key, url, settings.concurrency, settings.timeout_seconds, settings.table, restore_zeros=restore)
 
 
-def _check_terms(provider: str, declared: Declaration, keep_days: float) -> None:
+def _data_version(declared: Declaration, access: Access) -> str | None:
+    return declared.data_version(access) if declared.data_version else None
+
+
+def check_terms(provider: str, keep_days: float) -> None:
+    """
+    Check that a provider's terms let coordinates be kept so long.
+
+    Raises:
+        SettingError: names the setting, what is allowed, and where the terms are.
+    """
+    declared = _declaration(provider)
     if declared.keep_days is not None and keep_days > declared.keep_days:
         raise SettingError(
             f"enrich.geocode.keep_days: coordinates of {provider} may be kept for {declared.keep_days:g} days, not for "

@@ -111,7 +111,6 @@ GEOCODER = Declaration(
     terms=google_http.TERMS,
     keep_days=google_http.KEEP_DAYS,
     list_price=17.0,  # https://developers.google.com/maps/documentation/address-validation/usage-and-billing
-    free_per_month=5_000,
     key_setting=google_http.KEY_SETTING,
     url_setting=API.url_setting,
     full_addresses=True,

@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from include.medallion.config.geocoding import TableSettings
+from include.medallion.lake.object_store import Lake
+
 
 class Status(StrEnum):
     """How a look-up ended; stored beside the coordinates in every layer."""
@@ -71,6 +74,13 @@ LocateMany = Callable[[pa.Array, pa.Array], pa.RecordBatch]
 """A geocoder of columns: (countries, postcodes), as text -> a row of LOCATED for each."""
 
 
+class Sources(NamedTuple):
+    """Where tables of places can be read."""
+
+    lake: Lake
+    query: Callable[[str], pa.Table]  # runs a statement in the database of the pipeline's source
+
+
 class Access(NamedTuple):
     """With what a geocoder is opened."""
 
@@ -78,6 +88,9 @@ class Access(NamedTuple):
     url: str  # empty: the provider's own
     connections: int
     timeout: float  # seconds of one call
+    table: TableSettings | None = None  # of the user's own places
+    sources: Sources | None = None
+    restore_zeros: bool = False  # whether numbers in the table are read with their leading zeros
 
 
 class Declaration(NamedTuple):
@@ -88,8 +101,8 @@ class Declaration(NamedTuple):
     terms: str  # where its terms or licences are
     keep_days: float | None  # for which its terms let coordinates be kept; None: no bound
     list_price: float = 0.0  # US dollars for 1000 calls
-    free_per_month: int = 0  # calls of an account that cost nothing, in each calendar month
     key_setting: str | None = None  # environment variable that holds its key
     url_setting: str | None = None  # environment variable that replaces its address
     full_addresses: bool = False  # it also answers street addresses
-    locate_many: LocateMany | None = None  # its answers as columns, without a call for each
+    open_many: Callable[[Access], LocateMany] | None = None  # gives its answers as columns, without a call for each
+    data_version: Callable[[Access], str] | None = None  # of data that costs nothing: another one may know more

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
@@ -62,6 +62,12 @@ class Tracking:
     keep: Callable[[str], timedelta]  # time-to-live of an answer, by its status
     provider: str | None = None  # column with the provider's name, if some providers' answers never expire
     free: frozenset[str] = frozenset()  # those providers
+    retried: frozenset[str] = frozenset()  # statuses of theirs that other data may resolve
+    now_provider: str | None = None  # who answers now
+    data_since: datetime | None = None  # since when the data of a free provider are as they are; None: not known
+
+
+_NONE = pa.schema([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,9 @@ class Enrichment:
     tracked: Tracking | None
     expires: bool  # whether an expired answer that cannot be renewed is set to NULL
     settle: Settle | None = None
-
-    @property
-    def is_metered(self) -> bool:
-        """Whether calls cost something: only then are they limited, counted, leased, and their answers cached."""
-        return self.limits is not None
+    derived: pa.Schema = _NONE  # fields that are computed from an answer
+    derive: Callable[[pa.Table], pa.Table] | None = None  # computes them from answers (`kept`), one row for each
+    data_version: Callable[[], str | None] | None = None  # of data that costs nothing: another one may know more keys
 
     @property
     def kept(self) -> pa.Schema:
@@ -100,7 +104,8 @@ class Enrichment:
     @property
     def fields(self) -> pa.Schema:
         """Columns added to rows, as Arrow fields."""
-        return pa.schema([(name, self.kept.field(field).type) for name, field in self.adds.items()])
+        known = {field.name: field.type for field in (*self.kept, *self.derived)}
+        return pa.schema([(name, known[field]) for name, field in self.adds.items()])
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -108,7 +108,7 @@ def _call_budget(
     lake: Lake, context: LookupContext, limits: LookupSettings, results: LookupResults
 ) -> Iterator[CallBudget]:
     """Provide the part's call budget; settle the usage ledger at the end, even after a failure."""
-    bounded, now = not (limits.max_calls_per_run is limits.max_calls_per_day is None), datetime.now(UTC)
+    bounded, now = limits.has_budget, datetime.now(UTC)
     budget = CallBudget(partial(_reserve, lake, context.billing_key, limits)) if bounded else CallBudget()
     try:
         yield budget

@@ -8,6 +8,7 @@ Call budgets are checked against it, over all tasks, retries and pipelines of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -48,9 +49,9 @@ def reserve(lake: Lake, billing_key: BillingKey, limits: LookupSettings, request
     Reserved calls count as made until `settle` corrects the number.
 
     Args:
-        limits: the budgets, `max_calls_per_run` and `max_calls_per_day`; at least one of them is set.
+        limits: the budgets of a run, a day and a month; at least one of them is set.
         requested: upper limit of calls to reserve.
-        now: chooses the UTC day.
+        now: chooses the UTC day and month.
 
     Returns:
         Number of calls reserved; 0 if a budget is exhausted.
@@ -91,13 +92,39 @@ def calls_since(lake: Lake, provider: str, day: date) -> int:
     return _count_calls(entries.filter((pc.field("provider") == provider) & since))
 
 
+def billed_calls(lake: Lake, billing_key: BillingKey, free_per_month: int) -> int:
+    """
+    Return how many of a batch's calls the provider bills, if some of each calendar month are free.
+
+    Batches use the free calls in the order of their ids, so the sum over all batches is what is billed.
+    """
+    table = delta.open_table(lake, TABLE)
+    if table is None:
+        return 0
+    ledger = delta.dataset(lake, TABLE, table).to_table(filter=pc.field("provider") == billing_key.provider)
+    own: Counter[date] = Counter()
+    before: Counter[date] = Counter()
+    for entry in ledger.to_pylist():
+        month, batch = entry["day"].replace(day=1), (entry["batch_id"], entry["pipeline"])
+        if batch == (billing_key.batch_id, billing_key.pipeline):
+            own[month] += entry["calls"]
+        elif batch < (billing_key.batch_id, billing_key.pipeline):
+            before[month] += entry["calls"]
+    return sum(max(0, before[m] + n - free_per_month) - max(0, before[m] - free_per_month) for m, n in own.items())
+
+
 def _remaining(ledger: pa.Table, billing_key: BillingKey, limits: LookupSettings, now: datetime) -> int:
     of_provider = ledger.filter(pc.field("provider") == billing_key.provider)
     of_day = of_provider.filter(pc.field("day") == pa.scalar(_utc_day(now), pa.date32()))
     of_run = of_provider.filter(
         (pc.field("pipeline") == billing_key.pipeline) & (pc.field("batch_id") == billing_key.batch_id)
     )
-    budgets = ((limits.max_calls_per_day, of_day), (limits.max_calls_per_run, of_run))
+    of_month = of_provider.filter(pc.field("day") >= pa.scalar(_utc_day(now).replace(day=1), pa.date32()))
+    budgets = (
+        (limits.max_calls_per_month, of_month),
+        (limits.max_calls_per_day, of_day),
+        (limits.max_calls_per_run, of_run),
+    )
     return min(limit - _count_calls(entries) for limit, entries in budgets if limit is not None)
 
 

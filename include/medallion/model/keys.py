@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from include.medallion.model.values.validation import mask_out_of_range, to_text
 
 Key = tuple[Any, ...]
-Normalise = Callable[[tuple[Any, ...]], Key | None]
+Normalise = Callable[[Sequence[pa.Array]], Sequence[Key | None]]
+"""Makes the keys of rows from the columns that form them, as many of each; None for no key."""
 _SEPARATOR = "\x1f"
 _NULL_TEXT = "\x00"  # cannot occur in a Postgres text
 _MAX_CACHED_SPELLINGS = 1 << 17  # more than the postcodes of most countries
@@ -34,7 +35,7 @@ class PartitionKey:
 
     Args:
         columns: of the source.
-        normalise: maps their values to a key, None for no key.
+        normalise: makes keys of their values.
         metered: whether a look-up of a key costs something, so that its rows must stay together.
     """
 
@@ -105,7 +106,7 @@ def encode_keys(
 
     Args:
         columns: columns that form the key.
-        normalise: maps their values to a key, None for no key.
+        normalise: makes keys of their values.
         known: the keys so far; new keys are added in order of appearance.
 
     Returns:
@@ -121,8 +122,7 @@ def encode_keys(
         return numbers
     encoded = spellings.take(rows).dictionary_encode()
     first = rows.take(pa.array(_first_positions(encoded.indices.to_numpy(), len(encoded.dictionary))))
-    values = zip(*(column.take(first).to_pylist() for column in read), strict=True)
-    added = known.add(encoded.dictionary, [normalise(v) for v in values])
+    added = known.add(encoded.dictionary, normalise([column.take(first) for column in read]))
     return pc.replace_with_mask(numbers, new, added.take(encoded.indices))
 
 

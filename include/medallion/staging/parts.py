@@ -56,6 +56,8 @@ class LookupCounts:
         calls: calls made, retries included.
         cost_usd: US dollars at the provider's list price.
         statuses: number of keys by the status of their look-up.
+        provider: who answered, in counts of one enrichment.
+        price_per_1000: US dollars for 1000 of its calls.
     """
 
     rows: int = 0
@@ -64,6 +66,8 @@ class LookupCounts:
     calls: int = 0
     cost_usd: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)
+    provider: str = ""
+    price_per_1000: float = 0.0
 
 
 def sum_lookups(counts: Iterable[LookupCounts]) -> LookupCounts:

@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.enrich.expiry import with_data_versions
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import ContractBroken
+from include.medallion.geocoders.location import Sources
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet_files import read_schema
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import columns_from_schema
-from include.medallion.model.window import Window
+from include.medallion.model.window import Mode, Window
 from include.medallion.staging.parts import EnrichedPart, StagedFile
 from include.medallion.staging.records.manifests import read_extracted
 
@@ -40,6 +43,8 @@ def enrich(
         raise ContractBroken(f"batch {window.batch_id} has no part {part}; its parts are {sorted(parts)}")
     chosen = parts[part]
     enrichments = enrichments_of(pipeline, connections, chosen.files[0])
+    if window.mode is Mode.LOOKUPS:
+        enrichments = with_data_versions(connections.lake, enrichments, datetime.now(UTC))
     share = min(parallel_parts, chosen.of)
     return enrich_part(connections.lake, pipeline, enrichments, window, chosen, datetime.now(UTC), share)
 
@@ -47,7 +52,17 @@ def enrich(
 def enrichments_of(pipeline: Pipeline, connections: Connections, file: StagedFile) -> tuple[Enrichment, ...]:
     """Open a pipeline's enrichments for rows with the columns of a staged file."""
     columns = columns_from_schema(_schema(connections.lake, file))
-    return open_enrichments(pipeline, columns, connections.environ)
+    return open_enrichments(pipeline, columns, connections.environ, place_sources(pipeline, connections))
+
+
+def place_sources(pipeline: Pipeline, connections: Connections) -> Sources:
+    """Return where geocoders can read tables of places: the lake, and the database of the pipeline's source."""
+
+    def query(sql: str) -> pa.Table:
+        with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+            return bronze_connection.fetch_table(connection, sql, "enrich.geocode.table.postgres")
+
+    return Sources(connections.lake, query)
 
 
 def _schema(lake: Lake, file: StagedFile) -> pa.Schema:

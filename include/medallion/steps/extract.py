@@ -28,6 +28,7 @@ from include.medallion.model.keys import PartitionKey
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import only_open_entries, replay_condition
 from include.medallion.staging.parts import Part
+from include.medallion.steps.enrich import place_sources
 from include.medallion.steps.schema.records import columns_to_read, current_schema
 from include.medallion.steps.schema.source import describe_locked_source
 
@@ -56,7 +57,8 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         table = describe_locked_source(connection, pipeline, connections)
         _check_source(table, window)
         table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))
-        enrichments = open_enrichments(pipeline, table.columns, connections.environ)
+        sources = place_sources(pipeline, connections)
+        enrichments = open_enrichments(pipeline, table.columns, connections.environ, sources)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
         if window.mode is not Mode.REFRESH and window.after >= window.upto:
             return ()
@@ -125,7 +127,9 @@ def _read_whole(
 ) -> Iterator[RecordBatch]:
     """Read what is no window in one go: only rows of a window keep their place until a retry."""
     if window.mode is Mode.LOOKUPS:
-        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, datetime.now(UTC))
+        now = datetime.now(UTC)
+        enrichments = expiry.with_data_versions(connections.lake, enrichments, now)
+        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, now)
     if window.mode is not Mode.QUARANTINE:
         return read_rows(connection, pipeline.source, table, window)
     condition = replay_condition(connections.lake, pipeline, table.columns)

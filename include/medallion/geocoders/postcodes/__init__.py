@@ -18,13 +18,16 @@ import pyarrow.compute as pc
 from include.medallion.config.countries import to_alpha2
 from include.medallion.geocoders.location import Status
 from include.medallion.geocoders.postcodes import forms
+from include.medallion.geocoders.postcodes.columns import place_columns, texts_of
 from include.medallion.geocoders.postcodes.territories import country_of, members, same_country, system_of
 from include.medallion.geocoders.postcodes.text import text_of, tidy
 
 __all__ = [
+    "AREAS",
     "UNKNOWN",
     "is_area",
     "normalise",
+    "normalise_columns",
     "restore_zeros",
     "same_country",
     "same_postcode",
@@ -34,6 +37,8 @@ __all__ = [
 ]
 
 Key = tuple[str, str]
+AREAS = forms.WITH_AREAS
+"""Countries in which a part of a postcode is the code of an area."""
 UNKNOWN = "ZZ"
 """Country of a key whose country is missing or is none; CLDR's code for an unknown region."""
 
@@ -61,11 +66,47 @@ def normalise(country: object, postcode: object, default_country: str | None = N
     code = tidy(postcode)
     if not code:
         return None
-    spelling = text_of(country)
+    return _place(_land(text_of(country), default_country), code)
+
+
+def normalise_columns(
+    countries: pa.Array, postcodes: pa.Array, default_country: str | None = None, *, restore: bool = False
+) -> tuple[pa.Array, pa.Array]:
+    """
+    Give the keys of whole columns: the same as `normalise`, and `restore_zeros`, one by one.
+
+    Args:
+        countries, postcodes: text or numbers, as many of both.
+        default_country: as for `normalise`.
+        restore: whether leading zeros are restored.
+
+    Returns:
+        Countries and postcodes as text, both null in rows without a postcode.
+
+    Raises:
+        SettingError: as `normalise`.
+    """
+    spelled = pc.fill_null(texts_of(countries), "").dictionary_encode()
+    lands = [_land(spelling, default_country) for spelling in spelled.dictionary.to_pylist()]
+    place = _place_and_restore if restore else _place
+    return place_columns(pa.array(lands, pa.string()).take(spelled.indices), texts_of(postcodes), place)
+
+
+def _land(spelling: str, default_country: str | None) -> str:
     if default_country and not spelling.strip():
-        spelling = default_country
-    land = to_alpha2(spelling) if spelling else None
-    return _placed(land, code) if land else (UNKNOWN, code)
+        return default_country
+    return (to_alpha2(spelling) if spelling else None) or UNKNOWN
+
+
+def _place(land: str, postcode: str) -> Key | None:
+    if not (code := tidy(postcode)):
+        return None
+    return (land, code) if land == UNKNOWN else _placed(land, code)
+
+
+def _place_and_restore(land: str, postcode: str) -> Key | None:
+    key = _place(land, postcode)
+    return restore_zeros(key) if key else None
 
 
 def restore_zeros(key: Key) -> Key:

@@ -71,6 +71,7 @@ _AREAS = {
         "PT": r"\d{4}",
     }.items()
 }
+WITH_AREAS = frozenset(_AREAS)
 # A British sector, "OX1 2", has the letters and digits of another outward code, "OX12": its space counts.
 _SECTOR = re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)[ -](\d)", re.ASCII)
 
@@ -103,6 +104,19 @@ def prefixed(country: str, text: str) -> str | None:
 def system_form(country: str) -> str:
     """Return the country whose forms this one's codes have: its own, or those of its postal system."""
     return country if country in _FORMS else system_of(country)
+
+
+def written_forms(country: str) -> tuple[str, ...]:
+    """Return patterns of a country's codes as its postal service writes them, in the syntax of RE2."""
+    digits = (rf"[0-9]{{{n}}}" for n, countries in _DIGITS.items() if country in countries.split())
+    written = (_as_written(pattern, form) for pattern, form in _WRITTEN.get(country, ()))
+    return (*digits, *written)
+
+
+def _as_written(pattern: str, form: str) -> str:
+    """Return the pattern of the codes that a form makes of what a pattern matches."""
+    groups = (f"(?:{group})" for group in re.findall(r"\((?!\?)([^()]*)\)", pattern))
+    return form.format(*groups)
 
 
 def is_short(country: str, code: str) -> bool:

@@ -55,6 +55,11 @@ def _one_pattern(starts: str) -> re.Pattern[str]:
 _BY_START = {system: _one_pattern(starts) for system, starts in _STARTS.items()}
 
 
+def starts_of_members(system: str) -> str | None:
+    """Return a pattern of the codes of a system that lie in another country than the one that runs it."""
+    return f"^(?:{_BY_START[system].pattern})" if system in _BY_START else None
+
+
 def system_of(country: str) -> str:
     """Return the country that runs the postal system of this one: most run their own."""
     return _SYSTEM_OF.get(country, country)

@@ -28,6 +28,7 @@ from include.medallion.onboarding.plan.source import (
     read_snapshot,
 )
 from include.medallion.staging.records.used_ids import newest_id
+from include.medallion.steps.enrich import place_sources
 from include.medallion.steps.schema.plan import SchemaPlan, plan_schema, without_new_columns
 from include.medallion.steps.schema.records import current_schema, schemas_held
 from include.medallion.steps.schema.source import describe_source
@@ -86,7 +87,7 @@ def _describe(connection: Connection, pipeline: Pipeline, connections: Connectio
     table = describe_source(connection, pipeline, connections)
     check_columns(pipeline, table)
     check_rights(connection, pipeline, table)
-    enrichments = open_enrichments(pipeline, table.columns, connections.environ)
+    enrichments = open_enrichments(pipeline, table.columns, connections.environ, place_sources(pipeline, connections))
     source = _Source(table, read_snapshot(connection, table), enrichments)
     check_names([*table.columns, *source.added, *SYSTEM_COLUMNS, OP_COLUMN])
     return source

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.geocoders import declarations
 from include.medallion.geocoders.postcodes import unanswerable
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import usage_ledger
@@ -42,7 +41,7 @@ def plan_lookup(
     scale = keys.total / len(keys.found) if keys.found else 1.0
     missing = round((len(asked) - len(cached)) * scale)
     calls = math.ceil(missing / enrichment.keys_per_call)
-    limits, free = enrichment.limits, _free_calls(lake, enrichment, now) if is_geocode else 0
+    limits, free = enrichment.limits, _free_calls(lake, enrichment, settings.free_per_month, now)
     rate = limits.calls_per_second if limits else None
     return LookupPlan(
         enrichment=f"{'geocode' if is_geocode else 'function'} {', '.join(enrichment.reads)}",
@@ -56,7 +55,7 @@ def plan_lookup(
         free_calls=free,
         cost_usd=round(max(0, calls - free) * enrichment.price_per_1000 / 1000, 2),
         hours=round(calls / rate / 3600, 2) if rate else 0.0,
-        budget=_budget(limits.max_calls_per_run, limits.max_calls_per_day) if limits else None,
+        budget=min(limits.budgets, default=None) if limits else None,
         statuses=_statuses(enrichment, keys.found) if is_geocode and limits is None else {},
     )
 
@@ -83,18 +82,13 @@ _ADVICE: Mapping[str, str] = {
 
 
 def _cached(lake: Lake, enrichment: Enrichment, keys: Sequence[Key], now: datetime) -> set[Key]:
-    answers = find_answers(lake, enrichment, keys, now) if keys else ()
+    answers = find_answers(lake, enrichment, keys, now) if keys and enrichment.limits else ()
     return {key for some, _ in answers for key in some}
 
 
-def _free_calls(lake: Lake, enrichment: Enrichment, now: datetime) -> int:
-    free = declarations()[enrichment.provider].free_per_month
+def _free_calls(lake: Lake, enrichment: Enrichment, free: int, now: datetime) -> int:
     used = usage_ledger.calls_since(lake, enrichment.provider, now.date().replace(day=1)) if free else 0
     return max(0, free - used)
-
-
-def _budget(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _statuses(enrichment: Enrichment, keys: Sequence[Key]) -> dict[str, float]:
