@@ -5,7 +5,7 @@ In a clone the core is package `include.medallion` and each plugin is a top-leve
 Installed beside other packages such names collide, so the wheel holds the same code under one name:
 
     include/medallion/       medallion_airflow/
-    include/ui/              medallion_airflow/ui/
+    include/<another>/       medallion_airflow/<another>/, but for the sandbox
     plugins/*.py             medallion_airflow/plugins/
     dags/*.py                medallion_airflow/dags/
 
@@ -24,8 +24,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "medallion_airflow"
-FOLDERS = {"include/medallion": "", "include/ui": "ui", "plugins": "plugins", "dags": "dags"}
-"""Folders of the clone, with their place in the package."""
+CORE, SANDBOX = "medallion", "sandbox"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -58,24 +57,38 @@ def write_package(root: Path, target: Path) -> None:
         ValueError: a file imports a name that the wheel does not have.
     """
     plugins = frozenset(file.stem for file in (root / "plugins").glob("*.py"))
-    for source, place in FOLDERS.items():
+    packages = frozenset(find_packages(root)) - {CORE}
+    for source, place in find_folders(root).items():
         shutil.copytree(root / source, target / place, ignore=LEFT_OUT, dirs_exist_ok=True)
     shutil.copy(root / "deploy" / "wheel" / "load_dags.py", target / "dags" / "__init__.py")
     (target / "plugins" / "__init__.py").write_text('"""Plugins of Airflow, and what the DAGs share."""\n', "utf-8")
     for file in sorted(target.rglob("*.py")):
-        converted = convert(file.read_text("utf-8"), plugins)
+        converted = convert(file.read_text("utf-8"), plugins, packages)
         if left := foreign_imports(converted, plugins):
             raise ValueError(f"{file.relative_to(target)} imports {', '.join(left)}, which the wheel does not have")
         file.write_text(converted, "utf-8")
 
 
-def convert(source: str, plugins: frozenset[str]) -> str:
+def find_packages(root: Path) -> list[str]:
+    """Return the packages below include/ that the wheel has."""
+    found = sorted(file.parent.name for file in (root / "include").glob("*/__init__.py"))
+    return [name for name in found if name != SANDBOX]
+
+
+def find_folders(root: Path) -> dict[str, str]:
+    """Return the folders of the clone, with their place in the package."""
+    packages = {f"include/{name}": "" if name == CORE else name for name in find_packages(root)}
+    return {**packages, "plugins": "plugins", "dags": "dags"}
+
+
+def convert(source: str, plugins: frozenset[str], packages: frozenset[str] = frozenset()) -> str:
     """
     Return a file's text with the names that the wheel has.
 
     Args:
         source: the text.
         plugins: names of the modules in plugins/.
+        packages: names of the packages in include/ but the core.
 
     Examples:
         >>> convert("from include.medallion.errors import Refused", frozenset())
@@ -85,11 +98,11 @@ def convert(source: str, plugins: frozenset[str]) -> str:
         >>> convert("Run `python -m include.medallion check`.", frozenset())
         'Run `medallion check`.'
     """
-    names = "|".join(map(re.escape, sorted(plugins))) or "(?!)"
+    names, others = (("|".join(map(re.escape, sorted(each))) or "(?!)") for each in (plugins, packages))
     for pattern, replacement in (
         (r"python -m include\.medallion\b(?!\.)", "medallion"),
         (r"\binclude\.medallion\b", PACKAGE),
-        (r"\binclude\.ui\b", f"{PACKAGE}.ui"),
+        (rf"\binclude\.({others})\b", rf"{PACKAGE}.\1"),
         (rf"^( *)import ({names})$", rf"\1from {PACKAGE}.plugins import \2"),
         (rf"^( *)from ({names}) import ", rf"\1from {PACKAGE}.plugins.\2 import "),
     ):

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import psycopg
+from typer.testing import CliRunner
 
+from include.medallion.__main__ import app
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake import delta
@@ -112,6 +114,11 @@ class OneTable:
         """Run `python -m include.medallion` with these words; return the process once it has ended."""
         command = [sys.executable, "-m", "include.medallion", *words]
         return subprocess.run(command, env=self.environ(folder), cwd=ROOT, capture_output=True, text=True, check=False)
+
+    def command(self, folder, *words):
+        """Run a command as `shell` does, but in this process: for a test of many of them."""
+        done = CliRunner().invoke(app, words, env=self.environ(folder), catch_exceptions=False)
+        return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
     def gold(self):
         """Return Gold's rows in the order of the first key column."""

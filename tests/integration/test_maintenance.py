@@ -73,14 +73,32 @@ class Table(OneTable):
 
 
 @pytest.fixture
-def people(bronze_dsn, lake_uri, lake, silver):
-    """Lend a table whose people arrived in three batches."""
-    people = Table(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
-    people.sql(DDL)
+def table(bronze_dsn, lake_uri, lake, silver):
+    """Lend an empty table of people."""
+    table = Table(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
+    table.sql(DDL)
+    return table
+
+
+@pytest.fixture
+def people(table):
+    """Lend the table once its people have arrived in three batches."""
+    return arrived(table)
+
+
+@pytest.fixture
+def in_gold(table):
+    """Lend the table once its people have arrived in three batches, in Gold alone: for what concerns no other layer."""
+    table.set(silver=None, enrich=[])
+    return arrived(table)
+
+
+def arrived(table):
+    """Bring three batches of ten people each."""
     for n in range(3):
-        people.sql(INSERT.format(10 * n + 1, 10 * n + 10))
-        people.run()
-    return people
+        table.sql(INSERT.format(10 * n + 1, 10 * n + 10))
+        table.run()
+    return table
 
 
 def test_no_row_changes_and_the_sinks_still_know_their_batch(people):
@@ -93,45 +111,45 @@ def test_no_row_changes_and_the_sinks_still_know_their_batch(people):
     assert (people.run().read, len(people.gold())) == (2, 32)
 
 
-def test_small_files_are_joined_once(people):
+def test_small_files_are_joined_once(in_gold):
     """Three small files become one; a second maintenance makes no commit at all."""
-    assert "gold: 3 files, now 1 (compacted)," in people.maintain()
-    version = people.delta().version()
-    assert "gold: 1 files, now 1 (compacted)," in people.maintain()
-    assert people.delta().version() == version
+    assert "gold: 3 files, now 1 (compacted)," in in_gold.maintain()
+    version = in_gold.delta().version()
+    assert "gold: 1 files, now 1 (compacted)," in in_gold.maintain()
+    assert in_gold.delta().version() == version
 
 
-def test_gold_is_sorted_when_a_key_can_be_in_many_files(people, monkeypatch):
+def test_gold_is_sorted_when_a_key_can_be_in_many_files(in_gold, monkeypatch):
     """Files whose ranges of keys overlap are sorted into ranges of their own; after that nothing is left to sort."""
     for rest in range(3):
-        people.sql(f"UPDATE people SET name = name || '!' WHERE id % 3 = {rest}")
-        people.run()
+        in_gold.sql(f"UPDATE people SET name = name || '!' WHERE id % 3 = {rest}")
+        in_gold.run()
     monkeypatch.setattr(delta_maintenance, "MAX_OVERLAP", 0.5)
-    before = people.gold()
-    assert people.maintain_gold().sorted
-    assert delta_maintenance.overlap(people.delta(), ["id"]) == 1
-    assert people.gold() == before
+    before = in_gold.gold()
+    assert in_gold.maintain_gold().sorted
+    assert delta_maintenance.overlap(in_gold.delta(), ["id"]) == 1
+    assert in_gold.gold() == before
 
 
-def test_a_table_too_large_to_sort_is_compacted(people, monkeypatch):
+def test_a_table_too_large_to_sort_is_compacted(in_gold, monkeypatch):
     """Beyond what one worker can sort, small files are joined all the same."""
     monkeypatch.setattr(delta_maintenance, "MAX_OVERLAP", 0.5)
     monkeypatch.setattr(delta_maintenance, "MAX_SORT_BYTES", 1)
-    done = people.maintain_gold()
+    done = in_gold.maintain_gold()
     assert (done.sorted, done.files) == (False, 1)
 
 
-def test_overlap_counts_the_files_that_a_key_can_be_in(people):
+def test_overlap_counts_the_files_that_a_key_can_be_in(in_gold):
     """Batches of keys side by side overlap nowhere; one over all of them is in the way of each."""
-    assert delta_maintenance.overlap(people.delta(), ["id"]) == 1
-    whole = people.delta().to_pyarrow_table()
-    write_deltalake(people.delta(), whole, mode="append")
-    assert delta_maintenance.overlap(people.delta(), ["id"]) == (2 + 2 + 2 + 2) / 4
+    assert delta_maintenance.overlap(in_gold.delta(), ["id"]) == 1
+    whole = in_gold.delta().to_pyarrow_table()
+    write_deltalake(in_gold.delta(), whole, mode="append")
+    assert delta_maintenance.overlap(in_gold.delta(), ["id"]) == (2 + 2 + 2 + 2) / 4
 
 
-def test_a_table_without_bounds_is_only_compacted(people):
+def test_a_table_without_bounds_is_only_compacted(in_gold):
     """Of a key whose bounds the log does not hold, a name for example, no order is known."""
-    assert delta_maintenance.overlap(people.delta(), ["name"]) == 0
+    assert delta_maintenance.overlap(in_gold.delta(), ["name"]) == 0
 
 
 def test_the_log_keeps_no_more_statistics_than_before(people):
@@ -144,29 +162,29 @@ def test_the_log_keeps_no_more_statistics_than_before(people):
     }
 
 
-def test_files_of_old_versions_are_deleted_and_young_ones_kept(people, monkeypatch):
+def test_files_of_old_versions_are_deleted_and_young_ones_kept(in_gold, monkeypatch):
     """What only versions older than the retention need is deleted; until then every version can be read."""
-    first = people.delta().version() - 2
-    assert people.maintain_gold().deleted == 0
-    lake = people.connections.lake
+    first = in_gold.delta().version() - 2
+    assert in_gold.maintain_gold().deleted == 0
+    lake = in_gold.connections.lake
     old = DeltaTable(lake.table("one"), version=first, storage_options=dict(lake.options))
     assert old.to_pyarrow_table().num_rows == 10
     assert delta_maintenance.maintain(lake, "one", timedelta(0)).deleted == 3
-    assert people.files() == {uri.rpartition("/")[2] for uri in people.delta().file_uris()}
+    assert in_gold.files() == {uri.rpartition("/")[2] for uri in in_gold.delta().file_uris()}
     assert delta_maintenance.maintain(lake, "one", timedelta(0)).deleted == 0
-    assert len(people.gold()) == 30
+    assert len(in_gold.gold()) == 30
 
 
-def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(people):
+def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(in_gold):
     """A data file that no commit names goes with the old ones."""
-    lake = people.connections.lake
+    lake = in_gold.connections.lake
     files, name = filesystem(lake), "part-00000-left.parquet"
     with files.open_output_stream(lake.path(f"one/{name}")) as out:
         out.write(b"half a file")
     delta_maintenance.maintain(lake, "one", timedelta(days=1))
-    assert name in people.files()
+    assert name in in_gold.files()
     delta_maintenance.maintain(lake, "one", timedelta(0))
-    assert name not in people.files()
+    assert name not in in_gold.files()
 
 
 def test_the_log_is_summed_up_when_it_is_long(people, monkeypatch):
@@ -264,18 +282,18 @@ def _expiring(rows: pa.Table, moment: datetime) -> pa.Table:
     return rows.append_column("expires_at", pa.repeat(pa.scalar(moment, TIMESTAMP_UTC), rows.num_rows))
 
 
-def test_a_writer_that_is_quicker_wins(people, monkeypatch):
+def test_a_writer_that_is_quicker_wins(in_gold, monkeypatch):
     """A commit of maintenance that conflicts with a writer's is given up; the writer's rows are there."""
     compact = delta_maintenance._optimize
 
     def overtaken(table, key):
-        people.sql("UPDATE people SET name = 'new'")
-        people.run()
+        in_gold.sql("UPDATE people SET name = 'new'")
+        in_gold.run()
         return compact(table, key)
 
     monkeypatch.setattr(delta_maintenance, "_optimize", overtaken)
-    assert "gave way to a writer" in people.maintain()
-    assert {row["name"] for row in people.gold()} == {"new"}
+    assert "gave way to a writer" in in_gold.maintain()
+    assert {row["name"] for row in in_gold.gold()} == {"new"}
 
 
 def test_writers_and_maintenance_at_the_same_time_lose_and_double_nothing(people):

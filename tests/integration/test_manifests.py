@@ -59,7 +59,7 @@ def test_a_killed_extract_is_refused_by_every_later_step(people, tmp_path):
     window = people.begin()
     kill_extract(people, window, after=2)
     for step in STEPS:
-        done = people.shell(tmp_path, step, "one", str(window.batch_id))
+        done = people.command(tmp_path, step, "one", str(window.batch_id))
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert done.stderr.startswith(f"Incomplete: batch {window.batch_id} of one is incomplete")
         assert "Clear `extract`" in done.stderr
@@ -150,10 +150,10 @@ def test_a_damaged_document_is_refused_and_listed(people, tmp_path, document, da
     path = path_of(window)
     damage(people.connections.lake, path)
     for step in steps:
-        done = people.shell(tmp_path, step, "one", str(window.batch_id))
+        done = people.command(tmp_path, step, "one", str(window.batch_id))
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert done.stderr.startswith(f"ContractBroken: {path} is damaged")
-    listed = people.shell(tmp_path, "batches", "one")
+    listed = people.command(tmp_path, "batches", "one")
     assert (listed.returncode, listed.stdout.split()[0]) == (0, str(window.batch_id))
     assert listed.stdout.endswith("  damaged\n")
     assert people.positions() == {"silver": None, "gold": None}
@@ -164,10 +164,10 @@ def test_a_batch_of_which_only_the_window_is_known_is_refused_and_listed(people,
     window = people.begin()
     begin_extract(people.connections.lake, window)
     for step in STEPS:
-        done = people.shell(tmp_path, step, "one", str(window.batch_id))
+        done = people.command(tmp_path, step, "one", str(window.batch_id))
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert "is incomplete: `extract` did not finish" in done.stderr
-    assert people.shell(tmp_path, "batches", "one").stdout.endswith("  incomplete\n")
+    assert people.command(tmp_path, "batches", "one").stdout.endswith("  incomplete\n")
 
 
 ODD = """CREATE TABLE odd (id int PRIMARY KEY, postcode text, amount numeric(10, 2), day date, at timestamptz,

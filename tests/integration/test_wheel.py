@@ -84,17 +84,13 @@ def install(wheel, tmp_path_factory):
     """Return a function that makes an environment with a Python and an Airflow, and then installs the wheel."""
 
     def make(python: str | Path, airflow: str) -> Installed:
-        folder, constraints = (
-            tmp_path_factory.mktemp("venv"),
-            tmp_path_factory.mktemp("constraints") / "constraints.txt",
-        )
-        pins = re.sub(r" *\\$|^ +--hash=.*\n", "", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
-        if airflow != AIRFLOW:  # another version brings its own packages
-            pins = re.sub(r"^apache-airflow.*\n", "", pins, flags=re.MULTILINE)
-        constraints.write_text(pins)
+        folder, pins = tmp_path_factory.mktemp("venv"), tmp_path_factory.mktemp("pins") / "constraints.txt"
+        plain = re.sub(r" *\\$|^ +--hash=.*\n", "", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+        # another Airflow has other libraries: whatever the ranges of its package and of the wheel allow
+        pins.write_text(plain if airflow == AIRFLOW else f"apache-airflow=={airflow}")
         uv("venv", "-q", "--python", python, folder)
         for package in (f"apache-airflow=={airflow}", wheel):
-            uv("pip", "install", "-q", "--python", folder / "bin" / "python", "-c", constraints, package)
+            uv("pip", "install", "-q", "--python", folder / "bin" / "python", "-c", pins, package)
         return Installed(folder)
 
     return make

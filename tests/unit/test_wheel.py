@@ -67,10 +67,23 @@ def test_every_plugin_is_an_entry_point():
 def test_the_wheel_has_every_file_of_the_clone(hook, tmp_path):
     """Modules, SQL, data: nothing of the core, the plugins and the DAGs is missing."""
     hook.write_package(ROOT, tmp_path / "package")
-    for source, place in hook.FOLDERS.items():
+    for source, place in hook.find_folders(ROOT).items():
         files = (f for f in (ROOT / source).rglob("*") if f.is_file() and "__pycache__" not in f.parts)
         expected = {str(Path(place) / f.relative_to(ROOT / source)) for f in files}
         assert {name for name in expected if not (tmp_path / "package" / name).is_file()} == set()
+
+
+def test_another_package_beside_the_core_is_part_of_the_wheel(hook, tmp_path):
+    """Whatever include/ has but the sandbox: its imports are rewritten too."""
+    for folder in ("include/medallion", "include/ui", "include/sandbox", "plugins", "dags", "deploy/wheel"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "plugins/__init__.py").unlink()
+    (tmp_path / "deploy/wheel/load_dags.py").touch()
+    (tmp_path / "plugins/page.py").write_text("from include.ui.app import start\n")
+    hook.write_package(tmp_path, tmp_path / "package")
+    assert (tmp_path / "package/plugins/page.py").read_text() == "from medallion_airflow.ui.app import start\n"
+    assert not (tmp_path / "package/sandbox").exists()
 
 
 def test_a_file_that_imports_what_the_wheel_lacks_stops_the_build(hook, tmp_path):
@@ -78,6 +91,7 @@ def test_a_file_that_imports_what_the_wheel_lacks_stops_the_build(hook, tmp_path
     for folder in ("include/medallion", "include/ui", "plugins", "dags", "deploy/wheel"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "deploy/wheel/load_dags.py").touch()
+    (tmp_path / "include/medallion/__init__.py").touch()
     (tmp_path / "include/medallion/wrong.py").write_text("def f():\n    from include.sandbox import stack\n")
     with pytest.raises(ValueError, match=r"wrong\.py imports include\.sandbox"):
         hook.write_package(tmp_path, tmp_path / "package")
