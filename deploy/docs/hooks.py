@@ -29,6 +29,7 @@ OUTSIDE = {
 NOTEBOOK = "docs/examples/gold.ipynb"
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".sql": "sql", ".json": "json", ".toml": "toml"}
+IMAGES = (".png", ".svg", ".webp", ".gif", ".jpg")
 FENCE = "~~~~~~"
 LISTED = {"adr": "Decisions", "benchmarks": "Benchmark results"}
 """Folders of docs/ without a page of their own that lists them."""
@@ -88,7 +89,7 @@ def place(path: str) -> str:
     if path == NOTEBOOK:
         return "gold-notebook.md"
     below_docs = path.removeprefix("docs/")
-    if path.endswith(".md") and below_docs != path:
+    if below_docs != path and Path(path).suffix in {".md", *IMAGES}:
         return below_docs
     if (ROOT / path).is_dir():
         return f"{below_docs}/index.md" if below_docs in LISTED else f"source/{path}/index.md"
