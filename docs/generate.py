@@ -17,6 +17,7 @@ import settings_reference  # noqa: E402 (the path first)
 
 from include.medallion.config.files import json_schema  # noqa: E402
 from include.medallion.model.schema.changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
+from tests.integration.schema_cases import CASES  # noqa: E402
 
 WORDS = {
     Action.NOTHING: "nothing",
@@ -35,7 +36,7 @@ EXAMPLES = {
     Kind.RETYPED: "`int` to `text`, `numeric(10,2)` to `numeric`",
     Kind.LABELS: "`ALTER TYPE mood RENAME VALUE ...`, attributes of a composite type",
     Kind.EXPRESSION: "`ALTER COLUMN c SET EXPRESSION ...`",
-    Kind.KEY: "another `source.key` in the pipeline file",
+    Kind.KEY: "another `source.key` in the pipeline file, other labels of one of its columns",
     Kind.SELECTED: "a column is excluded no longer",
     Kind.EXCLUDED: "a column is excluded or masked now",
     Kind.SETTINGS: "another setting that decides values",
@@ -48,13 +49,15 @@ def schema_changes() -> str:
     lines = [
         "# Schema changes",
         "",
-        "Generated from `include/medallion/model/schema_changes.py` by `docs/generate.py`.",
+        "Generated from `include/medallion/model/schema/changes.py` by `docs/generate.py`.",
         "",
         "Every run compares the schema of the source with the schema that each sink's position names. Columns are",
         "followed by their number in PostgreSQL's catalog, so a rename differs from a drop and an add. The strongest",
         "action that a sink needs decides what the run reads:",
         "",
-        "- **nothing**: rows written from now on have the new schema; a dropped column is NULL in them.",
+        "- **nothing**: rows written from now on have the new schema; a dropped column is NULL in them. Medallion",
+        "  remembers its name: a later column of that name replaces the table, so that no row shows an old value.",
+        "  `columns.dropped_columns: drop` replaces the table instead of keeping the column.",
         "- **add the column**: nullable; rows that exist already are right without a value.",
         "- **read all rows again**: all rows are applied through the fence. Rows that were deleted in the source stay",
         "  marked. Cached look-ups are not billed again.",
@@ -90,7 +93,30 @@ def schema_changes() -> str:
     for kind, actions in ACTIONS.items():
         words = [WORDS[actions[sink]] for sink in ("silver", "gold", "other")]
         lines.append(f"| `{kind}` | {EXAMPLES[kind]} | {' | '.join(words)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_proof()]) + "\n"
+
+
+def _proof() -> list[str]:
+    """Return the table of what is proved about each change."""
+    lines = [
+        "",
+        "## What each operation does after a change",
+        "",
+        "[test_schema_changes.py](../tests/integration/test_schema_changes.py) makes each of these changes in a",
+        "table with rows that are left alone, updated, inserted, and deleted and inserted again, and compares all",
+        "values of source, Silver and Gold after each operation. A full refresh always replaces the tables. An older",
+        "batch is one that was staged before the change. It is applied in the new schema, where the fence lets its",
+        "rows pass; or refused before anything is written; or removed, with all values that must not be kept.",
+        "[test_any_history.py](../tests/integration/test_any_history.py) draws such changes at random, between and",
+        "during the steps of runs that are killed, replayed, raced and reconciled.",
+        "",
+        "| change | kind | the next run | an older batch is | a reconcile before that run |",
+        "|---|---|---|---|---|",
+    ]
+    for change, case in CASES.items():
+        kind = f"`{case.kind}`" if case.kind else "none"
+        lines.append(f"| {change} | {kind} | {case.window} | {case.replay} | {case.reconcile} |")
+    return lines
 
 
 PAGES: dict[str, Callable[[], str]] = {

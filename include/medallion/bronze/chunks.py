@@ -104,7 +104,15 @@ def read_chunks(
 def _read_next_chunks(
     todo: Iterator[tuple[int, str]], connect: Connect, source: Source, table: SourceTable, window: Window
 ) -> Iterator[tuple[int, pa.RecordBatch | None]]:
+    """
+    Read the next chunks, unless DDL waits for the table.
+
+    DDL waits for the first reader, whose lock lasts until the end, and another reader would wait for the DDL:
+    PostgreSQL does not see that the readers are one. The first one reads all chunks then.
+    """
     with connect() as connection:
+        if not bronze_rows.try_lock(connection, source):
+            return
         for number, condition in todo:
             yield from _with_chunk_number(number, bronze_rows.read_rows(connection, source, table, window, condition))
 

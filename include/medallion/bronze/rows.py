@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -18,6 +19,8 @@ from include.medallion.model.values.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
 
 BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is bounded by
+SECONDS_TO_LOCK = 1
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> None:
@@ -31,6 +34,43 @@ def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -
         execute(connection, f"SELECT FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} LIMIT 0")
     except adbc_driver_manager.Error as e:
         raise read_error(e, source) from None
+
+
+def try_lock(connection: adbc_driver_manager.AdbcConnection, source: Source) -> bool:
+    """
+    Lock the table as `lock_table` does; return whether that was possible soon. If not, the connection is of no use.
+
+    Raises:
+        SettingError: the role may not read the table.
+    """
+    execute(connection, f"SET LOCAL lock_timeout = '{SECONDS_TO_LOCK}s'")
+    try:
+        lock_table(connection, source)
+    except adbc_driver_manager.Error as e:
+        if e.sqlstate != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    execute(connection, "SET LOCAL lock_timeout TO DEFAULT")
+    return True
+
+
+def has_values_before(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, column: str, window: Window
+) -> bool:
+    """
+    Return whether rows that were written before a window began have values in a column.
+
+    Raises:
+        SettingError: the role may not read the table.
+    """
+    now = fetch_rows(connection, "moment")[0]
+    before = XidEpoch.read(now["xmax"], now["age_of_3"]).window_condition(replace(window, after=0, upto=window.after))
+    table = f"{quote_identifier(source.schema_)}.{quote_identifier(source.table)}"
+    try:
+        found = fetch_rows(connection, "older_values", table=table, column=quote_identifier(column), condition=before)
+    except adbc_driver_manager.Error as e:
+        raise read_error(e, source) from None
+    return bool(found[0]["found"])
 
 
 def read_rows(

@@ -65,7 +65,7 @@ def describe_table(
         raise ContractBroken(f"{where} is no table (kind {table['kind']!r}): rows of views carry no transaction id")
     if table["kind"] == "r" and table["has_children"]:
         raise ContractBroken(f"{where} has tables that inherit from it, over which no key is unique: use partitions")
-    found = fetch_rows(connection, "columns", relation=table["relation"])
+    found = fetch_rows(connection, "columns", relation=table["relation"], separator=quote_literal(_SEPARATOR))
     names = [r["name"] for r in found]
     if unknown := selection.named - {*names}:
         raise SettingError(f"columns names columns that the table does not have: {sorted(unknown)}")
@@ -88,7 +88,7 @@ def _detail(row: Mapping[str, Any], column: Column) -> SchemaColumn:
         snowflake=column.snowflake_type,
         mask=str(column.mask or ""),
         generated=row["generated"],
-        definition=row["definition"],
+        definition=tuple(filter(None, row["definition"].split(_SEPARATOR))),
         has_default=row["has_default"],
     )
 

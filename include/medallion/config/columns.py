@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from include.medallion.config.enrichment import Name, Settings
 
 NewColumns = Literal["include", "ignore"]
+DroppedColumns = Literal["keep", "drop"]
 
 
 class HmacKey(Settings):
@@ -87,6 +88,9 @@ class ColumnSettings(Settings):
     exclude: list[Name] = Field(default=[], description="columns that must not leave the source")
     new_columns: NewColumns = Field(
         default="include", description="whether columns flow that the source gets after the first run"
+    )
+    dropped_columns: DroppedColumns = Field(
+        default="keep", description="whether the sinks keep a column that the source has dropped, NULL in new rows"
     )
     mask: dict[Name, Mask] = Field(default={}, description="how values are masked before anything is staged, by column")
     rename: dict[Name, Name] = Field(default={}, description="name in the sinks, by the name in the source")

@@ -36,7 +36,7 @@ from include.medallion.model.columns import (
     quote_identifier,
 )
 from include.medallion.model.counts import Applied
-from include.medallion.model.window import Mode, is_applied
+from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 
@@ -74,7 +74,10 @@ def check_batch(batch: Batch) -> None:
     table = delta.open_table(batch.lake, batch.pipeline.gold_table)
     if table is None or batch.window.mode is Mode.REFRESH:
         return
-    conformed = conform(batch, read_position(table, batch.pipeline.name, batch.window.source))
+    position = read_position(table, batch.pipeline.name, batch.window.source)
+    if not is_planned(position, batch.window):
+        return  # `apply` says so
+    conformed = conform(batch, position)
     check_types(batch.pipeline, table, gold_schema(conformed.columns))
 
 

@@ -68,6 +68,8 @@ class Window:
     lag: int = 0  # transactions begun but not below upto
     schema: int = 0  # fingerprint of the source schema that its rows have
     changes: tuple[str, ...] = ()  # of the schema since the sinks' positions, in words
+    seen: int = 0  # fingerprint of the schema that the source had when the window was opened
+    planned_from: tuple[int, ...] = ()  # fingerprints of the schemas that the sinks had then
 
     @property
     def opened_at(self) -> datetime:
@@ -145,7 +147,8 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
         window: of the batch.
 
     Raises:
-        SinkBehind: rows between the sink's position and the window's start would be lost.
+        SinkBehind: rows between the sink's position and the window's start would be lost, or the sink has columns that
+            the batch was not planned for.
         SourceChanged: the sink was filled from another source.
         ContractBroken: the batch is a full refresh, and the sink holds a newer batch.
     """
@@ -153,6 +156,7 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
         return held is not None and _is_refresh_applied(sink, held, window)
     if held and held.source != window.source:
         raise SourceChanged(f"{sink} was filled from another source meanwhile: trigger {window.pipeline} again")
+    _check_planned(sink, held, window)
     if not window.mode.advances_watermark:
         return False
     upto = held.upto if held else 0
@@ -163,6 +167,22 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
             held=held,
         )
     return held is not None and held.batch_id >= window.batch_id and held.upto >= window.upto
+
+
+def is_planned(held: Position | None, window: Window) -> bool:
+    """Return whether a sink has a schema that the batch was planned for. An older batch is conformed to any."""
+    if held is None or held.batch_id >= window.batch_id or window.mode in {Mode.LOOKUPS, Mode.REFRESH}:
+        return True
+    return not window.schema or held.schema in {*window.planned_from, window.schema, 0}
+
+
+def _check_planned(sink: str, held: Position | None, window: Window) -> None:
+    if held and not is_planned(held, window):
+        raise SinkBehind(
+            f"{sink} got other columns after batch {window.batch_id} was opened, from batch {held.batch_id}: nothing "
+            "was written. The next run starts from the sink's position",
+            held=held,
+        )
 
 
 def check_same_source(sink: str, held: Position | None, window: Window) -> None:

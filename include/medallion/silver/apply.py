@@ -22,7 +22,7 @@ from include.medallion.model.columns import (
     snowflake_name,
 )
 from include.medallion.model.counts import Applied
-from include.medallion.model.window import Mode, is_applied
+from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.silver.ledger import open_ledger, read_position, record_batch
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
@@ -46,7 +46,10 @@ def check_batch(cursor: SnowflakeCursor, batch: Batch) -> None:
     if batch.window.mode is Mode.REFRESH:
         return
     open_ledger(cursor, batch.pipeline)
-    conformed = conform(batch, read_position(cursor, batch.pipeline))
+    position = read_position(cursor, batch.pipeline)
+    if not is_planned(position, batch.window):
+        return  # `apply` says so
+    conformed = conform(batch, position)
     check_types(batch.pipeline, read_types(cursor, batch.pipeline), conformed.columns)
 
 

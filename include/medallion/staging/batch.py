@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import Column, columns_from_schema
@@ -67,6 +68,12 @@ def open_batch(lake: Lake, pipeline: Pipeline, window: Window) -> Batch:
 
     Raises:
         Incomplete: a stage is missing; the message says what to clear.
-        ContractBroken: a manifest is damaged.
+        ContractBroken: a manifest is damaged, or the batch was staged when the pipeline had another key.
     """
-    return Batch(lake, pipeline, window, read_enriched(lake, window))
+    batch = Batch(lake, pipeline, window, read_enriched(lake, window))
+    if not {*batch.key} <= {*batch.schema.names}:
+        raise ContractBroken(
+            f"batch {window.batch_id} of {window.pipeline} was staged with another key than {batch.key}: it cannot be "
+            "applied again. Trigger a new run"
+        )
+    return batch

@@ -16,6 +16,7 @@ import pyarrow as pa
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.columns import SYSTEM_COLUMNS
+from include.medallion.model.schema.compare import has_other_keys
 from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position
 from include.medallion.staging.batch import Batch
@@ -43,10 +44,10 @@ def conform(batch: Batch, position: Position | None) -> Batch:
     if position.schema == window.schema:
         return batch
     old, new = (_read(batch, number) for number in (window.schema, position.schema))
-    if old.key != new.key:
+    if has_other_keys(old, new):
         raise ContractBroken(
             f"batch {window.batch_id} of {window.pipeline} has key {list(old.key)}, but the sink's is {list(new.key)} "
-            "since: it cannot be applied again. Trigger a new run"
+            "since, or has other values: it cannot be applied again. Trigger a new run"
         )
     if _row_rules(old) != _row_rules(new):
         raise ContractBroken(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.extract import ChunkRows, stage_rows
 from include.medallion.bronze.postgres import connection as bronze_connection
+from include.medallion.bronze.postgres.connection import begin_snapshot, execute
 from include.medallion.bronze.rows import raw_schema, read_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
@@ -25,12 +26,13 @@ from include.medallion.errors import ContractBroken
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import OP_COLUMN, SYSTEM_COLUMNS, check_names
 from include.medallion.model.keys import PartitionKey
+from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import only_open_entries, replay_condition
 from include.medallion.staging.parts import Part
 from include.medallion.steps.enrich import place_sources
-from include.medallion.steps.schema.records import columns_to_read, current_schema
-from include.medallion.steps.schema.source import describe_locked_source
+from include.medallion.steps.schema.records import check_unchanged, columns_to_read, current_schema
+from include.medallion.steps.schema.source import describe_locked_source, describe_source
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection
@@ -57,7 +59,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         table = describe_locked_source(connection, pipeline, connections)
         _check_source(table, window)
         table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))
-        sources = place_sources(pipeline, connections)
+        seen, sources = current_schema(pipeline, table), place_sources(pipeline, connections)
         enrichments = open_enrichments(pipeline, table.columns, connections.environ, sources)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
         if window.mode is not Mode.REFRESH and window.after >= window.upto:
@@ -68,12 +70,28 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
             reached = checkpoint.load(lake, window, bronze_chunks.SINGLE_CHUNK)
             rows = _read_whole(pipeline, connections, connection, table, window, enrichments)
             chunks = bronze_chunks.as_single_chunk(rows)
+        chunks = _then(chunks, lambda: _check_labels(pipeline, connections, connection, window, seen))
         key = partition_key(enrichments, [c.name for c in table.columns])
         empty = raw_schema(table.columns) if _must_be_complete(window) else None
         parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached, empty)
     for part in parts if not pipeline.enrich else ():
         enrich_part(lake, pipeline, (), window, part, datetime.now(UTC))
     return parts
+
+
+def _then(chunks: ChunkRows, check: Callable[[], None]) -> ChunkRows:
+    yield from chunks
+    check()
+
+
+def _check_labels(
+    pipeline: Pipeline, connections: Connections, connection: AdbcConnection, window: Window, seen: SourceSchema
+) -> None:
+    """Check that all rows were read with the same labels and attributes: ALTER TYPE does not wait for a reader."""
+    if any(column.definition for column in seen.columns):
+        execute(connection, "COMMIT")
+        begin_snapshot(connection)
+        check_unchanged(seen, current_schema(pipeline, describe_source(connection, pipeline, connections)), window)
 
 
 def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> PartitionKey | None:

@@ -14,14 +14,15 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged, SettingError
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.schema.changes import Action
+from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position, Window, plan_window
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.staging.removal import schedule_removal
 from include.medallion.staging.sink import Sink
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.schema.plan import SchemaPlan, plan_refresh, plan_schema, without_new_columns
-from include.medallion.steps.schema.records import current_schema, record_schema, schemas_held
-from include.medallion.steps.schema.source import describe_source
+from include.medallion.steps.schema.records import current_schema, record_schema, schemas_held, unrecorded
+from include.medallion.steps.schema.source import describe_source, with_older_values
 from include.medallion.steps.sinks import open_sinks
 
 Remembered = Mapping[str, Position | None]
@@ -49,19 +50,29 @@ def open_window(
         Transient: the source cannot be reached.
     """
     _check_refresh(pipeline, options)
+    lake = connections.lake
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         snapshot = read_horizon(connection, table)
-    positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
-    lake, held, newest = connections.lake, [*positions.values()], newest_id(connections.lake, pipeline.name)
-    window = plan_window(pipeline.name, snapshot, held, datetime.now(UTC), options.mode, options.max_rows, newest)
-    record_id(lake, pipeline.name, window.batch_id)
-    plan = _plan_schema(pipeline, lake, positions, table, options)
-    schema = record_schema(lake, pipeline.name, plan.schema, {position.schema for position in held if position})
+        positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
+        now, at, newest = datetime.now(UTC), [*positions.values()], newest_id(lake, pipeline.name)
+        window = plan_window(pipeline.name, snapshot, at, now, options.mode, options.max_rows, newest)
+        record_id(lake, pipeline.name, window.batch_id)
+        held = schemas_held(lake, pipeline.name, positions)
+        table = with_older_values(connection, pipeline, table, held, window)
+    plan = _plan_schema(pipeline, positions, held, table, options)
     if plan.removes_values:
         schedule_removal(lake, window)
-    return _with_plan(replace(window, schema=schema, changes=plan.changes), plan)
+    return _with_plan(_with_schemas(lake, window, positions, plan, current_schema(pipeline, table)), plan)
+
+
+def _with_schemas(lake: Lake, window: Window, positions: Remembered, plan: SchemaPlan, seen: SourceSchema) -> Window:
+    """Record the schemas that the batch was planned with, and return a window that names them."""
+    planned_from = tuple({position.schema for position in positions.values() if position})
+    schema = record_schema(lake, window.pipeline, plan.schema, planned_from)
+    seen_as = record_schema(lake, window.pipeline, seen, {*planned_from, schema})
+    return replace(window, schema=schema, changes=plan.changes, seen=seen_as, planned_from=planned_from)
 
 
 def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -> dict[str, Position | None]:
@@ -76,16 +87,16 @@ def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -
 
 def _plan_schema(
     pipeline: Pipeline,
-    lake: Lake,
-    positions: Mapping[str, Position | None],
+    positions: Remembered,
+    held: Mapping[str, SourceSchema | None],
     table: SourceTable,
     options: RunOptions,
 ) -> SchemaPlan:
-    held = schemas_held(lake, pipeline.name, positions)
     now = without_new_columns(pipeline, held, current_schema(pipeline, table))
     if options.mode is Mode.REFRESH:
         return plan_refresh(held, now)
-    plan = plan_schema(pipeline, held, now, table.rows, approved=options.approve_schema_change)
+    unknown = unrecorded(positions, held, now)
+    plan = plan_schema(pipeline, held, now, table.rows, unrecorded=unknown, approved=options.approve_schema_change)
     most = Action.RELOAD if options.mode is Mode.LOOKUPS else Action.NOTHING  # a refresh reads Gold by its columns
     if options.mode is not Mode.WINDOW and plan.action > most:
         raise SchemaChanged(

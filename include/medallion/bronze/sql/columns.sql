@@ -1,6 +1,7 @@
 -- Columns of a table in the order of the table, domains resolved to their base type.
 -- A type of the user's has no name here: it may be called like a built-in one. `definition` holds what else the text of
--- a value depends on: labels of enums and attributes of composite types, also within domains, arrays and ranges.
+-- a value depends on: labels of enums and attributes of composite types, also within domains, arrays and ranges. Values
+-- refer to a label, and to an attribute, by the number that follows its kind.
 WITH RECURSIVE typed AS (
     SELECT a.attnum, a.attname, a.atttypmod, t.oid, t.typname, t.typnamespace, t.typtype, t.typbasetype, t.typtypmod
     FROM pg_catalog.pg_attribute AS a
@@ -25,23 +26,28 @@ WITH RECURSIVE typed AS (
         UNION ALL
         SELECT t.typelem WHERE t.typelem <> 0 AND t.typcategory = 'A'
         UNION ALL
-        SELECT g.rngsubtype FROM pg_catalog.pg_range AS g WHERE g.rngtypid = t.oid
+        SELECT g.rngsubtype
+        FROM pg_catalog.pg_range AS g
+        -- the column is new in PostgreSQL 14
+        WHERE t.oid IN (g.rngtypid, (pg_catalog.to_jsonb(g) ->> 'rngmultitypid')::oid)
         UNION ALL
         SELECT b.atttypid
         FROM pg_catalog.pg_attribute AS b
         WHERE t.typtype = 'c' AND b.attrelid = t.typrelid AND b.attnum > 0 AND NOT b.attisdropped
     ) AS inner_type (oid)
 ), defined AS (
-    SELECT r.attnum, string_agg(d.words, E'\x1f' ORDER BY r.oid, d.position) AS words
+    SELECT r.attnum, string_agg(d.words, {separator} ORDER BY r.oid, d.number) AS words
     FROM reached AS r
     JOIN pg_catalog.pg_type AS t ON t.oid = r.oid
     CROSS JOIN LATERAL (
-        SELECT e.enumlabel::text, e.enumsortorder::float8 FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid
+        SELECT 'label ' || e.oid || ' ' || e.enumlabel, e.oid::int8 FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid
         UNION ALL
-        SELECT b.attname || ' ' || pg_catalog.format_type(b.atttypid, b.atttypmod), b.attnum::float8
+        SELECT
+            'attribute ' || t.oid || '.' || b.attnum || ' ' || pg_catalog.format_type(b.atttypid, b.atttypmod),
+            b.attnum::int8
         FROM pg_catalog.pg_attribute AS b
         WHERE t.typtype = 'c' AND b.attrelid = t.typrelid AND b.attnum > 0 AND NOT b.attisdropped
-    ) AS d (words, position)
+    ) AS d (words, number)
     GROUP BY r.attnum
 )
 SELECT

@@ -25,8 +25,8 @@ class SchemaColumn:
         arrow: type in staging and in Delta; empty if the column does not reach a sink.
         snowflake: type in Snowflake.
         generated: expression of a generated column, empty for others.
-        definition: labels of the enums and attributes of the composite types in its type: the text of a value changes
-            with them.
+        definition: labels of the enums (`ENUM_LABEL`, the label's number in the catalogue, the label) and attributes of
+            the composite types in its type: the text of a value changes with them.
         has_default: rows that are older than the column may have a value.
         mask: what replaces its values; empty if nothing does.
     """
@@ -37,7 +37,7 @@ class SchemaColumn:
     arrow: str
     snowflake: str
     generated: str = ""
-    definition: str = ""
+    definition: tuple[str, ...] = ()
     has_default: bool = False
     mask: str = ""
 
@@ -54,6 +54,8 @@ class SourceSchema:
         key: names of the key columns.
         settings: what else decides the values in the sinks, by the name of the setting.
         added: name and type of the columns that enrichments add.
+        kept: names of columns that a sink has besides: the source, or an enrichment, had them once. No column may
+            continue one of them, since rows hold the old values.
     """
 
     columns: tuple[SchemaColumn, ...]
@@ -62,6 +64,7 @@ class SourceSchema:
     key: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def by_attnum(self) -> dict[int, SchemaColumn]:
@@ -74,6 +77,8 @@ class SourceSchema:
         return {column.name: column for column in self.columns}
 
 
+ENUM_LABEL = "label "
+"""How a word of `SchemaColumn.definition` begins that is the label of an enum."""
 UNKNOWN = 0
 """Fingerprint of a schema that was never recorded."""
 

@@ -11,7 +11,8 @@ from include.medallion.gold.apply import gold_schema
 from include.medallion.gold.columns import table_schema
 from include.medallion.gold.inspect import open_gold
 from include.medallion.model.columns import SYSTEM_COLUMNS, Column
-from include.medallion.model.schema.changes import Action, action_for, compare_schemas
+from include.medallion.model.schema.changes import Action, action_for
+from include.medallion.model.schema.compare import compare_schemas
 from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Position
 from include.medallion.onboarding.plan.report import SinkPlan

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged
-from include.medallion.model.schema.changes import NOT_MASKED, Action, Change, Kind, action_for, compare_schemas
+from include.medallion.model.schema.changes import NOT_MASKED, Action, Change, Kind, action_for
+from include.medallion.model.schema.compare import compare_schemas
 from include.medallion.model.schema.source import SchemaColumn, SourceSchema
 
 _CANNOT_FREEZE = {Kind.WIDENED, Kind.NARROWED, Kind.RETYPED, Kind.RECREATED, Kind.KEY, Kind.EXCLUDED, Kind.SETTINGS}
@@ -42,6 +43,7 @@ def plan_schema(
     now: SourceSchema,
     rows: float,
     *,
+    unrecorded: Sequence[str] = (),
     approved: bool = False,
 ) -> SchemaPlan:
     """
@@ -51,6 +53,7 @@ def plan_schema(
         held: schema of each sink's position; None where it is not known.
         now: schema of the source.
         rows: of the table, estimated.
+        unrecorded: sinks whose schema was recorded, and the record is gone: any change is possible.
         approved: a person has approved the change: it is applied under every policy.
 
     Raises:
@@ -63,12 +66,25 @@ def plan_schema(
     if not approved:
         _check_policy(pipeline, every, frozen)
     active = {name: [c for c in some if c not in frozen] for name, some in changes.items()}
-    action = max((action_for(some, name) for name, some in active.items()), default=Action.NOTHING)
+    actions = {change: _action_of(pipeline, change, active) for change in every}
+    action = max([Action.REPLACE if unrecorded else Action.NOTHING, *actions.values()])
     if action >= Action.RELOAD and rows > pipeline.max_reload_rows and not approved:
         raise _too_many_rows(pipeline, every, rows)
     schema = _freeze(next(s for s in held.values() if s), now, frozen) if frozen else now
-    lines = [f"{change}: {'frozen' if change in frozen else _words(action_of(change, active))}" for change in every]
+    schema = schema if action is Action.REPLACE else _with_kept_columns(held, schema)
+    lines = [f"{change}: {'frozen' if change in frozen else _words(actions[change])}" for change in every]
+    lines += [f"the recorded schema of {name} is gone: {_words(Action.REPLACE)}" for name in unrecorded]
     return SchemaPlan(schema, action, tuple(lines), _removes_values(every))
+
+
+def _with_kept_columns(held: Mapping[str, SourceSchema | None], schema: SourceSchema) -> SourceSchema:
+    """Return a schema with the names of the columns that the sinks have besides."""
+    there = dict.fromkeys(name for some in held.values() if some for name in _names(some))
+    return replace(schema, kept=tuple(sorted(there.keys() - {*_names(schema)})))
+
+
+def _names(schema: SourceSchema) -> list[str]:
+    return [*schema.by_name, *dict(schema.added), *schema.kept]
 
 
 def plan_refresh(held: Mapping[str, SourceSchema | None], now: SourceSchema) -> SchemaPlan:
@@ -99,9 +115,12 @@ def without_new_columns(pipeline: Pipeline, held: Mapping[str, SourceSchema | No
     return replace(now, columns=kept, excluded=tuple(sorted({*now.excluded, *new})))
 
 
-def action_of(change: Change, active: Mapping[str, Sequence[Change]]) -> Action:
+def _action_of(pipeline: Pipeline, change: Change, active: Mapping[str, Sequence[Change]]) -> Action:
     """Return the strongest action that one change requires of the sinks that have not seen it."""
-    return max((action_for([change], name) for name, some in active.items() if change in some), default=Action.NOTHING)
+    sinks = [name for name, some in active.items() if change in some]
+    if sinks and change.kind is Kind.DROPPED and pipeline.columns.dropped_columns == "drop":
+        return Action.REPLACE
+    return max((action_for([change], name) for name in sinks), default=Action.NOTHING)
 
 
 def _policy(pipeline: Pipeline, change: Change) -> str:

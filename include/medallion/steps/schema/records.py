@@ -11,7 +11,8 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SchemaChanged
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import Column
-from include.medallion.model.schema.changes import Kind, compare_schemas
+from include.medallion.model.schema.changes import Kind
+from include.medallion.model.schema.compare import compare_schemas, has_other_keys
 from include.medallion.model.schema.source import UNKNOWN, SourceSchema, fingerprint
 from include.medallion.model.window import Position, Window
 from include.medallion.staging.layout import schema_file
@@ -38,6 +39,14 @@ def _digest(text: str) -> str:
 def schemas_held(lake: Lake, pipeline: str, positions: Mapping[str, Position | None]) -> dict[str, SourceSchema | None]:
     """Return the schema of each sink's position, None where it was never recorded."""
     return {name: read_schema(lake, pipeline, p.schema) if p else None for name, p in positions.items()}
+
+
+def unrecorded(
+    positions: Mapping[str, Position | None], held: Mapping[str, SourceSchema | None], now: SourceSchema
+) -> list[str]:
+    """Return the sinks whose schema was recorded and is not any more, unless it is the one that the source has now."""
+    known = {UNKNOWN, fingerprint(now)}
+    return [name for name, p in positions.items() if p and held[name] is None and p.schema not in known]
 
 
 def record_schema(lake: Lake, pipeline: str, schema: SourceSchema, recorded: Collection[int]) -> int:
@@ -73,20 +82,21 @@ def check_comparable(
     Check that the keys of the source can be compared with those that the sinks hold.
 
     Raises:
-        SchemaChanged: the key, its mask or the row filter changed since the sinks were filled.
+        SchemaChanged: the key, its values, its mask or the row filter changed since the sinks were filled.
     """
     now = current_schema(pipeline, table)
     held = [schema for schema in schemas_held(lake, pipeline.name, positions).values() if schema]
-    if any(_identity(schema) != _identity(now) for schema in held):
+    if any(_has_other_rows(schema, now) for schema in held):
         raise SchemaChanged(
-            f"source.key, its mask or source.where of pipeline {pipeline.name} changed since the sinks were filled: "
-            f"nothing was compared. Run medallion_{pipeline.name} first, which replaces their rows"
+            f"source.key, its type, its mask or source.where of pipeline {pipeline.name} changed since the sinks were "
+            f"filled: nothing was compared. Run medallion_{pipeline.name} first, which replaces their rows"
         )
 
 
-def _identity(schema: SourceSchema) -> tuple[object, ...]:
-    """Return what decides which rows there are, and by which key."""
-    return schema.key, dict(schema.settings).get("where"), [c.mask for c in schema.columns if c.name in schema.key]
+def _has_other_rows(before: SourceSchema, now: SourceSchema) -> bool:
+    """Return whether rows, or the keys by which they are known, are other ones than before."""
+    where = (dict(schema.settings).get("where") for schema in (before, now))
+    return len({*where}) > 1 or has_other_keys(before, now)
 
 
 def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: SourceTable) -> tuple[Column, ...]:
@@ -99,11 +109,7 @@ def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: Source
     planned = read_schema(lake, window.pipeline, window.schema)
     if planned is None or planned == now:
         return table.columns
-    if unplanned := [change for change in compare_schemas(planned, now) if change.kind not in _FREEZABLE]:
-        raise SchemaChanged(
-            f"the source's schema changed while batch {window.batch_id} was starting: "
-            f"{', '.join(map(str, unplanned))}. Nothing was written; the next run takes the change into account"
-        )
+    check_unchanged(read_schema(lake, window.pipeline, window.seen) or planned, now, window)
     described = {detail.attnum: column for detail, column in zip(table.details, table.columns, strict=True)}
     found = [(column, described[column.attnum]) for column in planned.columns if column.attnum in described]
     return tuple(
@@ -111,13 +117,24 @@ def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: Source
     )
 
 
-_FREEZABLE = {
-    Kind.ADDED,
-    Kind.ADDED_WITH_VALUE,
-    Kind.SELECTED,
-    Kind.RENAMED,
-    Kind.DROPPED,
-    Kind.LABELS,
-    Kind.EXPRESSION,
-    Kind.ENRICHMENT,
-}
+def check_unchanged(seen: SourceSchema, now: SourceSchema, window: Window) -> None:
+    """
+    Check that a batch can still be read as it was planned.
+
+    Columns that were added, renamed or dropped since do no harm: columns are read by their number, and the next run
+    sees the change. Other changes are in the values that are read, and the next run would not see one that was undone.
+
+    Args:
+        seen: schema of the source when the window was opened.
+
+    Raises:
+        SchemaChanged: the batch cannot be read any more.
+    """
+    if unplanned := [change for change in compare_schemas(seen, now) if change.kind not in _HARMLESS]:
+        raise SchemaChanged(
+            f"the source's schema changed while batch {window.batch_id} was starting: "
+            f"{', '.join(map(str, unplanned))}. Nothing was written; the next run takes the change into account"
+        )
+
+
+_HARMLESS = {Kind.ADDED, Kind.ADDED_WITH_VALUE, Kind.RENAMED, Kind.DROPPED}
