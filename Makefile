@@ -4,6 +4,7 @@ PYTHON ?= python3
 ROWS ?= 10000
 PIPELINE ?= employees
 FORMAT ?= text
+CONNECTION ?= bronze
 # more than cores: the tests of Airflow wait for most of their time
 TESTERS ?= 3
 PINS ?= constraints.txt
@@ -19,11 +20,18 @@ LINTERS = ruff-check ruff-format codespell vulture lint-imports bandit mypy link
 MKDOCS = NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up servers down run status env query test coverage chaos check lint bench constraints pip-constraints \
-	cluster-test audit offline-extras docs wheel wheel-test $(LINTERS)
+.PHONY: help init plan demo up servers down run status env query test coverage chaos check lint bench constraints \
+	pip-constraints cluster-test audit offline-extras docs wheel wheel-test $(LINTERS)
 
 help: ## this list
 	@grep -hE '^[.a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
+
+init: .venv/sandbox ## write the pipeline file of a table of yours (TABLE=public.customers CONNECTION=bronze ARGS=--force)
+	@test -n "$$TABLE" || { echo "make init TABLE=public.customers, or TABLE='public.*'"; exit 2; }
+	@$(SANDBOX) medallion init "$$TABLE" --connection "$(CONNECTION)" $(ARGS)
+
+plan: .venv/sandbox ## say what the next run of a pipeline would do; changes nothing (PIPELINE=employees FORMAT=text|json)
+	@$(SANDBOX) medallion plan "$(PIPELINE)" --format "$(FORMAT)"
 
 demo: .venv/sandbox ## start everything, run the employees pipeline, show what came out, stop (ROWS=10000)
 	@$(SANDBOX) demo --rows $(ROWS)

@@ -32,8 +32,29 @@ def up(rows: Rows = 10_000) -> None:
     with stack.alone(stack.STATE), interrupt.all_or_none(stack.STATE, _say):
         chosen = stack.up(stack.STATE, _say, rows)
     print(f"\nAirflow  {chosen['AIRFLOW_URL']}  user {chosen['AIRFLOW_USER']}, password {chosen['AIRFLOW_PASSWORD']}")
-    print("make run PIPELINE=employees    one run of a pipeline\nmake down                      stop everything\n")
-    print(*summary.hints(pipeline_files.find_pipeline(summary.SAMPLE)), sep="\n")
+    if mine := sorted(settings.picked(os.environ)):
+        print(f"from your shell: {', '.join(mine)}")
+    settings.join(chosen)
+    print(*_next_steps(), sep="\n")
+
+
+def _next_steps() -> Iterator[str]:
+    """Yield what can be run now; which pipelines lack a connection, and which files are wrong."""
+    valid = {pipeline.name: pipeline for pipeline in pipeline_files.valid_pipelines()}
+    for pipeline in valid.values():
+        for name, variable in settings.connections(pipeline).items():
+            if variable not in os.environ:
+                yield f"pipeline {pipeline.name} needs connection {name}: export {variable} and run `make up` again"
+    if len(valid) < len(pipeline_files.pipeline_files()):
+        yield "some pipeline files are wrong: .venv/bin/python -m include.medallion check"
+    servers = stack.servers(stack.STATE)
+    sample = [p for p in valid.values() if p.name == summary.SAMPLE and settings.is_sample(os.environ, servers, p)]
+    others = [pipeline for name, pipeline in valid.items() if name != summary.SAMPLE]
+    for pipeline in [*sample, *others]:
+        yield f"make run PIPELINE={pipeline.name}    one run of a pipeline"
+    yield from ("make down    stop everything", "")
+    if shown := (*sample, *others)[:1]:
+        yield from summary.hints(shown[0], is_sample=bool(sample))
 
 
 @app.command()
@@ -72,7 +93,11 @@ def run(pipeline: Pipe) -> None:
     except SandboxError as e:
         print(e, file=sys.stderr)
         raise typer.Exit(NOT_UP) from None
-    settings.join(settings.read(stack.STATE))
+    chosen = settings.read(stack.STATE)
+    if stale := settings.stale(chosen):
+        print(f"not what the sandbox runs with: {', '.join(stale)}: run `make up` again to apply it", file=sys.stderr)
+        raise typer.Exit(NOT_UP)
+    settings.join(chosen)
     raise typer.Exit(0 if one_run.run(stack.STATE, pipeline, _say) else 1)
 
 
@@ -92,6 +117,14 @@ def env(command: Annotated[list[str] | None, typer.Argument(help="a program to r
     if command:
         os.execvpe(command[0], command, settings.process_environment(chosen))
     print(settings.lines(chosen), end="")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def medallion(words: Annotated[list[str], typer.Argument(help="a command of include.medallion")]) -> None:
+    """Run `python -m include.medallion` with the settings of the sandbox, if it was ever started, and of your shell."""
+    known = settings.read(stack.STATE) if (stack.STATE / "env").exists() else {"PYTHONPATH": str(stack.ROOT)}
+    program = [sys.executable, "-m", "include.medallion", *words]
+    os.execve(sys.executable, program, settings.process_environment(settings.with_callers(known)))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from include.medallion.config.files import pipelines_folder
 from include.sandbox.errors import SandboxError
 
 Say = Callable[[str], None]
@@ -20,6 +21,7 @@ QUIET = {None, "none", "scheduled", "queued"}
 # what an outcome of reading a file must be younger than the file, to be surely of that version
 MARGIN = timedelta(seconds=1)
 SOURCES = ("dags", "include", "plugins")
+_SOURCE_FILES = {".py", ".yaml", ".yml", ".sql"}
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,6 @@ def _current(dag: Mapping, root: Path) -> bool:
 
 def _newest(root: Path) -> datetime:
     """Return when a file that a DAG can depend on was changed last."""
-    files = (
-        file for folder in SOURCES for file in (root / folder).rglob("*") if file.suffix in {".py", ".yaml", ".sql"}
-    )
+    folders = [*(root / folder for folder in SOURCES), pipelines_folder()]
+    files = (file for folder in folders for file in folder.rglob("*") if file.suffix in _SOURCE_FILES)
     return datetime.fromtimestamp(max((file.stat().st_mtime for file in files), default=0), UTC)

@@ -16,10 +16,8 @@ import typer
 
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.connections import read_connection
-from include.sandbox import client, rows, settings, snowflake, summary
+from include.sandbox import client, layers, rows, snowflake, summary
 from include.sandbox.postgres import Postgres
-from include.sandbox.s3 import Lake
-from include.sandbox.snowflake import Snowflake
 
 CODE = Path("/opt/airflow")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -51,7 +49,7 @@ def demo(name: str, truth: Path) -> None:
         raise typer.Exit(1)
     done = client.summary(api, pipeline.dag_id, run_id)
     print(*(summary.work(done) if done else ["  nothing new: no row changed since the last run"]), "", sep="\n")
-    print(*summary.layers(servers(os.environ), pipeline, os.environ["AWS_URI"], truth), "", sep="\n")
+    print(*layers.layers(pipeline, os.environ, truth), "", sep="\n")
     print(*summary.timings(client.tasks(api, pipeline.dag_id, run_id)), sep="\n")
 
 
@@ -59,15 +57,6 @@ def bronze(environ: Mapping[str, str]) -> tuple[Postgres, str]:
     """Return the source's server, and the database in it."""
     given = read_connection("bronze", environ)
     return Postgres(given.host, given.port, given.login, given.password), given.schema
-
-
-def servers(environ: Mapping[str, str]) -> settings.Servers:
-    """Return the sandbox's servers as the settings of Airflow's services name them."""
-    given = read_connection("silver", environ)
-    bundle = Path(environ["REQUESTS_CA_BUNDLE"])
-    silver = Snowflake(int(given.extra["port"]), given.password, bundle, str(given.extra["host"]), given.login)
-    keys = (environ[f"AWS_{name}"] for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
-    return settings.Servers(bronze(environ)[0], Lake(*keys), silver)
 
 
 if __name__ == "__main__":

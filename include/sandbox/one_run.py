@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from include.medallion.config import files as pipeline_files
+from include.medallion.config.checks import validation
 from include.medallion.config.pipeline import Pipeline
-from include.sandbox import client, settings, stack, summary
+from include.sandbox import client, layers, settings, stack, summary
 from include.sandbox.client import Api, Say
+from include.sandbox.errors import SandboxError
 
 MINUTES = 60
 
@@ -24,9 +25,14 @@ def run(state: Path, name: str, say: Say) -> bool:
 
     Returns:
         Whether the run succeeded.
+
+    Raises:
+        SettingError: no valid file describes the pipeline.
+        SandboxError: Airflow lacks a connection that the pipeline names.
     """
-    pipeline = pipeline_files.find_pipeline(name)
+    pipeline = validation.find_checked_pipeline(name)
     api = client.login(os.environ)
+    _require_connections(api, pipeline)
     say(f"running {pipeline.dag_id}")
     client.await_dag(api, pipeline.dag_id, stack.ROOT)
     run_id = client.trigger(api, pipeline.dag_id, {})
@@ -42,8 +48,22 @@ def run(state: Path, name: str, say: Say) -> bool:
 def _print_summary(state: Path, api: Api, pipeline: Pipeline, run_id: str) -> None:
     done = client.summary(api, pipeline.dag_id, run_id)
     print(*(summary.work(done) if done else ["  nothing new: no row changed since the last run"]), "", sep="\n")
-    servers = stack.servers(state)
-    elsewhere = settings.elsewhere(servers, os.environ, pipeline)
-    print(*summary.layers(servers, pipeline, os.environ["AWS_URI"], stack.truth(state), elsewhere), sep="\n")
+    sample = pipeline.source.table == summary.SAMPLE and settings.is_sample(os.environ, stack.servers(state), pipeline)
+    print(*layers.layers(pipeline, os.environ, stack.truth(state) if sample else None), sep="\n")
     print("", *summary.timings(client.tasks(api, pipeline.dag_id, run_id)), sep="\n")
-    print("", *summary.hints(pipeline, elsewhere), sep="\n")
+    print("", *summary.hints(pipeline, is_sample=sample), sep="\n")
+
+
+def _require_connections(api: Api, pipeline: Pipeline) -> None:
+    """
+    Check that Airflow has the connections of a pipeline, before a run would try for minutes.
+
+    Raises:
+        SandboxError: names those that are missing, and how to define them.
+    """
+    for name, variable in settings.connections(pipeline).items():
+        if variable not in os.environ and api.call("GET", f"connections/{name}") is None:
+            raise SandboxError(
+                f"pipeline {pipeline.name} uses connection {name}, which the sandbox's Airflow does not have: "
+                f"export {variable} and run `make up` again, or correct the pipeline file"
+            )

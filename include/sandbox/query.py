@@ -128,8 +128,7 @@ def _silver_connection(pipeline: Pipeline) -> str:
 
 
 def _gold_tables() -> list[str]:
-    found = [pipeline_files.load_file(file).gold for file in pipeline_files.pipeline_files()]
-    return [gold.table for gold in found if gold]
+    return [pipeline.gold.table for pipeline in pipeline_files.valid_pipelines() if pipeline.gold]
 
 
 def _fetched(cursor: Any) -> Result:

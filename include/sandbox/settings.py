@@ -56,22 +56,30 @@ def of(servers: Servers, airflow: Mapping[str, str], caller: Mapping[str, str] =
         "SENTRY_DSN": "",
         "MEDALLION_SCHEDULE": "manual",
         **_direct(caller),
-        **_chosen(caller),
+        **picked(caller),
     }
 
 
-def elsewhere(servers: Servers, chosen: Mapping[str, str], pipeline: Pipeline) -> dict[str, str]:
-    """
-    Return the layers of a pipeline that are not the sandbox's own servers.
+def connections(pipeline: Pipeline) -> dict[str, str]:
+    """Return the variable that defines each Airflow connection of a pipeline, by the connection's id."""
+    named = [pipeline.source.connection, *([pipeline.silver.connection] if pipeline.silver else [])]
+    return {name: f"AIRFLOW_CONN_{name.upper()}" for name in named}
 
-    Returns:
-        The setting that points elsewhere, by layer: `bronze`, `silver`, `gold`.
-    """
-    ours = of(servers, {}, caller={})
-    used = {"bronze": _variable(pipeline.source.connection), "gold": "AWS_URI"}
-    if pipeline.silver:
-        used["silver"] = _variable(pipeline.silver.connection)
-    return {layer: name for layer, name in used.items() if name not in ours or chosen.get(name) != ours[name]}
+
+def is_sample(chosen: Mapping[str, str], servers: Servers, pipeline: Pipeline) -> bool:
+    """Return whether a pipeline reads the sandbox's own Bronze."""
+    variable = f"AIRFLOW_CONN_{pipeline.source.connection.upper()}"
+    return chosen.get(variable) == of(servers, {}, caller={}).get(variable, "")
+
+
+def stale(chosen: Mapping[str, str], caller: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what the caller's shell sets in another way than the sandbox was started with."""
+    return sorted(name for name, value in picked(caller).items() if chosen.get(name) != value)
+
+
+def with_callers(chosen: Mapping[str, str], caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the settings of the sandbox with the caller's choices of now."""
+    return {**chosen, **picked(caller)}
 
 
 def lines(settings: Mapping[str, str]) -> str:
@@ -126,11 +134,7 @@ def _direct(caller: Mapping[str, str]) -> dict[str, str]:
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
-def _chosen(caller: Mapping[str, str]) -> dict[str, str]:
+def picked(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's settings that take precedence over the sandbox's own."""
     prefixes = (*PASSED_ON_PREFIXES, "AWS_") if caller.get("AWS_URI") else PASSED_ON_PREFIXES
     return {k: v for k, v in caller.items() if v and (k in PASSED_ON or k.startswith(prefixes))}
-
-
-def _variable(connection: str) -> str:
-    """Return the variable that defines an Airflow connection."""
-    return f"AIRFLOW_CONN_{connection.upper()}"

@@ -7,7 +7,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from include.sandbox import rows, summary
+from include.sandbox import layers, rows
 from include.sandbox.errors import SandboxError
 
 
@@ -78,4 +78,4 @@ def test_distance_is_in_kilometres(tmp_path):
     truth = rows.pa.table({"id": [1], "latitude": [10.0], "longitude": [20.0]}, schema=rows.TRUTH)
     pq.write_table(truth, tmp_path / "truth.parquet")
     found = rows.pa.table({"id": [1, 2], "latitude": [11.0, None], "longitude": [20.0, None]})
-    assert summary.distances(found, tmp_path, "id").to_pylist() == [pytest.approx(111.2, abs=0.1)]
+    assert layers.distances(found, tmp_path, "id").to_pylist() == [pytest.approx(111.2, abs=0.1)]

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from include.medallion.config import files as pipeline_files
-from include.sandbox import query, summary
+from include.sandbox import layers, query, summary
 from include.sandbox.errors import SandboxError
 from include.sandbox.json_lines import json_lines
 
@@ -77,17 +77,23 @@ def test_the_server_that_is_asked_is_named_without_its_password():
     assert asked == "connection bronze of pipeline employees, at db.example"
 
 
-def test_a_layer_on_the_users_own_server_is_named_and_not_read():
-    """The summary does not count rows of a server that is not the sandbox's."""
-    elsewhere = {"bronze": "AIRFLOW_CONN_NORTHWIND", "silver": "AIRFLOW_CONN_MINE", "gold": "AWS_URI"}
-    lines = list(summary.layers(None, EMPLOYEES, "", Path("/nowhere"), elsewhere))
-    assert [line.split()[0] for line in lines] == ["Bronze", "Silver", "Gold"]
-    assert all(setting in line for setting, line in zip(elsewhere.values(), lines, strict=True))
+def test_a_layer_that_cannot_be_asked_says_why():
+    """The run has ended well: a connection that only Airflow knows, or a lake that is gone, is no failure of it."""
+    found = list(layers.layers(EMPLOYEES, {"AWS_URI": "file:///nowhere"}))
+    assert [line.split()[0] for line in found] == ["Bronze", "Silver", "Gold"]
+    reasons = ("AIRFLOW_CONN_BRONZE", "AIRFLOW_CONN_SILVER", "not counted")
+    assert all(reason in line for reason, line in zip(reasons, found, strict=True))
 
 
 def test_hints_name_the_tables_of_the_pipeline():
     """After a run of another pipeline nothing speaks of `employees`."""
     other = EMPLOYEES.model_copy(update={"name": "customers", "gold": EMPLOYEES.gold.model_copy(update={"table": "c"})})
-    hints = "\n".join(summary.hints(other, {"bronze"}))
+    hints = "\n".join(summary.hints(other, is_sample=False))
     assert "PIPELINE=customers LAYER=gold" in hints
     assert "UPDATE employees" not in hints
+
+
+def test_no_hint_changes_a_table_of_the_users():
+    """A table called employees in the user's own database is only read."""
+    assert "UPDATE" in "\n".join(summary.hints(EMPLOYEES, is_sample=True))
+    assert "UPDATE" not in "\n".join(summary.hints(EMPLOYEES, is_sample=False))

@@ -109,22 +109,30 @@ def pipeline(source: str = "bronze", silver: str = "silver") -> SimpleNamespace:
     return SimpleNamespace(source=SimpleNamespace(connection=source), silver=SimpleNamespace(connection=silver))
 
 
-def test_the_sandboxs_own_servers_are_not_elsewhere(servers):
-    """A pipeline with the default connections uses the sandbox only."""
-    assert settings.elsewhere(servers, settings.of(servers, {}, caller={}), pipeline()) == {}
+def test_only_the_sandboxs_bronze_has_the_sample(servers):
+    """A table of the same name in the user's own Postgres is not taken for it."""
+    own = settings.of(servers, {}, caller={})
+    mine = settings.of(servers, {}, caller={"AIRFLOW_CONN_BRONZE": "postgres://mine"})
+    assert settings.is_sample(own, servers, pipeline())
+    assert not settings.is_sample(mine, servers, pipeline())
+    assert not settings.is_sample(own, servers, pipeline("northwind"))
 
 
-def test_a_connection_of_the_caller_is_elsewhere(servers):
-    """A pipeline that reads the caller's Postgres still writes to the sandbox's sinks."""
-    chosen = settings.of(servers, {}, caller={"AIRFLOW_CONN_NORTHWIND": "postgres://mine"})
-    assert settings.elsewhere(servers, chosen, pipeline("northwind")) == {"bronze": "AIRFLOW_CONN_NORTHWIND"}
+def test_a_pipeline_names_its_connections():
+    """Each with the variable that defines it."""
+    assert settings.connections(pipeline("north", "snow")) == {
+        "north": "AIRFLOW_CONN_NORTH",
+        "snow": "AIRFLOW_CONN_SNOW",
+    }
 
 
-def test_a_connection_that_only_airflow_knows_is_elsewhere(servers):
-    """`airflow connections add` leaves no variable, and is no server of the sandbox."""
-    chosen = settings.of(servers, {}, caller={"AWS_URI": "s3://mine/lake"})
-    layers = settings.elsewhere(servers, chosen, pipeline("northwind", "mine"))
-    assert layers == {"bronze": "AIRFLOW_CONN_NORTHWIND", "silver": "AIRFLOW_CONN_MINE", "gold": "AWS_URI"}
+def test_what_the_shell_sets_since_the_start_is_noticed(servers):
+    """A connection or key that was exported after `make up` is not what Airflow runs with."""
+    chosen = settings.of(servers, {}, caller={"GOOGLE_API_KEY": "k"})
+    caller = {"GOOGLE_API_KEY": "k", "AIRFLOW_CONN_NORTHWIND": "postgres://mine", "AWS_ACCESS_KEY_ID": "other"}
+    assert settings.stale(chosen, caller) == ["AIRFLOW_CONN_NORTHWIND"]
+    assert settings.with_callers(chosen, caller)["AIRFLOW_CONN_NORTHWIND"] == "postgres://mine"
+    assert settings.stale(settings.with_callers(chosen, caller), caller) == []
 
 
 def test_missing_file_says_what_to_do(tmp_path):
