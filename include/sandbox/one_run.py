@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from include.medallion.config.checks import validation
@@ -32,7 +33,7 @@ def run(state: Path, name: str, say: Say) -> bool:
     """
     pipeline = validation.find_checked_pipeline(name)
     api = client.login(os.environ)
-    _require_connections(api, pipeline)
+    require_connections(api, pipeline, os.environ)
     say(f"running {pipeline.dag_id}")
     client.await_dag(api, pipeline.dag_id, stack.ROOT)
     run_id = client.trigger(api, pipeline.dag_id, {})
@@ -54,15 +55,18 @@ def _print_summary(state: Path, api: Api, pipeline: Pipeline, run_id: str) -> No
     print("", *summary.hints(pipeline, is_sample=sample), sep="\n")
 
 
-def _require_connections(api: Api, pipeline: Pipeline) -> None:
+def require_connections(api: Api, pipeline: Pipeline, environ: Mapping[str, str]) -> None:
     """
     Check that Airflow has the connections of a pipeline, before a run would try for minutes.
+
+    Args:
+        environ: that Airflow was started with.
 
     Raises:
         SandboxError: names those that are missing, and how to define them.
     """
     for name, variable in settings.connections(pipeline).items():
-        if variable not in os.environ and api.call("GET", f"connections/{name}") is None:
+        if variable not in environ and api.call("GET", f"connections/{name}") is None:
             raise SandboxError(
                 f"pipeline {pipeline.name} uses connection {name}, which the sandbox's Airflow does not have: "
                 f"export {variable} and run `make up` again, or correct the pipeline file"

@@ -8,7 +8,8 @@ import os
 import psutil
 import pytest
 
-from include.sandbox import client, processes, stack
+from include.sandbox import client, one_run, processes, stack
+from include.sandbox.errors import SandboxError
 from include.sandbox.processes import Daemon
 
 pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
@@ -66,6 +67,18 @@ def test_broken_file_is_reported(run):
     """A DAG file that cannot be imported is an error with Airflow's reason, not an old version's run."""
     with pytest.raises(client.SandboxError, match="NameError: name 'no_such_thing'"):
         run("no_such_thing()")
+
+
+def test_a_missing_connection_is_refused_before_a_run(api, deployment):
+    """The message names the variable to export; a connection that Airflow stores itself is enough."""
+    pipeline = deployment.pipeline("employees")
+    lost = pipeline.model_copy(update={"source": pipeline.source.model_copy(update={"connection": "northwind"})})
+    one_run.require_connections(api, pipeline, deployment.settings)
+    with pytest.raises(SandboxError, match="uses connection northwind.* export AIRFLOW_CONN_NORTHWIND"):
+        one_run.require_connections(api, lost, deployment.settings)
+    api.call("POST", "connections", json={"connection_id": "northwind", "conn_type": "postgres"})
+    one_run.require_connections(api, lost, deployment.settings)
+    api.call("DELETE", "connections/northwind")
 
 
 def test_all_processes_run(deployment):

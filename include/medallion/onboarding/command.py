@@ -17,6 +17,7 @@ Table = Annotated[str, typer.Argument(metavar="TABLE", help="public.customers, o
 Connection = Annotated[str, typer.Option(help="Airflow connection of the source database")]
 PipelineName = Annotated[str, typer.Option("--name", help="name of the pipeline; default: the table's")]
 Force = Annotated[bool, typer.Option("--force", help="replace pipeline files that are there")]
+Then = Annotated[str, typer.Option(hidden=True, help="the next command, with {name}")]
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 Form = Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")]
 
@@ -27,6 +28,7 @@ def init(
     connection: Connection = "bronze",
     name: PipelineName = "",
     force: Force = False,
+    then: Then = "",
 ) -> None:
     """Write a pipeline file for a table of the source, from its columns and a sample of its rows."""
     from include.medallion.onboarding.init import Order, draft_files
@@ -38,7 +40,7 @@ def init(
             written += [outcome.pipeline] if outcome.pipeline else []
     if not written:
         raise typer.Exit(1)
-    print(f"next: {context.find_root().command_path} plan {written[0]}")
+    print("next:", (then or f"{context.find_root().command_path} plan {{name}}").format(name=written[0]))
 
 
 def plan(name: Name, form: Form = "text") -> None:
