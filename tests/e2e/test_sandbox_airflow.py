@@ -74,7 +74,7 @@ def test_a_missing_connection_is_refused_before_a_run(api, deployment):
     pipeline = deployment.pipeline("employees")
     lost = pipeline.model_copy(update={"source": pipeline.source.model_copy(update={"connection": "northwind"})})
     one_run.require_connections(api, pipeline, deployment.settings)
-    with pytest.raises(SandboxError, match="uses connection northwind.* export AIRFLOW_CONN_NORTHWIND"):
+    with pytest.raises(SandboxError, match=r"uses connection northwind.* export AIRFLOW_CONN_NORTHWIND"):
         one_run.require_connections(api, lost, deployment.settings)
     api.call("POST", "connections", json={"connection_id": "northwind", "conn_type": "postgres"})
     one_run.require_connections(api, lost, deployment.settings)
