@@ -6,6 +6,7 @@ A test runs the comparison, so that the pages never differ from the code.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 import settings_reference  # noqa: E402 (the path first)
 
+from include.medallion.config.defaults import defaults_schema  # noqa: E402
 from include.medallion.config.files import json_schema  # noqa: E402
 from include.medallion.model.schema.changes import ACTIONS, Action, Kind  # noqa: E402 (the path first)
 from tests.integration.schema_cases import CASES  # noqa: E402
@@ -121,6 +123,8 @@ def _proof() -> list[str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "schema-changes.md": schema_changes,
+    "pipeline.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
+    "defaults.schema.json": lambda: json.dumps(defaults_schema(), indent=2) + "\n",
     "settings.md": lambda: settings_reference.page(json_schema()),
 }
 
