@@ -73,6 +73,31 @@ def list_sources(table: Table = "places") -> None:
         print(f"there is no table {table}: fill it with `places import FILE`")
 
 
+@app.command()
+def accuracy(
+    of: Annotated[str, typer.Argument(metavar="PIPELINE|FILE", help="a pipeline, or a CSV file of postcodes")],
+    latitude: Annotated[str, typer.Option(help="column with the true latitude")] = "true_latitude",
+    longitude: Annotated[str, typer.Option(help="column with the true longitude")] = "true_longitude",
+    truth: Annotated[Path | None, typer.Option(help="file with the pipeline's key and the true coordinates")] = None,
+    prefix: Annotated[str, typer.Option(help="of the geocode, if the pipeline has several")] = "",
+    country: Annotated[str | None, typer.Option(help="of rows of a file without one")] = None,
+    geocoder: Annotated[Literal["offline", "table"], typer.Option(help="which a file is asked of")] = "offline",
+) -> None:
+    """Compare coordinates with true ones: median, 90th and 99th percentile by country."""
+    from include.medallion.geocoders.coordinates.accuracy import as_text
+    from include.medallion.ops.accuracy import accuracy_of_file, accuracy_of_pipeline
+    from include.medallion.ops.command import failures_in_one_line, opened
+
+    if Path(of).is_file():
+        with failures_in_one_line():
+            named = {"latitude": latitude, "longitude": longitude} if latitude != "true_latitude" else {}
+            found = accuracy_of_file(Path(of), named, _alpha2(country), geocoder, os.environ)
+    else:
+        with opened(of) as (pipeline, connections):
+            found = accuracy_of_pipeline(pipeline, connections, (latitude, longitude), truth, prefix)
+    print("\n".join(as_text(found)))
+
+
 def _origin(file: Path, format_: str, source: str | None, licence: str | None, version: str | None) -> Origin:
     from include.medallion.geocoders.places.formats import LICENCES
     from include.medallion.geocoders.places.store import Origin

@@ -43,13 +43,23 @@ def centres(groups: Numbers, latitudes: Numbers, longitudes: Numbers, radii: Num
 
 
 def _radii(groups: Numbers, points: Numbers, north: Numbers, east: Numbers, radii: Numbers, alone: Numbers) -> Numbers:
-    chords = np.linalg.norm(points - _points(north, east)[:, groups], axis=0)
-    metres = 2 * _EARTH_METRES * np.arcsin(np.clip(chords / 2, 0, 1)) + np.nan_to_num(radii)
+    metres = _arcs(points - _points(north, east)[:, groups]) + np.nan_to_num(radii)
     farthest = np.zeros(len(north))
     np.maximum.at(farthest, groups, metres)
     own = np.full(len(north), np.nan)
     own[groups] = radii
     return np.where(alone, own, farthest)
+
+
+def great_circle(latitudes: Numbers, longitudes: Numbers, others: Numbers, other_longitudes: Numbers) -> Numbers:
+    """Return the metres between pairs of places, all in degrees."""
+    return _arcs(_points(latitudes, longitudes) - _points(others, other_longitudes))
+
+
+def _arcs(chords: Numbers) -> Numbers:
+    """Return the metres on the ground of vectors between points on the unit sphere."""
+    metres: Numbers = 2 * _EARTH_METRES * np.arcsin(np.clip(np.linalg.norm(chords, axis=0) / 2, 0, 1))
+    return metres
 
 
 def _points(latitudes: Numbers, longitudes: Numbers) -> Numbers:

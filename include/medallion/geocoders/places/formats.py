@@ -19,6 +19,7 @@ from typing import IO
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import pyarrow as pa
+from pyarrow import csv
 
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.places import readers
@@ -32,8 +33,8 @@ _GUESSES = {
     "country": ("country", "country_code", "countrycode", "iso2"),
     "region": ("region", "state_code"),
     "postcode": ("postcode", "postal_code", "postalcode", "zipcode", "zip", "plz", "pcds"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
+    "latitude": ("true_latitude", "latitude", "lat"),
+    "longitude": ("true_longitude", "longitude", "lon", "lng", "long"),
     "radius_m": ("radius_m",),
     "precision": ("precision",),
     "place_id": ("place_id",),
@@ -87,6 +88,11 @@ def read(file: Path, layout: Layout, country: str | None) -> Iterator[pa.Table]:
             )
             for rows in found:
                 yield readers.to_raw(rows, country)
+
+
+def read_table(file: Path) -> pa.Table:
+    """Return a CSV file with a header, in the types that its values have."""
+    return csv.read_csv(file)
 
 
 @contextmanager
