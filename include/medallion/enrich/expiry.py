@@ -25,7 +25,8 @@ from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import BATCH_ROWS
 from include.medallion.lookups.data_versions import in_use_since
-from include.medallion.lookups.enrichment import PENDING, Enrichment, Tracking
+from include.medallion.lookups.enrichment import KEEP_FOR_TYPE, PENDING, Enrichment, Tracking
+from include.medallion.lookups.spread import spread_time
 from include.medallion.model.columns import DELETED_AT, OP, TIMESTAMP_UTC, UPSERT, VERSION, Column
 
 
@@ -102,17 +103,21 @@ def _with_data_version(lake: Lake, enrichment: Enrichment, now: datetime) -> Enr
 
 def is_expired(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:
     """Return whether the answer of each row has expired at `now` (bool array)."""
-    statuses, at = rows.column(tracked.status), rows.column(tracked.at)
-    expired = pa.array([False] * rows.num_rows, pa.bool_())
-    for status in filter(None, statuses.drop_null().unique().to_pylist()):
-        if status != PENDING:
-            oldest = pa.scalar(now - tracked.keep(status), TIMESTAMP_UTC)
-            too_old = pc.and_(pc.equal(statuses, status), pc.less_equal(at, oldest))
-            expired = pc.or_(expired, _null_is_false(too_old))
+    return _null_is_false(pc.less_equal(expires_at(rows, tracked), pa.scalar(now, TIMESTAMP_UTC)))
+
+
+def expires_at(rows: pa.RecordBatch, tracked: Tracking) -> pa.Array:
+    """Return when the answer of each row expires; null if it does not, or if there is none."""
+    statuses = rows.column(tracked.status).dictionary_encode()
+    times = [None if s in {None, PENDING} else tracked.keep(s) for s in statuses.dictionary.to_pylist()]
+    keep = pa.array(times, KEEP_FOR_TYPE).take(statuses.indices)
+    if tracked.spread_by:
+        keep = spread_time(keep, rows.column(tracked.spread_by), tracked.spread)
+    expiry = pc.add(rows.column(tracked.at), keep)
     if tracked.provider is None:
-        return expired
+        return expiry
     never_expire = pc.is_in(rows.column(tracked.provider), pa.array(sorted(tracked.free), pa.string()))
-    return pc.and_(expired, pc.invert(never_expire))
+    return pc.if_else(never_expire, pa.scalar(None, TIMESTAMP_UTC), expiry)
 
 
 def apply_refresh(

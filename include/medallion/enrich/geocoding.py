@@ -17,6 +17,7 @@ from include.medallion.geocoders import check_terms as check_provider_terms
 from include.medallion.geocoders.location import ANSWERS, Sources, Status
 from include.medallion.geocoders.postcodes import normalise_columns, unanswerable_many
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracking
+from include.medallion.lookups.spread import spread_time
 from include.medallion.model.columns import Column
 from include.medallion.model.keys import Key, to_table
 
@@ -33,6 +34,7 @@ _KEPT = pa.schema(
     ]
 )
 _CELL = pa.schema([(H3_COLUMN, pa.string())])
+_SPREAD = 0.2  # of a result's time-to-live
 _FOUND = ("latitude", "longitude", "status", "precision", "radius_m", "place_id")  # of LOCATED, in the order of _KEPT
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_ANSWERS_PER_FILE, _FREE_KEYS_PER_CALL = 20, 1 << 20
@@ -127,6 +129,8 @@ def _tracking(settings: GeocodeSettings, provider_now: str) -> Tracking:
         provider,
         FREE_GEOCODERS,
         retried=frozenset({str(Status.ZERO_RESULTS), str(Status.UNSUPPORTED)}),
+        spread=_spread(settings),
+        spread_by=settings.prefix + "latitude",
         now_provider=provider_now,
     )
 
@@ -170,7 +174,13 @@ def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> 
     found = geocoder.locate_many(countries, postcodes)
     columns = [found[name] for name in _FOUND]
     schema = _KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
-    return pa.table([*columns, _keep_for(found["status"], settings)], schema=schema)
+    keep = spread_time(_keep_for(found["status"], settings), found["latitude"], _spread(settings))
+    return pa.table([*columns, keep], schema=schema)
+
+
+def _spread(settings: GeocodeSettings) -> float:
+    """Return how much earlier results may expire: with a budget, they must not all be renewed on one day."""
+    return _SPREAD if settings.has_budget else 0.0
 
 
 def _keep_for(statuses: pa.Array, settings: GeocodeSettings) -> pa.Array:

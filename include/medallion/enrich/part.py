@@ -19,6 +19,7 @@ from include.medallion.enrich.expectations import Expected, open_expectations
 from include.medallion.enrich.expiry import apply_refresh
 from include.medallion.enrich.join import LookupTable, add_lookup_columns, build_lookup_table
 from include.medallion.enrich.rows import RowPlan, transform
+from include.medallion.enrich.sources import SourceExpiry
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet.prefetch import prefetch
@@ -71,9 +72,9 @@ def enrich_part(
     tables: list[LookupTable] = []
     counts: list[LookupCounts] = []
     for enrichment in enrichments:
-        keys, numbers = _distinct_keys(lake, enrichment, window, part, tables, now)
+        keys, numbers, expiry = _distinct_keys(lake, enrichment, window, part, tables, now)
         context = LookupContext(BillingKey(enrichment.provider, pipeline.name, window.batch_id), part.number, share)
-        results = resolve_keys(lake, enrichment, context, keys.numbers, now)
+        results = resolve_keys(lake, expiry.bound(enrichment, keys, now), context, keys.numbers, now)
         tables.append(build_lookup_table(results, numbers))
         counts.append(_count(results, len(numbers) - numbers.null_count))
     written = _write_rows(lake, pipeline, window, part, tables, now)
@@ -105,17 +106,18 @@ def _check_rows(window: Window, part: EnrichedPart) -> None:
 
 def _distinct_keys(
     lake: Lake, enrichment: Enrichment, window: Window, part: Part, earlier: list[LookupTable], now: datetime
-) -> tuple[KeyIndex, pa.ChunkedArray]:
-    """Return the distinct keys of a part, numbered, and the number of each row's key."""
-    known = KeyIndex()
+) -> tuple[KeyIndex, pa.ChunkedArray, SourceExpiry]:
+    """Return the distinct keys of a part, the number of each row's key, and when what they are made of expires."""
+    known, expiry = KeyIndex(), SourceExpiry(enrichment, earlier)
     needed = {*enrichment.reads, *(c for table in earlier for c in table.enrichment.reads)}
     columns = None if window.mode is Mode.LOOKUPS else needed
     numbers, start = [], 0
     for batch in prefetch(read_staged_rows(lake, part.files, columns)):
         rows = _with_earlier_columns(window, start, batch, earlier, now)
         numbers.append(encode_keys(rows, enrichment.reads, enrichment.normalise, known))
+        expiry.add(rows, numbers[-1], known)
         start += batch.num_rows
-    return known, pa.chunked_array(numbers, pa.int32())
+    return known, pa.chunked_array(numbers, pa.int32()), expiry
 
 
 def _with_earlier_columns(

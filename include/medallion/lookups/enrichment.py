@@ -63,6 +63,8 @@ class Tracking:
     provider: str | None = None  # column with the provider's name, if some providers' answers never expire
     free: frozenset[str] = frozenset()  # those providers
     retried: frozenset[str] = frozenset()  # statuses of theirs that other data may resolve
+    spread: float = 0.0  # answers expire up to this share of their time-to-live earlier
+    spread_by: str | None = None  # number column by which they are spread
     now_provider: str | None = None  # who answers now
     data_since: datetime | None = None  # since when the data of a free provider are as they are; None: not known
 
