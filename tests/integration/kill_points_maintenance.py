@@ -1,18 +1,17 @@
 """
 Maintenance of one pipeline in a process that is killed at a chosen point, as if its machine had failed.
 
-    python -m tests.integration.kill_points_maintenance PIPELINE before|during|after MODULE FUNCTION
-
-Settings come from the environment. Everything that retention may delete is old enough, and every commit is due for a
-checkpoint.
+Everything that retention may delete is old enough, and every commit is due for a checkpoint.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
@@ -22,10 +21,29 @@ from include.medallion.lake import delta_maintenance
 from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance
 
+# each process is a fork of one that has imported this module and used nothing of it
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
 
-def main() -> None:
+
+def kill_maintenance(environ: Mapping[str, str], name: str, *point: str) -> int:
+    """
+    Maintain a pipeline in a process that is killed at a point; return how that ended.
+
+    Args:
+        environ: its settings.
+        name: the pipeline.
+        point: before, during or after; a module; and a function of it.
+    """
+    process = FORKS.Process(target=maintain_until, args=(dict(environ), name, *point))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def maintain_until(environ: Mapping[str, str], name: str, when: str, module: str, function: str) -> None:
     """Replace the function by one that kills the process, and run the maintenance."""
-    name, when, module, function = sys.argv[1:]
+    os.environ.update(environ)
     *path, last = function.split(".")
     owner = import_module(module)
     for part in path:
@@ -51,7 +69,3 @@ def kill_at(when: str, function: object) -> object:
         return result
 
     return killing
-
-
-if __name__ == "__main__":
-    main()

@@ -69,15 +69,13 @@ def people(lake, lake_uri):
     return People(open_lake(lake_uri, lake.options))
 
 
-def twins(people, number, types):
-    """Make two pipelines of a key of these types, each with a lake of its own."""
+def twins(folder, types):
+    """Make two pipelines of a key of these types, each with a lake of its own: on the disk, since both do the same."""
     names = [f"k{n}" for n in range(len(types))]
-    added = [(name, pa.string()) for name in people.pipeline.added_columns if name != "geocode_status"]
+    plain, bound = (People(open_lake(f"file://{folder}/{side}", {}), key=names) for side in ("plain", "bound"))
+    added = [(name, pa.string()) for name in plain.pipeline.added_columns if name != "geocode_status"]
     known = [("geocode_status", pa.string()), ("_version", pa.int64())]
-    schema = pa.schema([*zip(names, types, strict=True), *known, *added])
-    lakes = [open_lake(f"{people.lake.root}/{number}/{side}", people.lake.options) for side in ("plain", "bound")]
-    plain, bound = (People(lake, key=names) for lake in lakes)
-    return Twins(plain, bound, schema)
+    return Twins(plain, bound, pa.schema([*zip(names, types, strict=True), *known, *added]))
 
 
 def files(people):
@@ -101,9 +99,9 @@ def operations(people):
 @pytest.mark.parametrize("kinds", [*([kind] for kind in KEYS), ["int", "text"], ["text", "float"]], ids="+".join)
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_it_is_what_a_merge_makes(people, kinds, data):
+def test_it_is_what_a_merge_makes(tmp_path, kinds, data):
     """For any rows and new answers, old ones and replays included, rows and counts are those of delta-rs's MERGE."""
-    both = twins(people, uuid4(), [KEYS[kind][0] for kind in kinds])
+    both = twins(tmp_path / uuid4().hex, [KEYS[kind][0] for kind in kinds])
     key = st.tuples(*(st.sampled_from(KEYS[kind][1]) for kind in kinds))
     batches = st.lists(st.tuples(st.integers(1, 3), st.sampled_from(MODES)), min_size=2, max_size=6)
     for number, mode in data.draw(batches, label="batches"):

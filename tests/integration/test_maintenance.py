@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -25,9 +22,9 @@ from include.medallion.ops import maintenance, reconcile
 from include.medallion.staging import archive
 from include.medallion.staging.records.source_keys import begin_deletes, finish_reconcile
 from include.medallion.steps.sinks import open_sinks
+from tests.integration.kill_points_maintenance import kill_maintenance
 from tests.integration.one_table import OneTable
 
-ROOT = Path(__file__).parents[2]
 DDL = "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)"
 INSERT = "INSERT INTO people SELECT n, 'name ' || n, '98052' FROM generate_series({}, {}) AS n"
 AGES = timedelta(days=365)
@@ -350,9 +347,7 @@ def test_killed_at_any_point_it_has_changed_no_row_and_the_next_one_ends_the_wor
     for n, point in enumerate(POINTS):
         people.sql(INSERT.format(31 + n, 31 + n), f"UPDATE people SET name = 'after kill {n}' WHERE id <= 10")
         people.run()
-        command = [sys.executable, "-m", "tests.integration.kill_points_maintenance", "one", *point]
-        died = subprocess.run(command, env=people.environ(tmp_path), cwd=ROOT, check=False)
-        assert died.returncode == -signal.SIGKILL, point
+        assert kill_maintenance(people.environ(tmp_path), "one", *point) == -signal.SIGKILL, point
         source = people.sql("SELECT id, name FROM people ORDER BY id::text")
         assert [(r["id"], r["name"]) for r in people.gold()] == source, point
         assert people.silver() == people.gold(), point
