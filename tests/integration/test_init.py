@@ -13,9 +13,9 @@ from include.medallion.onboarding.init import Order, draft_files
 TABLES = """
 CREATE SCHEMA sales;
 CREATE TABLE customers (
-    id int PRIMARY KEY, "Zip" text, email text, contact text, price numeric, tags text[], "no" int);
+    id int PRIMARY KEY, "Zip" text, email text, contact text, price numeric, took interval, "no" int);
 INSERT INTO customers SELECT n, (ARRAY['98052','10001','60031','11377','94105','33101'])[n % 6 + 1],
-    'a' || n || '@example.org', 'b' || n || '@example.org', 1.5, '{x}', n FROM generate_series(1, 60) AS n;
+    'a' || n || '@example.org', 'b' || n || '@example.org', 1.5, '1 day', n FROM generate_series(1, 60) AS n;
 CREATE TABLE orders (
     a int, b int, ship_postcode text, ship_country text, bill_plz int, bill_country text, UNIQUE (b, a));
 INSERT INTO orders SELECT n, n, '10115', 'Germany', 1000 + n, 'AT' FROM generate_series(1, 20) AS n;
@@ -78,7 +78,7 @@ def test_a_pattern_drafts_every_table_that_can_be_read(drafted):
     assert commented(folder, "customers")["columns"]["mask"] == {"email": "keep_domain", "contact": "keep_domain"}
     text = (folder / "customers.yaml").read_text()
     assert "# - price is numeric without precision" in text
-    assert "# - tags is text[]" in text
+    assert "# - took is interval" in text
     # two postcodes, each with the country beside it, one of them a number
     made = document(folder, "orders")
     assert made["source"]["key"] == ["b", "a"]

@@ -87,7 +87,8 @@ def test_a_schema_change_and_a_window_are_described(one):
     assert left_behind(one) == before
     assert made.source.rows_to_read == 1
     by_name = {sink.name: sink for sink in made.sinks}
-    assert by_name["silver"].ddl == ['ALTER TABLE "ONE" ADD COLUMN IF NOT EXISTS "C" VARCHAR']
+    (statement,) = by_name["silver"].ddl
+    assert statement.startswith('ALTER TABLE "ONE" ADD COLUMN IF NOT EXISTS "C" VARCHAR')
     assert by_name["gold"].ddl == ["add to the Delta table: c string"]
     assert [change.split()[:2] for change in by_name["gold"].changes] == [["c", "added"]]
     assert made.lookups[0].keys == 1

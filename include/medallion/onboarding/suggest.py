@@ -32,7 +32,7 @@ _LETTERED = ("GB", "CA", "NL", "IE")
 _OFFLINE = ("US", "DE")
 """Countries of numeric postcodes that are recognised because the offline geocoder knows the codes."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
-_TEXTS = frozenset({"uuid"})
+_TEXTS = frozenset({"uuid", "citext", "name", "xml"})
 """Types that are text in the sinks, without a decision to make."""
 
 
@@ -177,7 +177,7 @@ def _types_to_decide(table: Table) -> Iterator[str]:
         declared = table.declared[column.name]
         if declared == "numeric":
             yield f"{column.name} is numeric without precision: it arrives as exact text; numeric(18, 4) is a number"
-        elif column.as_text and pt.is_string(column.type) and declared not in _TEXTS:
+        elif column.as_text and column.snowflake_type == "VARCHAR" and declared not in _TEXTS:
             yield f"{column.name} is {declared}: it arrives as its text"
         elif not pt.is_string(column.type) and any("infinity" in value for value in table.values(column.name)):
             yield f"{column.name} is {declared} and holds infinity, which no sink has: such rows are quarantined"

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.geocoders.postcodes import unanswerable
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import usage_ledger
 from include.medallion.lookups.cache import find_answers
@@ -36,7 +35,8 @@ def plan_lookup(
     """
     settings = pipeline.enrich[number].settings
     is_geocode = isinstance(settings, GeocodeSettings)
-    asked = [key for key in keys.found if not (is_geocode and unanswerable(*key))]
+    settled = _settled(enrichment, keys.found)
+    asked = [key for key in keys.found if key not in settled]
     cached = _cached(lake, enrichment, asked, now)
     scale = keys.total / len(keys.found) if keys.found else 1.0
     missing = round((len(asked) - len(cached)) * scale)
@@ -56,7 +56,7 @@ def plan_lookup(
         cost_usd=round(max(0, calls - free) * enrichment.price_per_1000 / 1000, 2),
         hours=round(calls / rate / 3600, 2) if rate else 0.0,
         budget=min(limits.budgets, default=None) if limits else None,
-        statuses=_statuses(enrichment, keys.found) if is_geocode and limits is None else {},
+        statuses=_statuses(enrichment, asked, settled) if is_geocode and limits is None else {},
     )
 
 
@@ -91,10 +91,21 @@ def _free_calls(lake: Lake, enrichment: Enrichment, free: int, now: datetime) ->
     return max(0, free - used)
 
 
-def _statuses(enrichment: Enrichment, keys: Sequence[Key]) -> dict[str, float]:
-    """Ask a geocoder that costs nothing; return the share of the keys with each status."""
-    some = list(keys[:MAX_ANSWERED_KEYS])
-    if not some:
+def _settled(enrichment: Enrichment, keys: Sequence[Key]) -> dict[Key, str]:
+    """Return the keys that need no call, such as a postcode without a country, with their status."""
+    if enrichment.settle is None or not keys:
         return {}
-    counts = Counter(enrichment.call(some)[enrichment.status].to_pylist())
-    return {str(status): count / len(some) for status, count in counts.most_common()}
+    statuses = enrichment.settle(list(keys)).to_pylist()
+    return {key: status for key, status in zip(keys, statuses, strict=True) if status is not None}
+
+
+def _statuses(enrichment: Enrichment, asked: Sequence[Key], settled: Mapping[Key, str]) -> dict[str, float]:
+    """Ask a geocoder that costs nothing; return the share of the keys with each status."""
+    some = list(asked[:MAX_ANSWERED_KEYS])
+    counts = Counter(enrichment.call(some)[enrichment.status].to_pylist()) if some else Counter()
+    scale = len(asked) / len(some) if some else 1.0
+    weights = {str(status): count * scale for status, count in counts.items()}
+    for status in settled.values():
+        weights[status] = weights.get(status, 0) + 1
+    total = sum(weights.values())
+    return {status: weights[status] / total for status in sorted(weights, key=lambda name: -weights[name])}
