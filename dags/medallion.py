@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import medallion_metrics
-from airflow.sdk import DAG, Asset, dag, get_current_context, task
+from airflow.sdk import DAG, Asset, dag, get_current_context, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
@@ -179,13 +179,15 @@ def broken_schedule() -> str | None:
 
 
 def build_all() -> None:
-    """Wire a DAG for each name of a pipeline file."""
+    """Wire a DAG for each name of a pipeline file; in the process of a task, which needs its own, no other good one."""
+    needed = get_parsing_context().dag_id
     loaded = load_files(pipeline_files())
     for file, found in {pipeline_name(file): (file, found) for file, found in loaded.items()}.values():
         try:
             if isinstance(found, SettingError):
                 raise found
-            build(found)
+            if needed in {None, found.dag_id}:
+                build(found)
         except SettingError as e:
             build_broken(file, str(e))
 

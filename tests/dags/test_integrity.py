@@ -66,6 +66,7 @@ def parsed(tmp_path_factory):
         "second": {},
         "third": {},
         "folder": {"MEDALLION_PIPELINES": str(folder)},
+        "task": {"MEDALLION_PIPELINES": str(folder), "_AIRFLOW_PARSING_CONTEXT_DAG_ID": "medallion_other"},
         "partial": {"MEDALLION_PIPELINES": str(partial)},
         "manual": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "manual"},
         "hourly": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "@hourly"},
@@ -110,6 +111,12 @@ def test_each_pipeline_file_is_a_dag_of_its_name(parsed):
         "medallion_other",
         "medallion_broken",
     }
+
+
+def test_a_task_wires_its_own_dag_alone(parsed):
+    """With hundreds of pipelines, a task would otherwise spend seconds on the DAGs of the others."""
+    assert set(parsed["task"]["dags"]) - SHARED == {"medallion_other", "medallion_broken"}
+    assert parsed["task"]["dags"]["medallion_other"] == parsed["folder"]["dags"]["medallion_other"]
 
 
 def test_the_package_ships_the_employees_dag(parsed):
