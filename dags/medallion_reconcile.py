@@ -7,8 +7,11 @@ Compares the source with every sink by key and version, one task for each pipeli
   says. Windows see inserts and updates only; this is how deletes arrive.
 * **Many deletes** (`max_delete_share` in the pipeline file) are not applied: the task fails and says how many rows of
   which sink they are; trigger it with **approve_deletes** for that pipeline.
-* **Rows that a sink lost** fail the task, after the deletes were applied: its message says how many, in which sink, and
-  that `full_refresh` of the pipeline's DAG fixes it.
+* **Rows that a sink lost**, has in an older version or more than once are read again and written to all sinks, as
+  `repair` in the pipeline file or the parameter **repair** says. What is not repaired fails the task: its message says
+  how many rows, in which sink, the cause if it is known, and what fixes it.
+* **Values** are compared too: each day those of a share of the rows, so that all are within `verify_within_days`; with
+  the parameter **values**, those of all rows.
 * **At any time**: also while the pipeline runs, also twice, also after a kill.
 * **pipeline** chooses one pipeline; empty means all.
 """
@@ -35,6 +38,20 @@ PARAMS = {
         type=["null", "string"],
         title="Pipeline",
         description="Name of the pipeline file to reconcile. Empty: all.",
+    ),
+    "values": Param(
+        default=False,
+        type=SWITCH,
+        title="Compare all values",
+        description="Compare the values of all rows now, not only of the share that is due today.",
+    ),
+    "repair": Param(
+        default=None,
+        type=["null", "string"],
+        enum=[None, "off", "missing", "all"],
+        title="Repair",
+        description="What to read again and write: missing and outdated rows; all, also repeated keys and rows with "
+        "other values; or off. Empty: as the pipeline file says.",
     ),
     "approve_deletes": Param(
         default=False,
@@ -64,7 +81,9 @@ def reconcile(name: str) -> dict | None:
 
     with readable_failures():
         pipeline, context = find_pipeline(name), get_current_context()
-        report = reconcile(pipeline, connect(pipeline), approve_deletes=bool(context["params"]["approve_deletes"]))
+        params = context["params"]
+        switches = {option: bool(params[option]) for option in ("approve_deletes", "values")}
+        report = reconcile(pipeline, connect(pipeline), repair=params["repair"], **switches)
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)
             return None

@@ -32,6 +32,19 @@ PARAMS = {
         title="Replay quarantine",
         description="Read quarantined rows again from the source; those that are valid now are loaded.",
     ),
+    "reload_where": Param(
+        default=None,
+        type=["null", "string"],
+        title="Reload rows where",
+        description="SQL condition: the source's rows that meet it are read again and written to all sinks.",
+    ),
+    "reload_keys": Param(
+        default=None,
+        type=["null", "string"],
+        title="Reload keys",
+        description="Values of the first key column, separated by commas, or a range such as 100..200: these rows are "
+        "read again and written to all sinks.",
+    ),
     "approve_schema_change": Param(
         default=False,
         type=SWITCH,

@@ -19,6 +19,7 @@ import typer
 from include.medallion.config.files import json_schema, pipeline_files
 from include.medallion.onboarding.command import init, plan
 from include.medallion.ops import places, tables
+from include.medallion.ops import reconcile_commands as commands
 from include.medallion.ops.command import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -93,22 +94,8 @@ def run(
         print(*(f"WARNING: {w}\n" for w in (summary.warnings if summary else ())), sep="", end="", file=sys.stderr)
 
 
-@app.command()
-def reconcile(
-    name: Name,
-    approve_deletes: Annotated[bool, typer.Option(help="delete however large a share of the rows")] = False,
-) -> None:
-    """Compare source and sinks by key and version; apply deletes of the source to every sink."""
-    from include.medallion.model.differences import check_nothing_lost, summary_line
-    from include.medallion.ops.reconcile import reconcile as compare
-    from include.medallion.runs.record import record_reconcile
-
-    with opened(name) as (pipeline, connections):
-        report = compare(pipeline, connections, approve_deletes=approve_deletes)
-        print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
-        if report:
-            record_reconcile(connections.lake, report)
-            check_nothing_lost(report)
+app.command()(commands.reload)
+app.command()(commands.reconcile)
 
 
 @app.command()

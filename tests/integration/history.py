@@ -21,7 +21,7 @@ from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
 from include.medallion.lake.object_store import filesystem, list_files
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.window import Mode, Position, Window
-from include.medallion.ops import reconcile
+from include.medallion.ops import comparison, reconcile
 from include.medallion.staging.layout import RAW, part_manifest, stage_manifest
 from include.medallion.staging.parts import Part
 from include.medallion.staging.records.manifests import Incomplete, read_extracted
@@ -326,7 +326,7 @@ class History:
     def look(self):
         """Begin a reconcile: read the keys of the source."""
         self.note("reconcile looks at the source")
-        return reconcile.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+        return comparison.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
 
     def compare(self, looked, sink):
         """Do one half of a reconcile that looked at the source before."""

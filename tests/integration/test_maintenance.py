@@ -18,7 +18,7 @@ from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
-from include.medallion.ops import maintenance, reconcile
+from include.medallion.ops import comparison, maintenance
 from include.medallion.staging import archive
 from include.medallion.staging.records.source_keys import begin_deletes, finish_reconcile
 from include.medallion.steps.sinks import open_sinks
@@ -214,7 +214,7 @@ def test_a_batch_that_a_sink_does_not_hold_stays_whatever_its_age(people):
 def test_a_reconcile_that_is_not_finished_keeps_its_keys(people):
     """What a reconcile staged stays until it is finished."""
     sinks = open_sinks(people.pipeline, people.connections)
-    keys = reconcile.stage_keys(people.pipeline, people.connections, sinks)
+    keys = comparison.stage_keys(people.pipeline, people.connections, sinks)
     begin_deletes(people.connections.lake, keys)
     people.sql(INSERT.format(31, 31))
     people.run()

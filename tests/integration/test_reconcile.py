@@ -16,7 +16,7 @@ from include.medallion.errors import ContractBroken, SettingError, SourceChanged
 from include.medallion.lake.object_store import delete_files, filesystem
 from include.medallion.model.differences import Difference, Report, check_nothing_lost
 from include.medallion.model.window import Mode
-from include.medallion.ops import reconcile
+from include.medallion.ops import comparison, reconcile
 from include.medallion.staging import archive, layout
 from include.medallion.staging.layout import part_file
 from include.medallion.staging.records import source_keys
@@ -38,7 +38,7 @@ class Table(OneTable):
 
     def begin_reconcile(self):
         """Read the source's keys; the sinks are not touched."""
-        return reconcile.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+        return comparison.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
 
     def compare(self, sink, keys):
         """Compare one sink with keys that were read, and apply the deletes; return the difference."""
@@ -74,6 +74,7 @@ def table(bronze_dsn, lake_uri, lake, silver):
 def people(table):
     """Lend a table of four people who arrived in both sinks."""
     people = table({"table": "people", "key": "id"})
+    people.set(repair="off")
     people.sql(PEOPLE, INSERT.format(1, 4))
     people.run()
     return people

@@ -1,4 +1,4 @@
-"""The row filter of a pipeline (`source.where`), checked against the table before any row is read."""
+"""Row filters (`source.where`, the condition of a reload), checked against the table before any row is read."""
 
 from __future__ import annotations
 
@@ -33,14 +33,29 @@ def check_filter(connection: adbc_driver_manager.AdbcConnection, source: Source,
         return
     if unknown := [name for name in columns_of(source.where, "postgres") if name not in columns]:
         raise SettingError(f"source.where names columns that the table does not have: {unknown}")
+    check_accepted(connection, source, source.where, "source.where")
+
+
+def check_accepted(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, condition: str, setting: str
+) -> None:
+    """
+    Check that PostgreSQL accepts a condition; it reads no row.
+
+    Args:
+        setting: name of the condition, for messages.
+
+    Raises:
+        SettingError: the condition is wrong for this table.
+    """
     table = f"{quote_identifier(source.schema_)}.{quote_identifier(source.table)}"
     try:
-        execute(connection, f"SELECT FROM {table} WHERE (\n{source.where}\n) LIMIT 0")
+        execute(connection, f"SELECT FROM {table} WHERE (\n{condition}\n) LIMIT 0")
     except adbc_driver_manager.Error as e:
         error = read_error(e, source)
         if error is not e or not (e.sqlstate or "").startswith(_WRONG):
             raise error from None
         raise SettingError(
-            f"source.where is refused by PostgreSQL (SQLSTATE {e.sqlstate}): write a condition that is true or false, "
+            f"{setting} is refused by PostgreSQL (SQLSTATE {e.sqlstate}): write a condition that is true or false, "
             "and compare values of the same type"
         ) from None

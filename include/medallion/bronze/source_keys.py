@@ -63,7 +63,7 @@ def stage_source_keys(
         for batch in bronze_rows.read_rows(connection, pipeline.source, replace(table, columns=columns), window):
             good = batch.filter(validate(batch, columns, key).is_null())
             unloadable += batch.num_rows - good.num_rows
-            arrays = [*to_sink_types(good, columns), _due_versions(good, key, quarantined)]
+            arrays = [*to_sink_types(good, columns), due_versions(good, key, quarantined)]
             for n, rows in partition_by_key(pa.RecordBatch.from_arrays(arrays, schema=schema), key, len(parts)):
                 writers[n].write_batch(rows)
     files = [StagedFile(part_file(window, KEYS, n), 0, out.file) for n, out in enumerate(writers)]
@@ -75,7 +75,7 @@ def _key_columns(pipeline: Pipeline, table: SourceTable) -> tuple[Column, ...]:
     return tuple(by_name[name] for name in pipeline.key)
 
 
-def _due_versions(rows: pa.RecordBatch, key: list[str], known: QuarantinedKeys) -> pa.Array:
+def due_versions(rows: pa.RecordBatch, key: list[str], known: QuarantinedKeys) -> pa.Array:
     """Return the rows' versions, NULL for rows that are in quarantine in just this version."""
     versions = rows.column(VERSION)
     suspects = pc.indices_nonzero(pc.is_in(versions, pa.array(known, pa.int64())))

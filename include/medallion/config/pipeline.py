@@ -25,6 +25,10 @@ _one_enrichment = BeforeValidator(
     lambda v: v if isinstance(v, list) else [v], json_schema_input_type=EnrichmentSettings | list[EnrichmentSettings]
 )
 DEFAULT_SCHEDULE = "* * * * *"
+Repair = Literal["off", "missing", "all"]
+_off_is_a_word = BeforeValidator(
+    lambda v: "off" if v is False else v, json_schema_input_type=Repair
+)  # to YAML it is not
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
@@ -61,6 +65,17 @@ class Pipeline(Settings):
         default=0.2, ge=0, le=1, description="a reconcile that would delete a larger share of a sink's rows asks first"
     )
     min_deletes: int = Field(default=20, ge=0, description="a reconcile deletes at most this many rows without asking")
+    repair: Annotated[Repair, _off_is_a_word] = Field(
+        default="all",
+        description="what a reconcile reads again and writes: missing (and outdated) rows, all (also rows with other "
+        "values and repeated keys), or off",
+    )
+    verify_within_days: int = Field(
+        default=30,
+        ge=0,
+        description="days within which reconciles compare the values of every row, a share each day; 0: keys and "
+        "versions only",
+    )
     schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
         default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
     )

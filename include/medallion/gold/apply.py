@@ -18,7 +18,7 @@ from deltalake.table import TableMerger
 from include.medallion.gold.columns import add_columns, check_types
 from include.medallion.gold.inspect import check_table
 from include.medallion.gold.log import commit_properties, names_batch, read_position
-from include.medallion.gold.write import rewrite
+from include.medallion.gold.write import reload, rewrite
 from include.medallion.gold.write.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.write.counts import count_outcome
 from include.medallion.gold.write.files import GoldBatch, stat_columns
@@ -51,6 +51,7 @@ class Kind(StrEnum):
     REPLACE = "replace"  # all rows, by a full refresh
     APPEND = "append"  # no key of the batch is in the table
     UPSERT = "upsert"
+    RELOAD = "reload"  # chosen rows, whatever the table holds of them
     UPDATE_LOOKUPS = "update look-ups"  # nothing but the columns of enrichments
 
 
@@ -74,7 +75,7 @@ def check_batch(batch: Batch) -> None:
     table = delta.open_table(batch.lake, batch.pipeline.gold_table)
     if table is None or batch.window.mode is Mode.REFRESH:
         return
-    position = read_position(table, batch.pipeline.name, batch.window.source)
+    position = read_position(batch.lake, batch.pipeline, table, batch.window.source)
     if not is_planned(position, batch.window):
         return  # `apply` says so
     conformed = conform(batch, position)
@@ -91,7 +92,7 @@ def _try_apply(batch: Batch) -> Applied:
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
     table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
     check_table(batch.pipeline, table)
-    position = read_position(table, batch.pipeline.name, batch.window.source)
+    position = read_position(batch.lake, batch.pipeline, table, batch.window.source)
     if is_applied(SINK, position, batch.window):
         return Applied.replay(batch.rows, table.version())
     gold = _fit(conform(batch, position), table)
@@ -114,10 +115,8 @@ def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:
 
 
 def _kind_of(gold: GoldBatch) -> Kind:
-    if gold.window.mode is Mode.REFRESH:
-        return Kind.REPLACE
-    if gold.window.mode is Mode.LOOKUPS:
-        return Kind.UPDATE_LOOKUPS
+    if gold.window.mode in _KINDS:
+        return _KINDS[gold.window.mode]
     return Kind.APPEND if is_append_only(gold) else Kind.UPSERT
 
 
@@ -176,10 +175,12 @@ def _record_batch(gold: GoldBatch) -> None:
         table.update_incremental()
 
 
+_KINDS = {Mode.REFRESH: Kind.REPLACE, Mode.LOOKUPS: Kind.UPDATE_LOOKUPS, Mode.RELOAD: Kind.RELOAD}
 _WAYS_TO_WRITE: dict[Kind, tuple[Write, ...]] = {
     Kind.REPLACE: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="overwrite")),
     Kind.APPEND: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="append")),
     Kind.UPSERT: (rewrite.upsert, _merge_rows),
+    Kind.RELOAD: (reload.replace_rows, reload.merge_rows),
     Kind.UPDATE_LOOKUPS: (rewrite.update_lookups, _merge_lookups),
 }
 """For each kind of batch, the ways to write it: the cheapest first; the last one always works."""

@@ -11,13 +11,40 @@ reads them again.
 
 from __future__ import annotations
 
-from deltalake import CommitProperties, DeltaTable, Transaction
+from dataclasses import replace
 
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import DeltaError
+
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.gold.restored import find_restored
+from include.medallion.lake import delta
+from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Position, Window
 
 
-def read_position(table: DeltaTable, pipeline: str, source: str) -> Position | None:
-    """Return what an opened table holds: None for nothing, or a position of another source."""
+def read_position(lake: Lake, pipeline: Pipeline, table: DeltaTable, source: str) -> Position | None:
+    """
+    Return what an opened table holds: None for nothing, or a position of another source.
+
+    A table that was restored to an older version holds what that version did, whatever its transaction lines say. One
+    whose rows another program replaced holds nothing that can be relied on: its position begins at transaction 0.
+    """
+    position = _named_position(table, pipeline.name, source)
+    restored = find_restored(table) if position else None
+    if position is None or restored is None:
+        return position
+    nothing = replace(position, upto=0)
+    if restored.version is None:
+        return nothing
+    try:
+        older = delta.at_version(lake, pipeline.gold_table, restored.version)
+    except DeltaError:  # that version's log was cleaned up
+        return nothing
+    return _named_position(older, pipeline.name, source)
+
+
+def _named_position(table: DeltaTable, pipeline: str, source: str) -> Position | None:
     newest = table.transaction_version(_line(pipeline))
     if newest is None:
         return None

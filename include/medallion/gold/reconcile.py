@@ -56,6 +56,8 @@ class GoldComparison:
     Args:
         difference: counts.
         lost: keys of rows that the source lost, and whether the row is live.
+        faulty: keys of rows that the table lacks or has in an older version.
+        repeated: keys that it has more than once.
     """
 
     lake: Lake
@@ -63,6 +65,13 @@ class GoldComparison:
     keys: SourceKeys
     difference: Difference
     lost: pa.Table
+    faulty: pa.Table
+    repeated: pa.Table
+
+    def faulty_keys(self, *, repeated: bool, limit: int) -> pa.Table:
+        """Return the keys of the rows to be repaired."""
+        found = [self.faulty, self.repeated] if repeated else [self.faulty]
+        return pa.concat_tables(found).slice(0, limit)
 
     def delete(self) -> int:
         """Mark or remove the lost rows in one commit, unless newer versions came meanwhile; return how many."""
@@ -89,7 +98,7 @@ def _open_same(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> DeltaTable:
     table = open_gold(lake, pipeline)
     if table is None:
         raise emptied(SINK, keys.window)
-    check_same_source(SINK, read_position(table, pipeline.name, keys.window.source), keys.window)
+    check_same_source(SINK, read_position(lake, pipeline, table, keys.window.source), keys.window)
     return table
 
 
@@ -98,7 +107,7 @@ def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> GoldCompar
     if DELETED_AT not in table.schema().to_arrow().names:
         table.alter.add_columns(Field(DELETED_AT, PrimitiveType("timestamp")))
     live = missing = older = 0
-    lost = []
+    lost, faulty, repeated = [], [], []
     with _partitioned_keys(table, lake, pipeline, keys) as parts:
         for mine, theirs in parts:
             both = mine.join(theirs, pipeline.key, join_type="full outer")
@@ -106,10 +115,11 @@ def _try_compare(lake: Lake, pipeline: Pipeline, keys: SourceKeys) -> GoldCompar
             absent, stale, gone = _compare_keys(both, pipeline, keys)
             missing, older = missing + _count(absent), older + _count(stale)
             lost.append(both.filter(gone).select([*pipeline.key, _IS_LIVE]))
-    to_delete = pa.concat_tables(lost)
-    return GoldComparison(
-        lake, pipeline, keys, Difference(live, missing, older, _count(to_delete[_IS_LIVE])), to_delete
-    )
+            faulty.append(both.filter(pc.or_(absent, stale)).select(pipeline.key))
+            repeated.append(_repeated_keys(mine, theirs, pipeline.key, keys.window.upto))
+    to_delete, twice = pa.concat_tables(lost), pa.concat_tables(repeated)
+    difference = Difference(live, missing, older, _count(to_delete[_IS_LIVE]), repeated=twice.num_rows)
+    return GoldComparison(lake, pipeline, keys, difference, to_delete, pa.concat_tables(faulty), twice)
 
 
 @contextmanager
@@ -150,6 +160,16 @@ def _compare_keys(both: pa.Table, pipeline: Pipeline, keys: SourceKeys) -> tuple
     lost = pc.and_(both[_IN_SOURCE].is_null(), _null_is_false(pc.less(both[_TABLE_VERSION], upto)))
     stale = pc.and_(pc.and_(due, lives), _null_is_false(pc.less(both[_TABLE_VERSION], both[VERSION])))
     return pc.and_not(due, lives), stale, pc.and_(lost, lives) if pipeline.deletes == "soft" else lost
+
+
+def _repeated_keys(mine: pa.Table, theirs: pa.Table, key: list[str], upto: int) -> pa.Table:
+    """Return the keys that are due and that the table has more than once."""
+    counts = theirs.group_by(key).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1)).select(key)
+    if not twice.num_rows:
+        return twice
+    due = mine.filter(_null_is_false(pc.less(mine[VERSION], upto))).select(key)
+    return twice.join(due, key, join_type="inner").select(key)
 
 
 def _delete(lake: Lake, table: DeltaTable, pipeline: Pipeline, keys: SourceKeys, lost: pa.Table) -> int:

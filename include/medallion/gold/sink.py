@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import reconcile
+from include.medallion.gold import reconcile, values
 from include.medallion.gold.apply import SINK, apply_batch, check_batch
 from include.medallion.gold.inspect import missing_files, open_gold
 from include.medallion.gold.log import read_position
 from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import Lake
+from include.medallion.model.columns import Column
+from include.medallion.model.compare.ranges import KeyRange
 from include.medallion.model.counts import Applied
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
@@ -33,7 +37,7 @@ class GoldSink:
     def position(self, source: str) -> Position | None:
         """Return what the table holds: None for nothing, or a position of another source."""
         table = open_gold(self.lake, self.pipeline)
-        return read_position(table, self.pipeline.name, source) if table else None
+        return read_position(self.lake, self.pipeline, table, source) if table else None
 
     def check(self, batch: Batch) -> None:
         """Check that the table can hold the batch's values as they are."""
@@ -50,6 +54,10 @@ class GoldSink:
         with missing_files(self.pipeline):
             comparison = reconcile.compare(self.lake, self.pipeline, keys)
         yield comparison
+
+    def read_rows(self, columns: Sequence[Column], keys: KeyRange) -> Iterator[pa.RecordBatch]:
+        """Stream the live rows of a range of keys."""
+        return values.read_rows(self.lake, self.pipeline, columns, keys)
 
     def row_count(self) -> int:
         """Return how many rows the table has; 0 if there is no table."""

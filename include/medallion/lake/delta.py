@@ -51,6 +51,16 @@ def open_table(lake: Lake, name: str) -> DeltaTable | None:
         return None
 
 
+def at_version(lake: Lake, name: str, version: int) -> DeltaTable:
+    """
+    Open a Delta table at an older version.
+
+    Raises:
+        DeltaError: the log does not have that version any more.
+    """
+    return DeltaTable(lake.table(name), version=version, storage_options=dict(lake.options))
+
+
 def require_table(lake: Lake, name: str) -> DeltaTable:
     """
     Open a Delta table that must be there.

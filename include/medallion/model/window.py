@@ -26,6 +26,7 @@ class Mode(StrEnum):
     TRIAL = "trial"  # at most max_rows
     LOOKUPS = "lookups"  # rows of Gold whose look-ups must be refreshed
     QUARANTINE = "quarantine"  # quarantined rows
+    RELOAD = "reload"  # rows that were chosen, by condition or key
     RECONCILE = "reconcile"  # all primary keys, to compare them; applies no rows
 
     @property
@@ -113,7 +114,7 @@ def plan_window(
     if mode is Mode.REFRESH:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
     _check_source(pipeline, moment, held)
-    whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE}
+    whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE, Mode.RELOAD}
     after = 0 if whole else min((p.upto if p else 0 for p in held), default=0)
     return Window(pipeline, moment.source, after, moment.xmin, batch_id, mode, max_rows, moment.xmax - moment.xmin)
 

@@ -17,49 +17,46 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from include.medallion.bronze.horizon import read_horizon
-from include.medallion.bronze.postgres import connection as bronze_connection
-from include.medallion.bronze.source_keys import stage_source_keys
-from include.medallion.bronze.table import SourceTable, check_columns
+import pyarrow as pa
+
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
-from include.medallion.config.pipeline import Pipeline
-from include.medallion.errors import ContractBroken, SettingError, SourceChanged
-from include.medallion.lake.object_store import Lake
-from include.medallion.model.differences import Difference, Report, check_delete_share, combine
-from include.medallion.model.window import Mode, SourceSnapshot, plan_window
-from include.medallion.quarantine.table import quarantined_keys
-from include.medallion.staging.layout import batch_folder
-from include.medallion.staging.records.documents import write_document
-from include.medallion.staging.records.source_keys import (
-    SourceKeys,
-    begin_deletes,
-    finish_reconcile,
-    record_keys,
-    unfinished_reconciles,
-)
-from include.medallion.staging.records.used_ids import newest_id, record_id
+from include.medallion.config.pipeline import Pipeline, Repair
+from include.medallion.errors import SettingError
+from include.medallion.model.differences import Report, combine, describe_faults, with_values
+from include.medallion.ops.comparison import Found, compare_once, finish_deletes, write_report
+from include.medallion.ops.repair import distinct_keys, explain_missing, repair_rows
+from include.medallion.ops.verify import ALL, SHARE, verify_values
+from include.medallion.staging.records.source_keys import unfinished_reconciles
 from include.medallion.staging.sink import Sink
-from include.medallion.steps.schema.records import check_comparable
-from include.medallion.steps.schema.source import describe_locked_source, describe_source
 from include.medallion.steps.sinks import open_sinks
 
 log = logging.getLogger(__name__)
 
 
-def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: bool = False) -> Report | None:
+def reconcile(
+    pipeline: Pipeline,
+    connections: Connections,
+    *,
+    approve_deletes: bool = False,
+    repair: Repair | None = None,
+    values: bool = False,
+) -> Report | None:
     """
-    Apply the source's deletes to every sink and report how they compare; None if a sink holds nothing yet.
+    Apply the source's deletes to every sink, compare values, repair rows, and report how they compare.
 
-    Lost rows are looked for twice: a full refresh or another reconcile may have changed a sink after the keys of the
+    Faults are looked for twice: a full refresh or another reconcile may have changed a sink after the keys of the
     source were read.
 
     Args:
         approve_deletes: delete however large a share of a sink.
+        repair: in place of the pipeline's setting.
+        values: compare the values of all rows, not only of those that are due today.
+
+    Returns:
+        None if a sink holds nothing yet.
 
     Raises:
         TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
@@ -69,51 +66,45 @@ def reconcile(pipeline: Pipeline, connections: Connections, *, approve_deletes: 
     _check_alone(pipeline)
     sinks = open_sinks(pipeline, connections)
     for keys in unfinished_reconciles(connections.lake, pipeline.name):
-        _resume(connections.lake, sinks, keys)
-    first = _compare_once(pipeline, connections, sinks, approve_deletes)
-    if first is None or not first.lost:
+        finish_deletes(connections.lake, sinks, keys)
+    pipeline = pipeline.model_copy(update={"repair": repair}) if repair else pipeline
+    found = _compare_keys(pipeline, connections, sinks, approve_deletes)
+    if found is None:
+        return None
+    report = found.report
+    if report.faults:
+        report = _repair(pipeline, connections, sinks, report, found.faulty)
+    if values or pipeline.verify_within_days:
+        verified = verify_values(pipeline, connections, sinks, found.keys, ALL if values else SHARE)
+        report = with_values(report, verified)
+    write_report(connections.lake, report)
+    return report
+
+
+def _compare_keys(
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
+) -> Found | None:
+    """Compare once; if something is wrong, once more, with the deletes of both."""
+    first = compare_once(pipeline, connections, sinks, approve_deletes)
+    if first is None or not first.report.faults:
         return first
-    second = _compare_once(pipeline, connections, sinks, approve_deletes)
-    return second and combine(first, second)
+    second = compare_once(pipeline, connections, sinks, approve_deletes)
+    return replace(second, report=combine(first.report, second.report)) if second else None
 
 
-def stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink]) -> SourceKeys | None:
-    """
-    Begin a reconcile: stage the keys of the source, and record what they may be compared with.
-
-    Returns:
-        None if a sink holds nothing yet.
-
-    Raises:
-        SourceChanged: the source is not the one that the sinks were filled from.
-        SchemaChanged: as `steps.schemas.check_comparable`.
-        SettingError, ContractBroken: as `bronze.table.describe_table`.
-    """
-    lake = connections.lake
-    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
-        snapshot = read_horizon(connection, describe_source(connection, pipeline, connections))
-        table = describe_locked_source(connection, pipeline, connections)
-        check_columns(pipeline, table)
-        _check_same_table(pipeline, snapshot, table)
-        positions = [sink.position(snapshot.source) for sink in sinks]
-        held = {sink.name: position for sink, position in zip(sinks, positions, strict=True)}
-        check_comparable(lake, pipeline, table, held)
-        newest = newest_id(lake, pipeline.name)
-        window = plan_window(pipeline.name, snapshot, positions, datetime.now(UTC), Mode.RECONCILE, newest_id=newest)
-        record_id(lake, pipeline.name, window.batch_id)
-        window = replace(window, after=0, upto=min(window.upto, *(p.upto if p else 0 for p in positions)))
-        if not window.upto:
-            return None
-        expected = max(table.rows, *(sink.row_count() for sink in sinks))
-        quarantined = quarantined_keys(lake, pipeline.name)
-        keys = stage_source_keys(connection, lake, pipeline, table, window, expected, quarantined)
-    record_keys(lake, keys)
-    return keys
-
-
-def _check_same_table(pipeline: Pipeline, snapshot: SourceSnapshot, table: SourceTable) -> None:
-    if table.identity != snapshot.source:
-        raise SourceChanged(f"the source table of {pipeline.name} was re-created while it was opened: trigger again")
+def _repair(
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], report: Report, faulty: Sequence[pa.Table]
+) -> Report:
+    """Repair the rows that were found, as `repair` says, and compare once more."""
+    keys = distinct_keys(faulty) if faulty else None
+    cause = explain_missing(pipeline, connections, keys) if keys and report.lost else ""
+    if not keys or pipeline.repair == "off" or keys.num_rows > pipeline.max_reload_rows:
+        return replace(report, cause=cause)
+    repaired = repair_rows(pipeline, connections, keys)
+    log.warning("%s: %s: %s; %s rows were read again", pipeline.name, describe_faults(report.sinks), cause, repaired)
+    last = compare_once(pipeline, connections, sinks, approve_deletes=False)
+    left = last.report.sinks if last else report.sinks
+    return replace(report, cause=cause, repaired=repaired, left=left)
 
 
 def _check_alone(pipeline: Pipeline) -> None:
@@ -123,47 +114,3 @@ def _check_alone(pipeline: Pipeline) -> None:
             f"{pipeline.name} and {', '.join(shared)} write to the same table: whose rows were deleted cannot be "
             "determined. Give each pipeline its own silver.table and gold.table"
         )
-
-
-def _compare_once(
-    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
-) -> Report | None:
-    keys = stage_keys(pipeline, connections, sinks)
-    if keys is None:
-        return None
-    found = apply_deletes(pipeline, connections.lake, sinks, keys, approve_deletes=approve_deletes)
-    window = keys.window
-    report = Report(pipeline.name, window.batch_id, keys.rows + keys.quarantined, keys.quarantined, found)
-    write_document(connections.lake, f"{batch_folder(window.pipeline, window.batch_id)}/report.json", report)
-    return report
-
-
-def apply_deletes(
-    pipeline: Pipeline, lake: Lake, sinks: Sequence[Sink], keys: SourceKeys, *, approve_deletes: bool = False
-) -> dict[str, Difference]:
-    """
-    Compare every sink with the staged keys; then apply the source's deletes to each of them.
-
-    Raises:
-        TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
-    """
-    with ExitStack() as stack:
-        comparisons = {sink.name: stack.enter_context(sink.compare(keys)) for sink in sinks}
-        found = {name: comparison.difference for name, comparison in comparisons.items()}
-        if not approve_deletes:
-            check_delete_share(pipeline.name, found, pipeline.max_delete_share, pipeline.min_deletes)
-        begin_deletes(lake, keys)
-        done = {name: found[name].with_deletes(comparison.delete()) for name, comparison in comparisons.items()}
-    finish_reconcile(lake, keys)
-    return done
-
-
-def _resume(lake: Lake, sinks: Sequence[Sink], keys: SourceKeys) -> None:
-    """Apply the deletes that were approved then. Where that is impossible, the reconcile that follows finds them."""
-    try:
-        for sink in sinks:
-            with sink.compare(keys) as comparison:
-                comparison.delete()
-    except (SourceChanged, ContractBroken) as e:  # the source was replaced, or the staged keys are gone or damaged
-        log.warning("reconcile %d of %s is dropped: %s", keys.window.batch_id, keys.window.pipeline, e)
-    finish_reconcile(lake, keys)

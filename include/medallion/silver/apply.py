@@ -23,7 +23,7 @@ from include.medallion.model.columns import (
 )
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
-from include.medallion.silver.ledger import open_ledger, read_position, record_batch
+from include.medallion.silver.ledger import open_ledger, read_position, record_batch, record_change
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
@@ -108,9 +108,12 @@ def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], A
         applied = write()
         _check_row_counts(applied, batch.pipeline)
         # after the write, which waits for another writer of the table: now the ledger has that writer's row
-        held_meanwhile = is_applied(SINK, read_position(cursor, batch.pipeline), window)
+        position = read_position(cursor, batch.pipeline)
+        held_meanwhile = is_applied(SINK, position, window)
         if window.mode.advances_watermark and not held_meanwhile:
-            record_batch(cursor, window, applied)
+            record_batch(cursor, batch.pipeline, window, applied)
+        elif not held_meanwhile and position:
+            record_change(cursor, batch.pipeline)
         cursor.execute("ROLLBACK" if held_meanwhile else "COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")
@@ -145,7 +148,15 @@ def _update_lookups(cursor: SnowflakeCursor, params: dict[str, object], rows: in
     return Applied(rows, 0, updated, superseded)
 
 
-_WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups}
+def _reload(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Applied:
+    """Write chosen rows whatever their version there, once each; rows that a newer batch wrote stay."""
+    held, newer = run_sql(cursor, "reload_held", **params)
+    run_sql(cursor, "reload_clear", **params)
+    (written,) = run_sql(cursor, "reload_insert", **params)
+    return Applied(rows, written - (held - newer), held - newer, rows - written)
+
+
+_WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups, Mode.RELOAD: _reload}
 
 
 def _sql_params(batch: Batch, columns: Sequence[Column], table: str, others: Sequence[str]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
@@ -10,6 +10,7 @@ from include.medallion.model.columns import snowflake_name
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Position, Window
 from include.medallion.silver.statements import fetch_all, run_bound, run_sql
+from include.medallion.silver.table import table_name
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -21,9 +22,8 @@ _LEDGER = "_MEDALLION_BATCHES"
 def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
     run_sql(cursor, "ledger")
-    cursor.execute(
-        "ALTER TABLE _MEDALLION_BATCHES ADD COLUMN IF NOT EXISTS SCHEMA_ID BIGINT"
-    )  # of before there was one
+    for column in ("SCHEMA_ID", "TABLE_BATCH_ID"):  # of before there were any
+        cursor.execute(f"ALTER TABLE _MEDALLION_BATCHES ADD COLUMN IF NOT EXISTS {column} BIGINT")
     name = snowflake_name(pipeline.silver_table)
     alike = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
     if name not in {row[1] for row in alike}:
@@ -39,14 +39,39 @@ def find_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | Non
 
 
 def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
-    """Return what the table holds, as the ledger says in the cursor's transaction; None for nothing."""
+    """
+    Return what the table holds, as the ledger says in the cursor's transaction; None for nothing.
+
+    The ledger remembers the largest batch id in the table. If the table has only smaller ones now, it was restored to
+    the past while the ledger was not: then it holds what the newest batch did whose rows it can have.
+    """
     found = run_bound(cursor, "position", {"pipeline": pipeline.name})
-    return Position(*found[0]) if found else None
+    if not found:
+        return None
+    *newest, recorded = found[0]
+    position, held = Position(*newest), _newest_in_table(cursor, pipeline) if recorded else 0
+    if recorded is None or held >= recorded:
+        return position
+    older = run_bound(cursor, "older_position", {"pipeline": pipeline.name, "held": held})
+    return Position(*older[0]) if older and held else replace(position, upto=0)
 
 
-def record_batch(cursor: SnowflakeCursor, window: Window, applied: Applied) -> None:
+def record_batch(cursor: SnowflakeCursor, pipeline: Pipeline, window: Window, applied: Applied) -> None:
     """Record an applied batch, in the transaction that applies it."""
-    run_bound(cursor, "record", {**asdict(window), "mode": str(window.mode), **asdict(applied)})
+    params = {**asdict(window), "mode": str(window.mode), **asdict(applied)}
+    run_bound(cursor, "record", {**params, "held": _newest_in_table(cursor, pipeline)})
+
+
+def record_change(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
+    """Record that rows were written or deleted by what is no batch of the ledger, in the transaction that does so."""
+    params = {"pipeline": pipeline.name, "held": _newest_in_table(cursor, pipeline)}
+    run_bound(cursor, "record_change", params)
+
+
+def _newest_in_table(cursor: SnowflakeCursor, pipeline: Pipeline) -> int:
+    """Return the largest batch id of the table's rows, 0 without any; Snowflake answers it from its metadata."""
+    found = fetch_all(cursor, f"SELECT COALESCE(MAX(_BATCH_ID), 0) FROM {table_name(pipeline)}")  # noqa: S608
+    return int(found[0][0])
 
 
 def prune(cursor: SnowflakeCursor, pipeline: Pipeline, before: int) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import pyarrow as pa
+
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
+from include.medallion.model.columns import Column
+from include.medallion.model.compare.ranges import KeyRange
 from include.medallion.model.counts import Applied
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
-from include.medallion.silver import reconcile
+from include.medallion.silver import reconcile, values
 from include.medallion.silver.apply import SINK, apply_batch, check_batch
 from include.medallion.silver.ledger import open_ledger, prune, read_position
 from include.medallion.silver.staging_table import drop_orphans
@@ -65,6 +69,11 @@ class SilverSink:
             reconcile.compare(cursor, self.lake, self.pipeline, keys) as comparison,
         ):
             yield comparison
+
+    def read_rows(self, columns: Sequence[Column], keys: KeyRange) -> Iterator[pa.RecordBatch]:
+        """Stream the live rows of a range of keys."""
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            yield from values.read_rows(cursor, self.pipeline, columns, keys)
 
     def row_count(self) -> int:
         """Return how many rows the table has; 0 if there is no table."""

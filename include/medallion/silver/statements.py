@@ -26,7 +26,12 @@ def run_sql(cursor: SnowflakeCursor, name: str, **words: object) -> Row:
     Returns:
         The first row of the result: of DML, its row counts.
     """
-    return fetch_all(cursor, (_SQL / f"{name}.sql").read_text().format(**words))[0]
+    return run_sql_all(cursor, name, **words)[0]
+
+
+def run_sql_all(cursor: SnowflakeCursor, name: str, **words: object) -> list[Row]:
+    """Run a statement as `run_sql`; return all rows of its result."""
+    return fetch_all(cursor, (_SQL / f"{name}.sql").read_text().format(**words))
 
 
 def run_bound(cursor: SnowflakeCursor, name: str, params: Mapping[str, Any]) -> list[Row]:

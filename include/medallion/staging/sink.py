@@ -7,9 +7,14 @@ sinks and know none of them by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import pyarrow as pa
+
+from include.medallion.model.columns import Column
+from include.medallion.model.compare.ranges import KeyRange
 from include.medallion.model.counts import Applied
 from include.medallion.model.differences import Difference
 from include.medallion.model.retention import Retention
@@ -36,6 +41,40 @@ class Comparison(Protocol):
 
         Raises:
             SourceChanged: the sink was emptied or filled from another source meanwhile.
+        """
+
+
+@runtime_checkable
+class Repairable(Protocol):
+    """A comparison that can name the rows to be repaired. Without it, differences are reported only."""
+
+    def faulty_keys(self, *, repeated: bool, limit: int) -> pa.Table:
+        """
+        Return the keys of the source's rows that are missing in the sink, or older there.
+
+        Args:
+            repeated: also those that the sink holds more than once.
+            limit: more keys than this need not be returned.
+
+        Returns:
+            The columns of the primary key, in the types of the staged keys; a key may be in it twice.
+        """
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A sink whose values can be compared with the source's. Without it, only keys and versions are."""
+
+    def read_rows(self, columns: Sequence[Column], keys: KeyRange) -> Iterator[pa.RecordBatch]:
+        """
+        Stream the live rows of a range of keys.
+
+        Args:
+            columns: to read, those of the key among them.
+
+        Yields:
+            Record batches with these columns, `_version` and `_batch_id`, in the types of `Column.type`; documents
+            and lists may be text.
         """
 
 

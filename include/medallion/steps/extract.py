@@ -16,6 +16,7 @@ from include.medallion.bronze.extract import ChunkRows, stage_rows
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.postgres.connection import begin_snapshot, execute
 from include.medallion.bronze.rows import raw_schema, read_rows
+from include.medallion.bronze.selection.keys import read_rows_of_keys
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
@@ -23,6 +24,7 @@ from include.medallion.enrich import expiry
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import ContractBroken
+from include.medallion.lake.object_store import Lake
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import OP_COLUMN, SYSTEM_COLUMNS, check_names
 from include.medallion.model.keys import PartitionKey
@@ -30,6 +32,7 @@ from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Window
 from include.medallion.quarantine.replay import only_open_entries, replay_condition
 from include.medallion.staging.parts import Part
+from include.medallion.staging.records.selection import read_keys, read_selection
 from include.medallion.steps.enrich import place_sources
 from include.medallion.steps.schema.records import check_unchanged, columns_to_read, current_schema
 from include.medallion.steps.schema.source import describe_locked_source, describe_source
@@ -144,12 +147,24 @@ def _read_whole(
     enrichments: Sequence[Enrichment],
 ) -> Iterator[RecordBatch]:
     """Read what is no window in one go: only rows of a window keep their place until a retry."""
+    lake = connections.lake
     if window.mode is Mode.LOOKUPS:
         now = datetime.now(UTC)
-        enrichments = expiry.with_data_versions(connections.lake, enrichments, now)
-        return expiry.read_rows_to_refresh(connections.lake, pipeline, table.columns, enrichments, now)
+        enrichments = expiry.with_data_versions(lake, enrichments, now)
+        return expiry.read_rows_to_refresh(lake, pipeline, table.columns, enrichments, now)
+    if window.mode is Mode.RELOAD:
+        return _read_selected(pipeline, lake, connection, table, window)
     if window.mode is not Mode.QUARANTINE:
         return read_rows(connection, pipeline.source, table, window)
-    condition = replay_condition(connections.lake, pipeline, table.columns)
+    condition = replay_condition(lake, pipeline, table.columns)
     rows = read_rows(connection, pipeline.source, table, window, condition)
-    return only_open_entries(connections.lake, pipeline, table.columns, rows)
+    return only_open_entries(lake, pipeline, table.columns, rows)
+
+
+def _read_selected(
+    pipeline: Pipeline, lake: Lake, connection: AdbcConnection, table: SourceTable, window: Window
+) -> Iterator[RecordBatch]:
+    selection = read_selection(lake, window)
+    if selection.keys is None:
+        return read_rows(connection, pipeline.source, table, window, selection.condition)
+    return read_rows_of_keys(connection, pipeline.source, table, window, read_keys(lake, selection.keys))

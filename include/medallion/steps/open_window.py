@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from include.medallion.bronze.filter import check_accepted
 from include.medallion.bronze.horizon import read_horizon
 from include.medallion.bronze.postgres import connection as bronze_connection
+from include.medallion.bronze.selection.conditions import keys_condition, where_condition
 from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
@@ -16,6 +19,7 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.model.schema.changes import Action
 from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position, Window, plan_window
+from include.medallion.staging.records.selection import write_condition
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.staging.removal import schedule_removal
 from include.medallion.staging.sink import Sink
@@ -24,6 +28,9 @@ from include.medallion.steps.schema.plan import SchemaPlan, plan_refresh, plan_s
 from include.medallion.steps.schema.records import current_schema, record_schema, schemas_held, unrecorded
 from include.medallion.steps.schema.source import describe_source, with_older_values
 from include.medallion.steps.sinks import open_sinks
+
+if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcConnection
 
 Remembered = Mapping[str, Position | None]
 """Positions of sinks that the scheduler remembers, by the sink's name."""
@@ -54,6 +61,7 @@ def open_window(
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
+        condition = _reload_condition(connection, pipeline, options)
         snapshot = read_horizon(connection, table)
         positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
         now, at, newest = datetime.now(UTC), [*positions.values()], newest_id(lake, pipeline.name)
@@ -64,7 +72,10 @@ def open_window(
     plan = _plan_schema(pipeline, positions, held, table, options)
     if plan.removes_values:
         schedule_removal(lake, window)
-    return _with_plan(_with_schemas(lake, window, positions, plan, current_schema(pipeline, table)), plan)
+    opened = _with_plan(_with_schemas(lake, window, positions, plan, current_schema(pipeline, table)), plan)
+    if condition is not None:
+        write_condition(lake, opened, condition)
+    return opened
 
 
 def _with_schemas(lake: Lake, window: Window, positions: Remembered, plan: SchemaPlan, seen: SourceSchema) -> Window:
@@ -83,6 +94,18 @@ def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -
         else sink.position(source)
         for sink in sinks
     }
+
+
+def _reload_condition(connection: AdbcConnection, pipeline: Pipeline, options: RunOptions) -> str | None:
+    """Return the condition that the rows of a reload meet, once PostgreSQL accepts it; None for another run."""
+    if options.reload_where:
+        condition, setting = where_condition(options.reload_where), "reload_where"
+    elif options.reload_keys:
+        condition, setting = keys_condition(pipeline.source.key[0], options.reload_keys), "reload_keys"
+    else:
+        return None
+    check_accepted(connection, pipeline.source, condition, setting)
+    return condition
 
 
 def _plan_schema(

@@ -13,6 +13,8 @@ RUN_OPTIONS = {
     "max_rows": Mode.TRIAL,
     "refresh_lookups": Mode.LOOKUPS,
     "replay_quarantine": Mode.QUARANTINE,
+    "reload_where": Mode.RELOAD,
+    "reload_keys": Mode.RELOAD,
 }
 
 
@@ -24,11 +26,15 @@ class RunOptions:
     Args:
         max_rows: at most so many rows, in a trial.
         approve_schema_change: apply a schema change that is frozen, refused, or reads many rows again.
+        reload_where: SQL condition that the rows of a reload meet.
+        reload_keys: their keys, in place of a condition.
     """
 
     mode: Mode = Mode.WINDOW
     max_rows: int | None = None
     approve_schema_change: bool = False
+    reload_where: str | None = None
+    reload_keys: str | None = None
 
 
 def parse_run_options(params: Mapping[str, object]) -> RunOptions:
@@ -46,4 +52,17 @@ def parse_run_options(params: Mapping[str, object]) -> RunOptions:
         raise SettingError(f"{' and '.join(chosen)} are mutually exclusive: trigger one run for each")
     approved, rows = bool(params.get("approve_schema_change")), params.get("max_rows")
     mode = RUN_OPTIONS[chosen[0]] if chosen else Mode.WINDOW
-    return RunOptions(mode, int(str(rows)) if rows else None, approved)
+    where, keys = (str(params[name]) if params.get(name) else None for name in ("reload_where", "reload_keys"))
+    return RunOptions(mode, int(str(rows)) if rows else None, approved, where, keys)
+
+
+def parse_reload(where: str | None, keys: str | None) -> RunOptions:
+    """
+    Return the options of a reload.
+
+    Raises:
+        SettingError: neither a condition nor keys are given, or both.
+    """
+    if bool(where) == bool(keys):
+        raise SettingError("a reload takes either --where with a condition or --keys with values of the key")
+    return RunOptions(Mode.RELOAD, reload_where=where, reload_keys=keys)

@@ -32,7 +32,7 @@ def count_outcome(batch: GoldBatch, updated: int) -> Applied:
 
 def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:
     names = [*batch.key, VERSION]
-    unwanted = _is_not_updated if batch.window.mode is Mode.LOOKUPS else _is_superseded
+    unwanted = _UNWANTED.get(batch.window.mode, _is_superseded)
     held, found = data.to_table([*names, BATCH_ID, DELETED_AT]), 0
     for file in batch.files:
         mine = read_staged_table(batch.lake, file, names)
@@ -52,3 +52,12 @@ def _is_not_updated(both: pa.Table, window: Window) -> pa.ChunkedArray:
     other = pc.fill_null(pc.not_equal(both[_TABLE_VERSION], both[VERSION]), fill_value=True)
     newer = pc.fill_null(pc.greater(both[BATCH_ID], window.batch_id), fill_value=False)
     return pc.or_(pc.or_(other, newer), both[DELETED_AT].is_valid())
+
+
+def _is_of_newer_batch(both: pa.Table, window: Window) -> pa.ChunkedArray:
+    """Return whether the table holds a row that a newer batch wrote."""
+    return pc.fill_null(pc.greater(both[BATCH_ID], window.batch_id), fill_value=False)
+
+
+_UNWANTED = {Mode.LOOKUPS: _is_not_updated, Mode.RELOAD: _is_of_newer_batch}
+"""Rows of a batch that the table does not take, where it is not only those that it holds in a newer version."""

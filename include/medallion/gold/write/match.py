@@ -82,6 +82,11 @@ def is_live(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
     return pc.and_(_is_same_version(mine, held, batch_id), held.column(DELETED_AT).is_null())
 
 
+def is_replaceable(_: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win over every version that no newer batch wrote: it was read when the batch was opened, or later."""
+    return pc.less_equal(pc.fill_null(held.column(BATCH_ID), 0), batch_id)
+
+
 def _is_older(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
     return pc.greater(mine, held.column(VERSION))
 

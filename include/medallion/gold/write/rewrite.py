@@ -47,19 +47,19 @@ def upsert(batch: GoldBatch) -> int | None:
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
     """
-    if not _fits_in_memory(batch):
+    if not fits_in_memory(batch):
         return None
     rows = gold_match.read_batch_rows(batch, gold_match.is_newer, batch.schema.names)
     changes = _rewrite_files(rows, _replace_rows)
-    return _commit(batch, changes, _write_new_rows(rows, changes))
+    return commit_changes(batch, changes, _write_new_rows(rows, changes))
 
 
 def update_lookups(batch: GoldBatch) -> int | None:
     """Write look-up results to live rows whose version is that of the batch; returns and raises as `upsert`."""
-    if not _fits_in_memory(batch):
+    if not fits_in_memory(batch):
         return None
     rows = gold_match.read_batch_rows(batch, gold_match.is_live, (*batch.pipeline.added_columns, BATCH_ID, LOADED_AT))
-    return _commit(batch, _rewrite_files(rows, _replace_rows), [])
+    return commit_changes(batch, _rewrite_files(rows, _replace_rows), [])
 
 
 def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
@@ -76,7 +76,12 @@ def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
     if keys.nbytes > MAX_BATCH_BYTES or not _is_plain_table(batch):
         return None
     how = _remove_rows if batch.pipeline.deletes == "hard" else _replace_rows
-    return _commit(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), [])
+    return commit_changes(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), [])
+
+
+def remove_matches(rows: BatchRows) -> list[FileChange]:
+    """Rewrite the files that hold rows which those of a batch replace, without them."""
+    return _rewrite_files(rows, _remove_rows)
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,12 @@ class FileChange:
     """What a batch changes in one file."""
 
     found: pa.Array  # rows of the batch whose key is in the file, newer there or not
+    kept: pa.Array  # those of them that do not replace the row there
     updated: int
     actions: list[AddAction | RemoveAction]
 
 
-def _fits_in_memory(batch: GoldBatch) -> bool:
+def fits_in_memory(batch: GoldBatch) -> bool:
     """Return whether memory holds the batch, and the table is plain."""
     return sum(file.info.size for file in batch.files) <= MAX_BATCH_BYTES and _is_plain_table(batch)
 
@@ -108,12 +114,13 @@ def _rewrite_file(rows: BatchRows, how: RewriteRule, file: CandidateFile) -> Fil
     """Rewrite a file if the batch changes rows in it; a file without any row left is removed."""
     places = gold_match.match_rows(rows, file)
     found, updated = places.found.drop_null(), places.updated
+    kept = places.found.filter(places.over.is_null()).drop_null()
     if not updated:
-        return FileChange(found, 0, [])
+        return FileChange(found, kept, 0, [])
     emptied = how is _remove_rows and updated == len(places.over)
     added = [] if emptied else [write_file(rows.batch, partial(_write_rewritten, rows, how, file, places))]
     now = int(datetime.now(UTC).timestamp() * 1000)
-    return FileChange(found, updated, [*added, RemoveAction(file.name, True, now, file.size, {})])
+    return FileChange(found, kept, updated, [*added, RemoveAction(file.name, True, now, file.size, {})])
 
 
 def _write_new_rows(rows: BatchRows, changes: list[FileChange]) -> list[AddAction]:
@@ -121,7 +128,13 @@ def _write_new_rows(rows: BatchRows, changes: list[FileChange]) -> list[AddActio
     new = np.ones(rows.table.num_rows, bool)
     for change in changes:
         new[change.found.to_numpy()] = False
-    return [write_rows(rows.batch, [rows.table.filter(pa.array(new))])] if new.any() else []
+    return write_some(rows, pa.array(new))
+
+
+def write_some(rows: BatchRows, chosen: pa.Array) -> list[AddAction]:
+    """Write the chosen rows (bool array) of a batch into a file of their own, if there are any."""
+    some = rows.table.filter(chosen)
+    return [write_rows(rows.batch, [some])] if some.num_rows else []
 
 
 def _write_rewritten(rows: BatchRows, how: RewriteRule, file: CandidateFile, places: RowMatches, out: Writer) -> None:
@@ -177,7 +190,8 @@ def _identical(some: pa.Array, others: pa.Array) -> bool:
     return bool(some.view(bits).equals(others.view(bits)) if bits else some.equals(others))
 
 
-def _commit(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> int:
+def commit_changes(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> int:
+    """Commit what a batch changes in files, and files that it adds; return how many rows were written over."""
     actions = [action for change in changes for action in change.actions] + inserted
     if actions:
         batch.write(actions)

@@ -13,7 +13,7 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import Column
 from include.medallion.model.schema.changes import Kind
 from include.medallion.model.schema.compare import compare_schemas, has_other_keys
-from include.medallion.model.schema.source import UNKNOWN, SourceSchema, fingerprint
+from include.medallion.model.schema.source import UNKNOWN, SchemaColumn, SourceSchema, fingerprint
 from include.medallion.model.window import Position, Window
 from include.medallion.staging.layout import schema_file
 from include.medallion.staging.records.documents import read_document, write_document
@@ -115,6 +115,25 @@ def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: Source
     return tuple(
         replace(source, name=column.name, source_name=source.source_name or source.name) for column, source in found
     )
+
+
+def columns_to_compare(
+    lake: Lake, pipeline: Pipeline, table: SourceTable, positions: Mapping[str, Position | None]
+) -> list[Column]:
+    """Return the columns of the source, by their name in the sinks, that every sink has in the same form."""
+    held = [schema for schema in schemas_held(lake, pipeline.name, positions).values() if schema]
+    found = []
+    for detail, column in zip(table.details, table.columns, strict=True):
+        theirs = [schema.by_attnum.get(detail.attnum) for schema in held]
+        names = {known.name for known in theirs if known} or {column.name}
+        same = all(known is not None and _form(known) == _form(detail) for known in theirs)
+        if same and len(names) == 1:
+            found.append(replace(column, name=names.pop(), source_name=column.source_name or column.name))
+    return found
+
+
+def _form(column: SchemaColumn) -> tuple[object, ...]:
+    return column.type, column.arrow, column.snowflake, column.generated, column.definition, column.mask
 
 
 def check_unchanged(seen: SourceSchema, now: SourceSchema, window: Window) -> None:

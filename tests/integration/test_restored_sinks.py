@@ -1,0 +1,129 @@
+"""A sink that was put back into the past, alone and without its position, is noticed by the next run and caught up."""
+
+from __future__ import annotations
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from include.medallion.errors import SinkBehind
+from include.medallion.ops.reconcile import reconcile
+from tests.integration.one_table import OneTable
+
+
+class People(OneTable):
+    """A table whose sinks are restored behind our back."""
+
+    def gold_table(self, version=None):
+        """Open Gold."""
+        lake = self.connections.lake
+        return DeltaTable(lake.table("one"), version=version, storage_options=dict(lake.options))
+
+    def silver_sql(self, *statements):
+        """Change Silver by hand."""
+        with self.account.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def check(self):
+        """Assert that both sinks hold the source's values."""
+        source = self.sql("SELECT id, name FROM people ORDER BY id::text")
+        assert [(row["id"], row["name"]) for row in self.gold()] == source
+        assert [(row["id"], row["name"]) for row in self.silver()] == source
+
+
+@pytest.fixture
+def people(bronze_dsn, lake_uri, lake, silver):
+    """Lend a table of 20 people who arrived, and of whom all changed since, one was added and one was not."""
+    people = People(bronze_dsn, lake_uri, lake, silver, {"table": "people", "key": "id"})
+    people.sql(
+        "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text)",
+        "INSERT INTO people SELECT n, 'old ' || n, NULL FROM generate_series(1, 20) AS n",
+    )
+    people.run()
+    people.silver_sql("CREATE TABLE KEPT AS SELECT * FROM ONE")
+    people.version = people.gold_table().version()
+    people.sql("UPDATE people SET name = 'new ' || id WHERE id < 20", "INSERT INTO people VALUES (21, 'new', NULL)")
+    people.run()
+    return people
+
+
+def test_gold_restored_is_caught_up_though_nothing_is_new(people):
+    """RESTORE keeps the transaction lines; the run reads again what the restored version did not have."""
+    people.gold_table().restore(people.version)
+    assert people.gold()[0]["name"] == "old 1"
+    summary = people.run()
+    assert (summary.read, summary.sinks["silver"].inserted, summary.sinks["gold"].inserted) == (20, 0, 1)
+    people.check()
+    assert people.run() is None
+
+
+def test_a_batch_staged_before_the_restore_hides_nothing(people):
+    """A window that was open when Gold was restored is refused; the next run starts from what Gold holds."""
+    people.sql("UPDATE people SET name = 'newest' WHERE id = 3")
+    window = people.begin()
+    people.stage(window)
+    people.gold_table().restore(people.version)
+    people.apply(window, "silver")
+    with pytest.raises(SinkBehind, match=r"gold holds transactions below \d+ only"):
+        people.apply(window, "gold")
+    people.run()
+    people.check()
+
+
+def test_a_restore_that_was_undone_costs_nothing(people):
+    """A second RESTORE, to the version of the newest batch, leaves nothing to read."""
+    newest = people.gold_table().version()
+    people.gold_table().restore(people.version)
+    people.gold_table().restore(newest)
+    assert people.run() is None
+    people.check()
+
+
+def test_gold_restored_to_its_beginning_is_filled_again(people):
+    """The first version holds no batch."""
+    people.gold_table().restore(0)
+    assert people.run().sinks["gold"].inserted == 21
+    people.check()
+
+
+def test_gold_overwritten_with_an_old_copy_is_caught_up(people):
+    """What somebody writes over the whole table holds nothing that can be relied on: every row is read again."""
+    lake = people.connections.lake
+    old = people.gold_table(people.version).to_pyarrow_table()
+    write_deltalake(lake.table("one"), old, mode="overwrite", storage_options=dict(lake.options))
+    assert people.run().read == 21
+    people.check()
+    assert people.run() is None
+
+
+@pytest.mark.parametrize(
+    "restore",
+    [
+        ("DELETE FROM ONE", "INSERT INTO ONE SELECT * FROM KEPT"),
+        ("CREATE OR REPLACE TABLE ONE AS SELECT * FROM KEPT",),
+    ],
+    ids=["rows", "table"],
+)
+def test_silver_restored_alone_is_caught_up(people, restore):
+    """The ledger still says the newest batch; the table's rows are older than it says."""
+    people.silver_sql(*restore)
+    summary = people.run()
+    assert (summary.read, summary.sinks["silver"].inserted, summary.sinks["gold"].inserted) == (20, 1, 0)
+    people.check()
+    assert people.run() is None
+
+
+def test_silver_emptied_by_another_program_is_filled_again(people):
+    """TRUNCATE leaves the ledger too."""
+    people.silver_sql("DELETE FROM ONE")
+    assert people.run().sinks["silver"].inserted == 21
+    people.check()
+
+
+def test_hard_deletes_are_no_restore(people):
+    """Rows of the newest batch that a reconcile removed are not taken for a restored table."""
+    people.pipeline = people.pipeline.model_copy(update={"deletes": "hard"})
+    people.sql("DELETE FROM people WHERE id <> 20")
+    reconcile(people.pipeline, people.connections, approve_deletes=True)
+    assert people.run() is None
+    people.check()
