@@ -36,6 +36,7 @@ from include.medallion.staging.files import read_staged_table
 from include.medallion.staging.records.source_keys import SourceKeys
 from include.medallion.staging.records.verification import Progress, forget_progress, read_progress, write_progress
 from include.medallion.staging.sink import Readable, Sink
+from include.medallion.steps.enrich import place_sources
 from include.medallion.steps.schema.records import columns_to_compare
 from include.medallion.steps.schema.source import describe_source
 
@@ -183,7 +184,7 @@ def _with_added(
 
 def _added_columns(pipeline: Pipeline, connections: Connections, columns: tuple[Column, ...]) -> list[Column]:
     try:
-        enrichments = open_enrichments(pipeline, columns, connections.environ)
+        enrichments = open_enrichments(pipeline, columns, connections.environ, place_sources(pipeline, connections))
     except SettingError as e:  # such as a key that only the pipeline's own runs have
         log.warning("%s: columns of enrichments are not compared: %s", pipeline.name, e)
         return []
