@@ -19,8 +19,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pyarrow as pa
-
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline, Repair
@@ -60,8 +58,7 @@ def reconcile(
 
     Raises:
         TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
-        SourceChanged: the source is not the one that the sinks were filled from.
-        SettingError: another pipeline writes to a table of this one's: its rows would look deleted.
+        SourceChanged, SettingError: another source than the sinks', or a table that another pipeline writes to.
     """
     _check_alone(pipeline)
     sinks = open_sinks(pipeline, connections)
@@ -71,9 +68,7 @@ def reconcile(
     found = _compare_keys(pipeline, connections, sinks, approve_deletes)
     if found is None:
         return None
-    report = found.report
-    if report.faults:
-        report = _repair(pipeline, connections, sinks, report, found.faulty)
+    report = _repair(pipeline, connections, sinks, found) if found.report.faults else found.report
     if values or pipeline.verify_within_days:
         verified = verify_values(pipeline, connections, sinks, found.keys, ALL if values else SHARE)
         report = with_values(report, verified)
@@ -92,11 +87,10 @@ def _compare_keys(
     return replace(second, report=combine(first.report, second.report)) if second else None
 
 
-def _repair(
-    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], report: Report, faulty: Sequence[pa.Table]
-) -> Report:
+def _repair(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], found: Found) -> Report:
     """Repair the rows that were found, as `repair` says, and compare once more."""
-    keys = distinct_keys(faulty) if faulty else None
+    report = found.report
+    keys = distinct_keys(found.faulty) if found.faulty else None
     cause = explain_missing(pipeline, connections, keys) if keys and report.lost else ""
     if not keys or pipeline.repair == "off" or keys.num_rows > pipeline.max_reload_rows:
         return replace(report, cause=cause)
