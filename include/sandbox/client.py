@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ ENDED = ("success", "failed")
 QUIET = {None, "none", "scheduled", "queued"}
 # what an outcome of reading a file must be younger than the file, to be surely of that version
 MARGIN = timedelta(seconds=1)
+ASK_AGAIN = 5  # seconds: an outcome within the margin after a change does not count
 SOURCES = ("dags", "include", "plugins")
 _SOURCE_FILES = {".py", ".yaml", ".yml", ".sql"}
 
@@ -66,11 +68,12 @@ def await_dag(api: Api, dag_id: str, root: Path, seconds: float = 90) -> None:
     Raises:
         SandboxError: the file cannot be imported, or no file defines such a DAG; with Airflow's reason.
     """
-    asked, deadline = None, time.monotonic() + seconds
+    asked, again, deadline = None, 0.0, time.monotonic() + seconds
     while not ((dag := api.call("GET", f"dags/{dag_id}/details")) and _current(dag, root)):
-        if dag and dag["last_parsed_time"] != asked:
-            asked = dag["last_parsed_time"]
-            api.call("PUT", f"parseDagFile/{dag['file_token']}")
+        if dag and (dag["last_parsed_time"] != asked or time.monotonic() > again):
+            asked, again = dag["last_parsed_time"], time.monotonic() + ASK_AGAIN
+            with suppress(SandboxError):  # a request that waits already
+                api.call("PUT", f"parseDagFile/{dag['file_token']}")
         if reasons := import_errors(api, since=_newest(root) + 2 * MARGIN):
             raise SandboxError(f"Airflow cannot import the DAG file:\n{reasons}")
         if time.monotonic() > deadline:

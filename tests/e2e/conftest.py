@@ -42,8 +42,8 @@ def deployment(tmp_path_factory) -> Iterator[Deployment]:
             patch.delenv(name)
         ours = {
             "AIRFLOW__CORE__DAGS_FOLDER": str(project / "dags"),
-            # a test asks for a file to be read when it has changed it: the processor reads none in between
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+            # a test asks for a file to be read when it has changed it: the processor reads few in between
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             "MEDALLION_PIPELINES": str(project / "include" / "pipelines"),
             "GOOGLE_API_KEY": people.GOOGLE_KEY,
             "GOOGLE_GEOCODING_URL": google.geocoding_url,
