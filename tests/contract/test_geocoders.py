@@ -623,7 +623,6 @@ def test_a_declaration_is_complete(provider):
         declared.key_setting,
         declared.url_setting,
         declared.keep_days,
-        declared.full_addresses,
     )
     assert all(metered) if declared.metered else not any(metered)
 

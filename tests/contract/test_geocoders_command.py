@@ -34,6 +34,7 @@ def test_it_prints_the_answer():
         "precision": "POSTCODE",
         "place_id": "-",
         "radius_m": "-",
+        "verdict": "-",
     }
 
 

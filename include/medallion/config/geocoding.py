@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from include.medallion.config.countries import suggest, to_alpha2
 from include.medallion.config.countries.alpha2 import ALPHA2
-from include.medallion.config.lookup_settings import LookupSettings, Name, Settings
+from include.medallion.config.lookup_settings import LookupSettings, Name, Names, Settings
 
 GeocoderName = Literal["offline", "table", "google_geocoding", "google_address_validation"]
 FREE_GEOCODERS = frozenset({"offline", "table"})
@@ -37,7 +37,7 @@ GEOCODE_COLUMNS = (
     *("place_id", "geocode_provider", "geocoded_at"),
 )
 """Names of the columns that geocoding adds."""
-H3_COLUMN = "h3_cell"
+H3_COLUMN, VERDICT_COLUMN = "h3_cell", "geocode_verdict"
 
 
 class TableSettings(Settings):
@@ -68,6 +68,9 @@ class GeocodeSettings(LookupSettings):
     """Postcodes to coordinates, by a built-in geocoder."""
 
     postcode: Name = Field(description="column that holds the postcode")
+    address: Names | None = Field(
+        default=None, description="columns of the street address, in order; for a geocoder that takes whole addresses"
+    )
     country: Country | None = Field(default=None, description="country of every row: an ISO 3166-1 code or a name")
     country_column: Name | None = Field(
         default=None, description="column that holds each row's country: ISO codes or names"
@@ -120,13 +123,13 @@ class GeocodeSettings(LookupSettings):
     @property
     def reads(self) -> list[str]:
         """Columns that form the key."""
-        return [c for c in (self.country_column, self.postcode) if c]
+        return [c for c in (self.country_column, self.postcode, *(self.address or ())) if c]
 
     @property
     def columns(self) -> list[str]:
         """Columns added to rows."""
-        cell = () if self.h3 is None else (H3_COLUMN,)
-        return [self.prefix + name for name in (*GEOCODE_COLUMNS, *cell)]
+        further = [*([VERDICT_COLUMN] if self.address else []), *([] if self.h3 is None else [H3_COLUMN])]
+        return [self.prefix + name for name in (*GEOCODE_COLUMNS, *further)]
 
     @property
     def declared_types(self) -> dict[str, str]:

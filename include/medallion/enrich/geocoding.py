@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.config.geocoding import FREE_GEOCODERS, H3_COLUMN, GeocodeSettings
+from include.medallion.config.geocoding import FREE_GEOCODERS, H3_COLUMN, VERDICT_COLUMN, GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.enrich.addresses import by_address, locate_addresses
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder
 from include.medallion.geocoders import check_terms as check_provider_terms
@@ -35,7 +36,10 @@ _KEPT = pa.schema(
 )
 _CELL = pa.schema([(H3_COLUMN, pa.string())])
 _SPREAD = 0.2  # of a result's time-to-live
-_FOUND = ("latitude", "longitude", "status", "precision", "radius_m", "place_id")  # of LOCATED, in the order of _KEPT
+_FOUND = {"latitude": "latitude", "longitude": "longitude", "place_id": "place_id"} | {
+    f"geocode_{name}": name for name in ("status", "precision", "radius_m", "verdict")
+}
+"""The columns of LOCATED by the fields of an answer."""
 _FIELD_OF = {"geocode_provider": PROVIDER, "geocoded_at": LOOKED_UP_AT}
 _METERED_ANSWERS_PER_FILE, _FREE_KEYS_PER_CALL = 20, 1 << 20
 _WORTH_KEEPING = ANSWERS | {Status.INVALID_REQUEST}
@@ -60,7 +64,12 @@ def open_geocoding(
         SettingError: the geocoder needs an API key that is not set, or a column's type holds no postcode or country.
     """
     check_types(settings, ((column.name, column.read_type) for column in columns))
-    enrichment = _enrichment(settings, open_geocoder(settings, environ, sources))
+    geocoder = open_geocoder(settings, environ, sources)
+    enrichment = _enrichment(settings, geocoder)
+    if geocoder.locate_address:
+        answers = pa.schema([*_KEPT, (VERDICT_COLUMN, pa.string())])
+        locate = partial(locate_addresses, geocoder.locate_address)
+        enrichment = by_address(enrichment, settings, partial(_look_up, locate, settings, answers))
     if settings.h3 is None:
         return enrichment
     return replace(enrichment, derived=_CELL, derive=partial(_cells, settings.h3))
@@ -77,7 +86,7 @@ def _enrichment(settings: GeocodeSettings, geocoder: Geocoder) -> Enrichment:
         status="geocode_status",
         adds={name: _field_of(name.removeprefix(settings.prefix)) for name in settings.columns},
         normalise=partial(_keys, settings),
-        call=partial(_geocode, geocoder, settings),
+        call=partial(_look_up, partial(_locate, geocoder), settings, _KEPT),
         keys_per_call=1 if geocoder.metered else _FREE_KEYS_PER_CALL,
         limits=settings if geocoder.metered else None,
         price_per_1000=price,
@@ -147,7 +156,8 @@ def check_types(settings: GeocodeSettings, columns: Iterable[tuple[str, pa.DataT
         SettingError: names the setting, the column, its type and the fix.
     """
     types = dict(columns)
-    for setting, column in (("postcode", settings.postcode), ("country_column", settings.country_column)):
+    read = [("postcode", settings.postcode), ("country_column", settings.country_column)]
+    for setting, column in (*read, *(("address", name) for name in settings.address or ())):
         kind = types.get(column) if column else None
         if kind is not None and not _may_hold_text(kind):
             raise SettingError(
@@ -169,11 +179,17 @@ def _keys(settings: GeocodeSettings, columns: Sequence[pa.Array]) -> list[Key | 
     return [key if key[1] is not None else None for key in zip(keys[0].to_pylist(), codes, strict=True)]
 
 
-def _geocode(geocoder: Geocoder, settings: GeocodeSettings, keys: list[Key]) -> pa.Table:
-    countries, postcodes = (pa.array([key[i] for key in keys], pa.string()) for i in range(len(_KEY)))
-    found = geocoder.locate_many(countries, postcodes)
-    columns = [found[name] for name in _FOUND]
-    schema = _KEPT.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
+def _locate(geocoder: Geocoder, keys: Sequence[Key]) -> pa.RecordBatch:
+    return geocoder.locate_many(*(pa.array([key[i] for key in keys], pa.string()) for i in range(len(_KEY))))
+
+
+def _look_up(
+    locate: Callable[[Sequence[Key]], pa.RecordBatch], settings: GeocodeSettings, answers: pa.Schema, keys: list[Key]
+) -> pa.Table:
+    """Return the answers to keys, with the time-to-live of each."""
+    found = locate(keys)
+    columns = [found[_FOUND[name]] for name in answers.names]
+    schema = answers.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
     keep = spread_time(_keep_for(found["status"], settings), found["latitude"], _spread(settings))
     return pa.table([*columns, keep], schema=schema)
 

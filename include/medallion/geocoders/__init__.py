@@ -26,6 +26,7 @@ from include.medallion.geocoders.location import (
     Access,
     Declaration,
     Locate,
+    LocateAddress,
     LocateMany,
     Location,
     Sources,
@@ -42,6 +43,7 @@ class Geocoder(NamedTuple):
     locate: Locate
     locate_many: LocateMany
     data_version: Callable[[], str | None]  # of data that costs nothing; None: answers expire instead
+    locate_address: LocateAddress | None = None  # opened if the settings name columns of an address
 
     @property
     def metered(self) -> bool:
@@ -79,7 +81,21 @@ def open_geocoder(settings: GeocodeSettings, environ: Mapping[str, str], sources
     access = _access(provider, declared, settings, environ)._replace(sources=sources)
     locate = answering(declared.open(access))
     many = _answering_many(declared.open_many(access)) if declared.open_many else _one_by_one(locate)
-    return Geocoder(provider, declared, locate, many, partial(_data_version, declared, access))
+    by_address = _open_address(provider, declared, access, locate) if settings.address else None
+    return Geocoder(provider, declared, locate, many, partial(_data_version, declared, access), by_address)
+
+
+def _open_address(provider: str, declared: Declaration, access: Access, by_postcode: Locate) -> LocateAddress:
+    """Open a provider for street addresses; a row without one is looked up by its postcode."""
+    if declared.open_address is None:
+        able = sorted(name for name, one in declarations().items() if one.open_address)
+        raise SettingError(
+            f"enrich.geocode.address: {provider} takes postcodes only: remove it, or set geocoder: {' or '.join(able)}"
+        )
+    locate = declared.open_address(access)
+    return lambda country, postcode, address: (
+        locate(country, postcode, address) if address else by_postcode(country, postcode)
+    )
 
 
 def answering(locate: Locate) -> Locate:

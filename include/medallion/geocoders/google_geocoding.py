@@ -108,5 +108,4 @@ GEOCODER = Declaration(
     list_price=5.0,  # https://developers.google.com/maps/documentation/geocoding/usage-and-billing
     key_setting=google_http.KEY_SETTING,
     url_setting=API.url_setting,
-    full_addresses=True,
 )

@@ -48,6 +48,7 @@ class Location(NamedTuple):
     precision: str | None = None  # AREA, or the provider's own word, e.g. APPROXIMATE
     place_id: str | None = None
     radius_m: float | None = None  # metres from the coordinate to the farthest part of the place; None: not known
+    verdict: str | None = None  # of a street address: what to do about it, such as ACCEPT or FIX
 
 
 LOCATED = pa.schema(
@@ -58,6 +59,7 @@ LOCATED = pa.schema(
         ("precision", pa.string()),
         ("place_id", pa.string()),
         ("radius_m", pa.float64()),
+        ("verdict", pa.string()),
     ]
 )
 """The fields of a `Location` as columns."""
@@ -69,6 +71,9 @@ A geocoder: (ISO 3166-1 alpha-2 country, normalised postcode) -> Location.
 Raises ProviderRefused when no call can succeed until a person acts, Transient
 when one may succeed later.
 """
+
+LocateAddress = Callable[[str, str, str], Location]
+"""A geocoder of street addresses: (country, postcode, normalised address) -> Location; raises as Locate does."""
 
 LocateMany = Callable[[pa.Array, pa.Array], pa.RecordBatch]
 """A geocoder of columns: (countries, postcodes), as text -> a row of LOCATED for each."""
@@ -103,6 +108,6 @@ class Declaration(NamedTuple):
     list_price: float = 0.0  # US dollars for 1000 calls
     key_setting: str | None = None  # environment variable that holds its key
     url_setting: str | None = None  # environment variable that replaces its address
-    full_addresses: bool = False  # it also answers street addresses
+    open_address: Callable[[Access], LocateAddress] | None = None  # for street addresses, if it takes them
     open_many: Callable[[Access], LocateMany] | None = None  # gives its answers as columns, without a call for each
     data_version: Callable[[Access], str] | None = None  # of data that costs nothing: another one may know more

@@ -22,6 +22,7 @@ class Question(NamedTuple):
     country: str
     postcode: str
     complete: bool
+    address: str = ""  # the street address, if one was asked for
 
 
 class Reply(NamedTuple):

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from urllib.parse import parse_qsl, urlsplit
@@ -103,8 +103,9 @@ def _reply(api: ModuleType, question: Question, kind: str | None) -> Reply:
         return Reply(int(kind), b"{}")
     if not question.complete:
         return api.status("INVALID_REQUEST")
+    found = partial(api.found_address, question) if question.address else api.found
     place = places.find(question.country, question.postcode)
-    return api.found(_twisted(place, kind), kind) if place else api.status("ZERO_RESULTS")
+    return found(_twisted(place, kind), kind) if place else api.status("ZERO_RESULTS")
 
 
 def _twisted(place: places.Place, kind: str | None) -> places.Place:

@@ -37,11 +37,12 @@ def read(request: Request) -> Question:
         document = json.loads(request.body)
         address = document["address"]
         country, postcode = str(address.get("regionCode", "")), str(address.get("postalCode", ""))
+        lines = ", ".join(map(str, address.get("addressLines", ())))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Question(key, "", "", complete=False)
-    known = document.keys() <= _REQUEST_FIELDS and len(country + postcode) <= _LONGEST
+    known = document.keys() <= _REQUEST_FIELDS and len(country + postcode + lines) <= _LONGEST
     typed = request.headers.get("Content-Type", "").startswith("application/json")
-    return Question(key, country, postcode, complete=bool(known and typed and country and postcode))
+    return Question(key, country, postcode, complete=bool(known and typed and country and postcode), address=lines)
 
 
 def refused(question: Question) -> Reply:
@@ -69,6 +70,18 @@ def found(place: Place, twist: str | None) -> Reply:
     if twist == "no_geometry":
         del result["geocode"]
     return _response(result)
+
+
+def found_address(question: Question, place: Place, twist: str | None) -> Reply:
+    """Answer with a house in this postcode: a street number makes it a premise, otherwise only the route is known."""
+    whole = question.address[:1].isdigit()
+    granularity = "PREMISE" if whole else "ROUTE"
+    verdict = dict.fromkeys(("inputGranularity", "validationGranularity", "geocodeGranularity"), granularity)
+    document = json.loads(found(place, twist).body)
+    document["result"]["verdict"] = verdict | ({"addressComplete": True} if whole else {})
+    if geocode := document["result"].get("geocode"):
+        geocode["placeTypes"] = ["premise" if whole else "route"]
+    return reply(document)
 
 
 def _geocode(place: Place) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
         pa.array(precisions, pa.string(), mask=~known),
         pa.nulls(len(known), pa.string()),
         pa.array(points.radii, pa.float64(), mask=~known | np.isnan(points.radii)),
+        pa.nulls(len(known), pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=LOCATED)
 

@@ -28,6 +28,7 @@ __all__ = [
     "is_area",
     "normalise",
     "normalise_columns",
+    "read_countries",
     "restore_zeros",
     "same_country",
     "same_postcode",
@@ -86,10 +87,15 @@ def normalise_columns(
     Raises:
         SettingError: as `normalise`.
     """
+    place = _place_and_restore if restore else _place
+    return place_columns(read_countries(countries, default_country), texts_of(postcodes), place)
+
+
+def read_countries(countries: pa.Array, default_country: str | None = None) -> pa.Array:
+    """Return the alpha-2 codes of a column of countries, UNKNOWN where a spelling is none."""
     spelled = pc.fill_null(texts_of(countries), "").dictionary_encode()
     lands = [_land(spelling, default_country) for spelling in spelled.dictionary.to_pylist()]
-    place = _place_and_restore if restore else _place
-    return place_columns(pa.array(lands, pa.string()).take(spelled.indices), texts_of(postcodes), place)
+    return pa.array(lands, pa.string()).take(spelled.indices)
 
 
 def _land(spelling: str, default_country: str | None) -> str:

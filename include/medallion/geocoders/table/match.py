@@ -70,7 +70,7 @@ def _answers(countries: pa.Array, found: pa.Table, by_area: pa.Array, known: pa.
     own = pc.coalesce(found["precision"].combine_chunks(), pa.scalar(_POSTCODE))
     precision = pc.if_else(located, pc.if_else(areas, AREA, own), pa.scalar(None, pa.string()))
     columns = [pc.if_else(located, str(Status.OK), missing), found["latitude"], found["longitude"], precision]
-    columns += [found["place_id"], found["radius_m"]]
+    columns += [found["place_id"], found["radius_m"], pa.nulls(len(found), pa.string())]
     arrays = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=LOCATED)
 

@@ -57,6 +57,7 @@ def plan_lookup(
         hours=round(calls / rate / 3600, 2) if rate else 0.0,
         budget=min(limits.budgets, default=None) if limits else None,
         statuses=_statuses(enrichment, asked, settled) if is_geocode and limits is None else {},
+        postcodes=round(len({key[:2] for key in asked}) * scale) if "address" in enrichment.key.names else 0,
     )
 
 
@@ -67,6 +68,12 @@ def add_notes(plan: Plan) -> None:
             plan.note(
                 f"{lookup.enrichment}: {lookup.calls - lookup.budget:,} of {lookup.calls:,} calls are over the budget: "
                 "their rows arrive as PENDING, and the daily refresh looks them up"
+            )
+        if lookup.postcodes:
+            cost = lookup.postcodes * lookup.price_per_1000 / 1000
+            plan.note(
+                f"{lookup.enrichment}: by postcode alone, without address, there would be {lookup.postcodes:,} keys "
+                f"instead of {lookup.keys:,}, at most {cost:,.2f} USD"
             )
         for status, share in lookup.statuses.items():
             if status in _ADVICE and share >= _WORTH_A_NOTE:

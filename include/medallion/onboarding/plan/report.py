@@ -101,6 +101,7 @@ class LookupPlan:
         hours: that the calls take at the rate limit.
         budget: calls of one run at most; more arrive as PENDING; None without a limit.
         statuses: what the answers would be, where asking costs nothing, as shares of the keys.
+        postcodes: distinct postcodes, if addresses are looked up.
     """
 
     enrichment: str
@@ -116,6 +117,7 @@ class LookupPlan:
     hours: float
     budget: int | None = None
     statuses: dict[str, float] = field(default_factory=dict)
+    postcodes: int = 0
 
 
 @dataclass
