@@ -57,10 +57,10 @@ env: .venv/sandbox ## the settings with which any program joins the sandbox, quo
 query: .venv/sandbox ## query a layer of a pipeline (LAYER=bronze|silver|gold SQL="SELECT ..." PIPELINE=employees FORMAT=text|json)
 	@$(SANDBOX) query --pipeline "$(PIPELINE)" --format "$(FORMAT)" -- "$$LAYER" "$$SQL"
 
-test: .venv/dev ## all tests but the cluster's, on real servers of their own, with a short chaos run
+test: .venv/browser ## all tests but the cluster's, on real servers of their own, with a short chaos run
 	.venv/bin/python -m pytest -m 'not cluster and not wheel' -n $(TESTERS) $(ARGS)
 
-coverage: .venv/dev ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)
+coverage: .venv/browser ## run the tests under coverage, those in subprocesses too; prints a table, writes htmlcov (ARGS=tests/unit)
 	@.venv/bin/coverage erase
 	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos and not wheel' -n $(TESTERS) $(ARGS) || status=$$?; \
 	.venv/bin/coverage combine -q; .venv/bin/coverage html -q; .venv/bin/coverage report; exit $$status
@@ -139,6 +139,17 @@ pip-constraints: ## print the versions of constraints.txt without hashes: pip ca
 
 .venv/dev: .venv/uv requirements.txt requirements-sandbox.txt requirements-cluster.txt requirements-dev.txt constraints.txt
 	@$(call install,requirements-dev.txt) && touch $@ .venv/sandbox
+
+# for the tests of the page: a browser of this machine, else Debian's (as root, or by sudo without a password), else
+# Playwright's own build, which it downloads
+BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
+has_browser = for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; exit 1
+.venv/browser: .venv/dev
+	@root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; log=$$(mktemp); trap 'rm -f $$log' EXIT; \
+	($(has_browser)) || { echo "installing Chromium"; \
+		{ $$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y --no-install-recommends chromium; } \
+			>$$log 2>&1 && ($(has_browser)) || .venv/bin/playwright install chromium >>$$log 2>&1 || { cat $$log; exit 1; }; }
+	@touch $@
 
 # uv compares every download with its hash in constraints.txt. All modules are compiled here, once: otherwise each process
 # compiles them again where PYTHONDONTWRITEBYTECODE is set, and starts a second later. (uv's --compile-bytecode skips

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import medallion_lineage
 import medallion_metrics
 from airflow.sdk import DAG, Asset, dag, get_current_context, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -116,6 +117,7 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
     medallion_metrics.emit(window, summary, context["dag_run"].start_date)
+    medallion_lineage.emit(pipeline, store, window)
     log.info(summary_line(summary))
     for warning in summary.warnings:
         log.warning(warning)

@@ -49,6 +49,7 @@ app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
 def _read(previous: Snapshot | None) -> Snapshot:
+    load_pipelines()  # 200 files take a second the first time
     return read_snapshot(lake(), previous)
 
 
@@ -99,7 +100,8 @@ async def add_headers(request: Request, call_next: Any) -> Response:
 
 @app.get("/view")
 def view() -> FileResponse:
-    """Return the page; it reads the API below."""
+    """Return the page, which reads the API below; what that needs is read while the browser loads scripts."""
+    SNAPSHOTS.newest(0)
     return FileResponse(STATIC / "index.html")
 
 

@@ -49,6 +49,9 @@ def deployment(tmp_path_factory) -> Iterator[Deployment]:
             "GOOGLE_GEOCODING_URL": google.geocoding_url,
             "GOOGLE_ADDRESS_VALIDATION_URL": google.validation_url,
             "SENTRY_DSN": sentry.dsn,
+            "MEDALLION_PAGE_DATA": "on",
+            "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.hiding_auth_manager.HidingAuthManager",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,outsider:viewer",
         }
         try:
             settings = stack.up(state, print, SAMPLE_ROWS, ours)

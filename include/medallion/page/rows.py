@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SETTING = "MEDALLION_PAGE_DATA"
 PREVIEW_ROWS, SAMPLE_ROWS, SAMPLE_FILES = 20, 20_000, 8
-MAX_CELLS = 60
+MAX_CELLS = 160
 """Cells of the map along its longer side."""
 
 

@@ -33,8 +33,15 @@ export function table(caption, columns, rows) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, element("table", {}, ...parts));
 }
 
-export async function read(path) {
+const PATIENCE = { attempts: 5, milliseconds: 2000 };
+
+// Read JSON; while the api-server has not read the lake yet (503), ask again.
+export async function read(path, attempt = 1) {
   const response = await fetch(path, { headers: { Accept: "application/json" } });
+  if (response.status === 503 && attempt < PATIENCE.attempts) {
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.milliseconds));
+    return read(path, attempt + 1);
+  }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : `Airflow answers ${response.status}`);
   return answer;

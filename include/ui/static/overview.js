@@ -10,7 +10,7 @@ const COLUMNS = [
   { key: "last_state", title: "Last run" },
   { key: "failures", title: "Failures 24 h", number: true, show: number, bad: (line) => line.failures > 0 },
   { key: "rows_today", title: "Rows today", number: true, show: number },
-  { key: "spend", title: "Spend in month", number: true, bad: (line) => line.budget !== null && line.spend > line.budget },
+  { key: "spend", title: "Month's spend", number: true, bad: (line) => line.budget !== null && line.spend > line.budget },
   { key: "quarantined", title: "Quarantined", number: true, show: number, bad: (line) => line.quarantined > 0 },
   { key: "unresolved", title: "Unresolved", number: true, show: percent },
 ];
