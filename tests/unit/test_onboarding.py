@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from include.medallion.errors import ContractBroken, SchemaChanged, Transient
+from include.medallion.onboarding.plan.report import EXIT_CODES, Plan
 from include.medallion.onboarding.suggest import country_of
 from include.medallion.onboarding.words import country_prefix, personal_mask, postcode_prefix
 
@@ -78,3 +80,23 @@ def test_other_columns_by_name(name):
 def test_the_country_of_postcodes(values, country):
     """By their letters, or because the offline geocoder knows most of them; otherwise a person must say."""
     assert country_of(values) == country
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [
+        ([], 0),
+        ([Transient("down")], 75),
+        ([OSError("what a library raises when storage is down")], 75),
+        ([SchemaChanged("asks"), Transient("down")], 3),
+        ([Transient("down"), ContractBroken("no key"), SchemaChanged("asks")], 1),
+    ],
+)
+def test_the_gravest_finding_decides_the_exit_code(failures, code):
+    """What a person must change comes before what one must approve, and that before what may pass by itself."""
+    plan = Plan("one")
+    plan.note("worth knowing")
+    for failure in failures:
+        with plan.finding_failures():
+            raise failure
+    assert EXIT_CODES[plan.gravest] == code

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from include.medallion.errors import MedallionError, SchemaChanged, Transient
+from include.medallion.errors import MedallionError, Refused, SchemaChanged
 from include.medallion.redaction.library_errors import redact_library_errors
 
 
@@ -154,4 +154,4 @@ class Plan:
 def _level(error: MedallionError) -> Level:
     if isinstance(error, SchemaChanged):
         return Level.APPROVAL
-    return Level.UNREACHABLE if isinstance(error, Transient) else Level.REFUSED
+    return Level.REFUSED if isinstance(error, Refused) else Level.UNREACHABLE
