@@ -102,6 +102,7 @@ def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
 @task(multiple_outputs=False)
 def commit(name: str, staged: Sequence[dict]) -> dict:
     """Check the row counts, advance the watermark, publish the summary."""
+    from include.medallion.ops.log import finish_log
     from include.medallion.runs.record import record_run
     from include.medallion.staging.archive import read_window
     from include.medallion.steps.commit import commit
@@ -114,6 +115,9 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
         record_run(store, summary, context["run_id"])
     if held := advanced(remembered(context, name), window, [*pipeline.sink_steps]):
         remember(context, name, held)  # a trial before the first load leaves nothing to remember
+    if window.log:
+        with readable_failures():
+            finish_log(pipeline, connect(pipeline), summary)
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
     medallion_metrics.emit(window, summary, context["dag_run"].start_date)

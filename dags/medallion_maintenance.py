@@ -9,6 +9,8 @@ Keeps in bounds what runs leave behind, once a night, pipeline by pipeline:
 * **Recorded runs** (table `runs`): rows older than `MEDALLION_RUNS_DAYS` (90) are deleted.
 * **The archive** (`_staging`): batches older than `MEDALLION_STAGING_DAYS` (30) are deleted, unless a sink may still
   need them.
+* **Replication slots** (`read: log`): dropped if the pipeline is paused, reads otherwise or is gone, or if one keeps
+  more than `max_slot_lag_mb` of the source's log; the next run reads by transaction id.
 * **Snowflake**: tables that killed tries left are dropped, and ledger rows as old as the archive's; the newest stays.
 
 It waits until the pipeline writes to no sink (`idle`). A writer that begins meanwhile wins: the commit of maintenance
@@ -67,7 +69,8 @@ def maintain(name: str) -> str:
 
     with readable_failures():
         pipeline = find_pipeline(name)
-        done = maintain(pipeline, connect(pipeline), retention(os.environ, datetime.now(UTC)))
+        paused = get_current_context()["ti"].get_dag(pipeline.dag_id).is_paused
+        done = maintain(pipeline, connect(pipeline), retention(os.environ, datetime.now(UTC)), paused=paused)
         log.info(done)
         return done
 

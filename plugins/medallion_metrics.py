@@ -22,12 +22,15 @@ log = logging.getLogger(__name__)
 COUNTERS = {
     "rows_read": "rows of the source that a run read",
     "rows_quarantined": "of these, set aside",
+    "keys_gone": "keys in the log of rows that the source no longer has",
     "rows_unchanged": "of these, left out because nothing that is loaded had changed",
     "silver_inserted": "rows new in Snowflake",
     "silver_updated": "rows written over an older version in Snowflake",
+    "silver_deleted": "rows marked or removed in Snowflake",
     "silver_superseded": "rows that Snowflake held in a newer version",
     "gold_inserted": "rows new in Delta",
     "gold_updated": "rows written over an older version in Delta",
+    "gold_deleted": "rows marked or removed in Delta",
     "gold_superseded": "rows that Delta held in a newer version",
     "keys": "distinct keys to look up",
     "keys_cached": "of these, answered by the cache",
@@ -36,6 +39,7 @@ COUNTERS = {
     "conflicts": "Delta commits that lost a race and were tried again",
 }
 GAUGES = {
+    "log_bytes": "bytes of the source's log that a window had to read",
     "lag_transactions": "transactions begun, but not in the window because an older one is open",
     "lag_seconds": "age of the window when both sinks held it",
     "held_at": "Unix time of the newest window that both sinks hold",
@@ -57,11 +61,12 @@ def counters(summary: RunSummary) -> dict[str, float]:
     sinks = {
         f"{sink}_{what}": getattr(applied, what)
         for sink, applied in summary.sinks.items()
-        for what in ("inserted", "updated", "superseded")
+        for what in ("inserted", "updated", "deleted", "superseded")
     }
     return {
         "rows_read": summary.read,
         "rows_quarantined": summary.quarantined,
+        "keys_gone": summary.gone,
         "rows_unchanged": summary.unchanged,
         **sinks,
         "keys": lookups.keys,
@@ -122,6 +127,8 @@ class _ConflictCounter(logging.Handler):
 
 def _freshness(window: Window, gauge: Any) -> None:
     gauge("lag_transactions", window.lag)
+    if window.log:
+        gauge("log_bytes", window.log.upto - window.log.after)
     gauge("lag_seconds", _seconds_since(window.opened_at))
     gauge("held_at", window.opened_at.timestamp())
 

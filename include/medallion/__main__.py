@@ -58,6 +58,7 @@ def schema(
 @app.command()
 def watermark(name: Name) -> None:
     """Show what each sink holds and what the next run would read."""
+    from include.medallion.steps.log.slots import describe_slot
     from include.medallion.steps.open_window import open_window, read_positions
     from include.medallion.steps.sinks import open_sinks
 
@@ -66,6 +67,8 @@ def watermark(name: Name) -> None:
         for sink, at in read_positions(open_sinks(pipeline, connections), window.source, {}).items():
             print(f"{sink:<7} holds " + (f"transactions below {at.upto} (batch {at.batch_id})" if at else "nothing"))
         print(f"next    [{window.after}, {window.upto})  {window.lag} transactions wait for one that is still open")
+        for line in describe_slot(pipeline, connections, window):
+            print(line)
 
 
 @app.command()
@@ -78,6 +81,7 @@ def run(
     approve_schema_change: Annotated[bool, typer.Option(help="apply a schema change that was stopped")] = False,
 ) -> None:
     """Bring one batch from source to sinks in this process."""
+    from include.medallion.ops.log import finish_log
     from include.medallion.runs.record import record_run
     from include.medallion.steps.row_counts import summary_line
     from include.medallion.steps.run import run as run_batch
@@ -92,6 +96,7 @@ def run(
             record_run(connections.lake, summary)
         print(summary_line(summary) if summary else "nothing new")
         print(*(f"WARNING: {w}\n" for w in (summary.warnings if summary else ())), sep="", end="", file=sys.stderr)
+        finish_log(pipeline, connections, summary)
 
 
 app.command()(commands.reload)

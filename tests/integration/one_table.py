@@ -107,7 +107,9 @@ class OneTable:
         (folder / "one.yaml").write_text(document)
         lake = self.connections.lake
         settings = {**lake.options, "AWS_URI": lake.root, "MEDALLION_PIPELINES": str(folder)}
-        connections = {"AIRFLOW_CONN_BRONZE": self.dsn, "AIRFLOW_CONN_SILVER": self.account.airflow()}
+        connections = {"AIRFLOW_CONN_BRONZE": self.dsn}
+        if self.pipeline.silver:
+            connections["AIRFLOW_CONN_SILVER"] = self.account.airflow()
         return {**os.environ, **settings, **connections}
 
     def shell(self, folder, *words):

@@ -7,10 +7,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from include.medallion.bronze.log.slot import slot_name
+from include.medallion.errors import SettingError
 from tests.integration.one_table import OneTable
 from tests.integration.servers import psql, server
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "sql" / "bronze_role.sql"
+LOG_SCRIPT = SCRIPT.with_name("bronze_log_role.sql")
 PASSWORD = "of-the-role"
 WRITES = [
     "CREATE TEMP TABLE mine (id int)",
@@ -112,3 +115,31 @@ def test_the_role_runs_a_pipeline(source, lake_uri, lake, silver):
     people = OneTable(limited, lake_uri, lake, silver, {"table": "people", "key": "id"})
     assert people.run().read == 9
     assert people.run() is None
+
+
+def test_the_role_reads_the_log_once_it_may(source, lake_uri, lake):
+    """Without the right, and without a publication, a run says what is missing; with bronze_log_role.sql it runs."""
+    limited = uri(source, "medallion", PASSWORD)
+    people = OneTable(limited, lake_uri, lake, NoSilver, {"table": "people", "key": "id", "read": "log"})
+    people.set(enrich=[], silver=None)
+    with pytest.raises(SettingError, match="CREATE PUBLICATION"):
+        people.begin()
+    source.sql("CREATE PUBLICATION medallion_people FOR TABLE people", database="source")
+    with pytest.raises(SettingError, match=r"bronze_log_role\.sql"):
+        people.begin()
+    for _ in range(2):  # safe to run again
+        done = psql(source, "source", "-v", "table=people", "-v", "schema=public", "-f", LOG_SCRIPT)
+        assert done.returncode == 0, done.stderr
+    assert people.run().read == 9
+    source.sql("DELETE FROM people WHERE id = 1", "UPDATE people SET id = 20 WHERE id = 2", database="source")
+    summary = people.run()
+    assert (summary.read, summary.gone, summary.notes) == (1, 2, ())
+    slot = slot_name("one", people.connections.lake.root)
+    (kept,) = source.sql(f"SELECT failover, database FROM pg_replication_slots WHERE slot_name = '{slot}'")
+    assert kept == (True, "source")
+
+
+class NoSilver:
+    """An account that nobody asks."""
+
+    connect = None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from include.medallion.bronze.log.slot import slot_name
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
 from include.medallion.lake.object_store import Lake
@@ -69,13 +70,15 @@ class ToySink:
         """Apply a batch in one transaction, fenced by version."""
         with self._transaction() as db:
             if is_applied(self.name, self._position(db), batch.window):
-                return Applied.replay(batch.rows)
+                return Applied.replay(batch.changes)
             if batch.window.mode is Mode.REFRESH:
                 db.execute("DELETE FROM rows")
             counts = Counter(self._upsert(db, batch, row) for row in _staged(batch.lake, batch.files))
+            counts.update(self._delete(db, batch, row) for row in _staged(batch.lake, batch.gone))
             if batch.window.mode.advances_watermark:
                 self._move(db, batch.window.position)
-        return Applied(batch.rows, counts["inserted"], counts["updated"], counts["superseded"])
+        outcome = (counts[what] for what in ("inserted", "updated", "superseded"))
+        return Applied(batch.changes, *outcome, deleted=counts["deleted"])
 
     @contextmanager
     def compare(self, keys) -> Iterator[ToyComparison]:
@@ -142,6 +145,14 @@ class ToySink:
         values = {"key": key, "row": json.dumps(row, default=str), "version": row["_version"]}
         written = db.execute(UPSERT, {**values, "batch_id": batch.window.batch_id}).rowcount
         return "inserted" if not there else "updated" if written else "superseded"
+
+    def _delete(self, db, batch, row) -> str:
+        """Mark or remove a row that the source no longer has, unless a newer version came meanwhile."""
+        mark = f"UPDATE rows SET deleted_at = '{batch.window.opened_at.isoformat()}', version = {batch.window.upto}"
+        statement = "DELETE FROM rows" if self.pipeline.deletes == "hard" else mark
+        where = "key = ? AND deleted_at IS NULL AND version <= ?"
+        deleted = db.execute(f"{statement} WHERE {where}", [self._key(row), row["_version"]]).rowcount
+        return "deleted" if deleted else "superseded"
 
     def _key(self, row) -> str:
         return json.dumps([row[name] for name in self.pipeline.source.key], default=str)
@@ -223,6 +234,21 @@ def test_changes_arrive_and_the_position_moves(people, toy):
     summary = people.run()
     assert (summary.read, summary.sinks["toy"].inserted, summary.sinks["toy"].updated) == (2, 1, 1)
     assert held(toy) == source(people)
+
+
+@pytest.mark.parametrize("deletes", ["soft", "hard"])
+def test_deletes_of_the_log_arrive_in_the_batch(people, toy, deletes):
+    """A pipeline that reads the log hands the keys that are gone to any sink."""
+    people.set(source={"table": "people", "key": "id", "read": "log"}, deletes=deletes)
+    people.sql("CREATE PUBLICATION medallion_people FOR TABLE people")
+    sink = open_toy("toy", people.pipeline, people.connections)
+    people.run()
+    people.sql("DELETE FROM people WHERE id = 2")
+    summary = people.run()
+    assert (summary.gone, summary.sinks["toy"].deleted) == (1, 1)
+    assert held(toy) == source(people)
+    assert len(sink.rows(deleted=True)) == (1 if deletes == "soft" else 0)
+    people.sql(f"SELECT pg_drop_replication_slot('{slot_name('one', people.connections.lake.root)}')")
 
 
 def test_nothing_new_is_not_a_batch(people, toy):

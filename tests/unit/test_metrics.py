@@ -28,13 +28,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_D
 
 from include.medallion.lake import delta
 from include.medallion.model.counts import Applied
+from include.medallion.model.log_range import LogRange
 from include.medallion.model.window import Window
 from include.medallion.quarantine.table import SCHEMA, TABLE
 from include.medallion.staging.parts import LookupCounts
 from include.medallion.steps.row_counts import RunSummary
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
-WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7)
+WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7, log=LogRange("slot", 10, 30, 0))
 SINK = Applied(read=6, inserted=3, updated=2, superseded=1)
 LOOKUPS = LookupCounts(rows=8, keys=5, cached=4, calls=1, cost_usd=0.005)
 SUMMARY = RunSummary("people", WINDOW.batch_id, "window", 1, 9, 7, 8, 2, 0, {"silver": SINK, "gold": SINK}, LOOKUPS)
@@ -140,7 +141,9 @@ def test_every_number_of_a_run_arrives_at_opentelemetry(collected, tmp_path, mon
 def test_a_run_with_nothing_new_still_reports_how_fresh_the_sinks_are(arrived):
     """Otherwise a quiet source would look like a pipeline that has stopped."""
     medallion_metrics.emit_nothing_new(WINDOW)
-    assert set(arrived()) == {f"airflow.medallion.people.{n}" for n in ("lag_transactions", "lag_seconds", "held_at")}
+    assert set(arrived()) == {
+        f"airflow.medallion.people.{n}" for n in ("lag_transactions", "lag_seconds", "held_at", "log_bytes")
+    }
 
 
 def test_a_commit_that_lost_a_race_is_counted(arrived):

@@ -12,7 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import ceil
 
@@ -27,13 +27,36 @@ from include.medallion.lake.parquet import Writer
 from include.medallion.lake.parquet_files import create_parquet, read_schema
 from include.medallion.model.keys import KeyIndex, PartitionKey, encode_keys, partition_rows
 from include.medallion.model.window import Window
-from include.medallion.staging.layout import RAW, part_file
+from include.medallion.staging.layout import GONE, RAW, part_file
 from include.medallion.staging.parts import Part, StagedFile
 from include.medallion.staging.records.manifests import begin_extract, finish_extract
 
 log = logging.getLogger(__name__)
 ChunkRows = Iterator[tuple[int, pa.RecordBatch | None]]
 """Record batches with the number of their chunk; None once a chunk is complete."""
+
+
+@dataclass
+class Gone:
+    """
+    Rows that the source no longer has, known once all rows of the window are read.
+
+    Args:
+        columns: of a part without rows, for a window that has nothing but gone keys.
+        schema: of the keys.
+        keys: the keys, with a version.
+        truncated: all rows of before are gone: keys of the table are compared once the batch is applied.
+    """
+
+    columns: pa.Schema
+    schema: pa.Schema
+    keys: list[pa.RecordBatch] = field(default_factory=list)
+    truncated: bool = False
+
+    @property
+    def columns_if_any(self) -> pa.Schema | None:
+        """Columns of a part without rows; None if nothing is gone."""
+        return self.columns if self.keys or self.truncated else None
 
 
 def stage_rows(
@@ -45,39 +68,39 @@ def stage_rows(
     lake: Lake,
     reached: Checkpoint,
     empty: pa.Schema | None = None,
+    gone: Gone | None = None,
 ) -> tuple[Part, ...]:
     """
     Stage the rows of a window as Parquet, and write the manifest once all of them are staged.
 
-    Memory holds one record batch per reader. A try that is killed leaves its complete chunks to the next one.
+    Memory holds one record batch per reader. A try that is killed leaves its complete chunks to the next one. Returns
+    the parts that got rows; none if nothing is new.
 
     Args:
         chunks: those that `reached` does not hold, in any order.
         expected_rows: the planner's estimate; used for the number of parts of a large window.
-        sizes: of parts.
         key: what rows are partitioned by; None partitions by chunk.
         reached: where an earlier try stopped.
         empty: columns of a part without rows, which is staged if there are none; None stages nothing then.
-
-    Returns:
-        The parts that got rows; none if nothing is new.
+        gone: the keys that the source no longer has; None if the window knows none.
     """
     head = list(_buffer_head(chunks))
     batches = [batch for _, batch in head if batch is not None]
     if not batches and not reached.files:
-        return _stage_empty_part(lake, window, empty) if empty else ()
+        columns = empty or (gone and gone.columns_if_any)
+        return _stage_empty_part(lake, window, columns, gone) if columns else ()
     begin_extract(lake, window)
     if not reached.files:
         checkpoint.discard(lake, window)
     count = reached.part_count or _choose_part_count(batches, expected_rows, key, sizes)
     reached = _Stager(lake, window, key).stage(chain(head, chunks), replace(reached, part_count=count))
-    finish_extract(lake, window, _columns(lake, reached.parts), reached.parts)
+    finish_extract(lake, window, _columns(lake, reached.parts), reached.parts, _stage_gone(lake, window, gone))
     checkpoint.discard(lake, window)
     checkpoint.delete_leftovers(lake, window, reached)
     return reached.parts
 
 
-def _stage_empty_part(lake: Lake, window: Window, schema: pa.Schema) -> tuple[Part, ...]:
+def _stage_empty_part(lake: Lake, window: Window, schema: pa.Schema, gone: Gone | None) -> tuple[Part, ...]:
     """Stage a part that says which columns the table has, and that it has no rows."""
     begin_extract(lake, window)
     checkpoint.discard(lake, window)
@@ -85,8 +108,19 @@ def _stage_empty_part(lake: Lake, window: Window, schema: pa.Schema) -> tuple[Pa
     with create_parquet(lake, path, schema) as out:
         pass
     parts = (Part(0, 1, (StagedFile(path, 0, out.file),)),)
-    finish_extract(lake, window, _columns(lake, parts), parts)
+    finish_extract(lake, window, _columns(lake, parts), parts, _stage_gone(lake, window, gone))
     return parts
+
+
+def _stage_gone(lake: Lake, window: Window, gone: Gone | None) -> list[StagedFile]:
+    """Stage the keys that the source no longer has; known once all rows are read."""
+    if gone is None or not gone.keys:
+        return []
+    path = part_file(window, GONE, 0)
+    with create_parquet(lake, path, gone.schema) as out:
+        for keys in gone.keys:
+            out.write_batch(keys)
+    return [StagedFile(path, 0, out.file)]
 
 
 def _columns(lake: Lake, parts: tuple[Part, ...]) -> list[tuple[str, str]]:

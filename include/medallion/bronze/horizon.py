@@ -22,16 +22,19 @@ def read_horizon(connection: adbc_driver_manager.AdbcConnection, table: SourceTa
     What is read afterwards may be of a later snapshot.
     """
     row = fetch_rows(connection, "moment")[0]
-    wait_for_wal_flush(connection)
-    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], row["clock"])
+    lsn = wait_for_wal_flush(connection) or int(fetch_rows(connection, "log_end")[0]["position"])
+    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], row["clock"], lsn)
 
 
-def wait_for_wal_flush(connection: adbc_driver_manager.AdbcConnection) -> None:
+def wait_for_wal_flush(connection: adbc_driver_manager.AdbcConnection) -> int:
     """
     Wait until all that the source has logged is on its disk: at most some tenths of a second.
 
     What a crash forgets (rollbacks above all: nobody waits for those to be written) leaves its transaction ids to
     others. Rows would appear below a horizon that a sink already holds. May begin a new snapshot.
+
+    Returns:
+        The position of the log up to which it waited; 0 from a server that does not say.
 
     Raises:
         Transient: it takes half a minute.
@@ -41,6 +44,7 @@ def wait_for_wal_flush(connection: adbc_driver_manager.AdbcConnection) -> None:
         _trigger_flush(connection)
         if not _is_flushed(connection, logged, SECONDS_TO_FLUSH):
             raise Transient("Postgres does not write its log to disk: check the server")
+    return logged
 
 
 def _insert_position(connection: adbc_driver_manager.AdbcConnection) -> int:

@@ -111,7 +111,7 @@ def read_rows(
             raise read_error(e, source) from None
         with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
             read = (_with_versions(batch, clock, window, schema) for batch in reader if batch.num_rows)
-            yield from (_masked(batch, table.columns) for batch in read)
+            yield from (mask_rows(batch, table.columns) for batch in read)
 
 
 def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schema: pa.Schema) -> pa.RecordBatch:
@@ -121,7 +121,7 @@ def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schem
     return pa.RecordBatch.from_arrays([*batch.columns[:-1], versions, operations], schema=schema)
 
 
-def _masked(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBatch:
+def mask_rows(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBatch:
     """Return a batch with the masks that PostgreSQL has not applied."""
     if all(column.mask is None or column.mask.is_sql for column in columns):
         return batch
@@ -139,14 +139,18 @@ def select_sql(
     source: Source, columns: tuple[Column, ...], clock: XidEpoch, window: Window, condition: str = "true"
 ) -> str:
     """Return the statement that reads a window: the columns, and last `age(xmin)`."""
-    chosen = [_selected(c) for c in columns]
     limit = f" LIMIT {window.max_rows:d}" if window.max_rows is not None else ""
     chosen_rows = f" AND (\n{source.where}\n)" if source.where else ""
     where = f"({clock.window_condition(window)}) AND ({condition}){chosen_rows}"
     return (
-        f"SELECT {', '.join(chosen)}, age(xmin) "  # noqa: S608
+        f"SELECT {select_list(columns)}, age(xmin) "  # noqa: S608
         f"FROM {quote_identifier(source.schema_)}.{quote_identifier(source.table)} WHERE {where}{limit}"
     )
+
+
+def select_list(columns: tuple[Column, ...]) -> str:
+    """Return the SQL of columns as they are read."""
+    return ", ".join(_selected(c) for c in columns)
 
 
 def _selected(column: Column) -> str:

@@ -23,7 +23,25 @@ class Source(Settings):
     where: Annotated[str, AfterValidator(lambda v: check_condition(v, "postgres"))] | None = Field(
         default=None, description="SQL condition; only rows that meet it flow"
     )
-    read: Literal["xmin"] = Field(default="xmin", description="how changes are found: by transaction id")
+    read: Literal["xmin", "log"] = Field(
+        default="xmin",
+        description="how changes are found: xmin by transaction id (a scan of the table, SELECT is enough), log in the "
+        "write-ahead log (no scan, deletes at once; needs wal_level logical, a publication and REPLICATION)",
+    )
+    publication: Name | None = Field(
+        default=None, description="publication of the table, for read: log; default medallion_<table>"
+    )
+    max_slot_lag_mb: int = Field(
+        default=10_240,
+        ge=1,
+        description="for read: log: megabytes of the log that the source keeps for the pipeline at most; above it the "
+        "slot is dropped and the next run reads by transaction id",
+    )
+
+    @property
+    def publication_name(self) -> str:
+        """Name of the table's publication."""
+        return self.publication or f"medallion_{self.table}"[:63]
 
 
 class Parts(Settings):

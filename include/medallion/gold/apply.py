@@ -21,8 +21,9 @@ from include.medallion.gold.log import commit_properties, names_batch, read_posi
 from include.medallion.gold.write import reload, rewrite
 from include.medallion.gold.write.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.write.counts import count_outcome
-from include.medallion.gold.write.files import GoldBatch, stat_columns
+from include.medallion.gold.write.files import GoldBatch, RowChanges, stat_columns
 from include.medallion.gold.write.keys import check_unique, is_append_only, key_ranges, merge_predicate
+from include.medallion.gold.write.merge import merge_with_deletes
 from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake import delta
 from include.medallion.model.columns import (
@@ -41,8 +42,8 @@ from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 
 SINK = "gold"
-Write = Callable[[GoldBatch], int | None]
-"""Writes a batch in one commit; returns how many rows were updated, or None, with nothing done, if it cannot."""
+Write = Callable[[GoldBatch], RowChanges | None]
+"""Writes a batch in one commit; returns which rows were changed, or None, with nothing done, if it cannot."""
 
 
 class Kind(StrEnum):
@@ -94,12 +95,12 @@ def _try_apply(batch: Batch) -> Applied:
     check_table(batch.pipeline, table)
     position = read_position(batch.lake, batch.pipeline, table, batch.window.source)
     if is_applied(SINK, position, batch.window):
-        return Applied.replay(batch.rows, table.version())
+        return Applied.replay(batch.changes, table.version())
     gold = _fit(conform(batch, position), table)
     check_unique(gold)
-    updated = next(rows for write in _WAYS_TO_WRITE[_kind_of(gold)] if (rows := write(gold)) is not None)
+    changes = next(rows for write in _WAYS_TO_WRITE[_kind_of(gold)] if (rows := write(gold)) is not None)
     _record_batch(gold)
-    return count_outcome(gold, updated)
+    return count_outcome(gold, changes)
 
 
 def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:
@@ -111,16 +112,16 @@ def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:
         check_types(batch.pipeline, table, schema)
         schema = add_columns(table, schema)
     commit = commit_properties(batch.window)
-    return GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit)
+    return GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit, batch.gone)
 
 
 def _kind_of(gold: GoldBatch) -> Kind:
     if gold.window.mode in _KINDS:
         return _KINDS[gold.window.mode]
-    return Kind.APPEND if is_append_only(gold) else Kind.UPSERT
+    return Kind.APPEND if not gold.gone and is_append_only(gold) else Kind.UPSERT
 
 
-def _write_deltalake(gold: GoldBatch, mode: Literal["append", "overwrite"]) -> int:
+def _write_deltalake(gold: GoldBatch, mode: Literal["append", "overwrite"]) -> RowChanges:
     write_deltalake(
         gold.table,
         interleave_parts(gold),
@@ -130,7 +131,7 @@ def _write_deltalake(gold: GoldBatch, mode: Literal["append", "overwrite"]) -> i
         writer_properties=delta.writer_properties(gold.table),
         commit_properties=gold.commit,
     )
-    return 0
+    return RowChanges()
 
 
 def _merger(gold: GoldBatch) -> TableMerger:
@@ -144,17 +145,19 @@ def _merger(gold: GoldBatch) -> TableMerger:
     )
 
 
-def _merge_rows(gold: GoldBatch) -> int:
+def _merge_rows(gold: GoldBatch) -> RowChanges:
     """Write rows over older versions, or over the same version of an older batch; return how many."""
+    if gold.gone:
+        return merge_with_deletes(gold)
     fence = (
         f"source.{VERSION} > target.{VERSION} OR "
         f"(source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID})"
     )
     metrics = _merger(gold).when_matched_update_all(fence).when_not_matched_insert_all().execute()
-    return int(metrics["num_target_rows_updated"])
+    return RowChanges(int(metrics["num_target_rows_updated"]))
 
 
-def _merge_lookups(gold: GoldBatch) -> int:
+def _merge_lookups(gold: GoldBatch) -> RowChanges:
     """Write new look-up results to live rows of the same version; return how many."""
     fence = (
         f"source.{VERSION} = target.{VERSION} AND source.{BATCH_ID} >= target.{BATCH_ID} "
@@ -162,7 +165,7 @@ def _merge_lookups(gold: GoldBatch) -> int:
     )
     columns = (*gold.pipeline.added_columns, BATCH_ID, LOADED_AT)
     updates = {quote_identifier(c): f"source.{quote_identifier(c)}" for c in columns}
-    return int(_merger(gold).when_matched_update(updates, fence).execute()["num_target_rows_updated"])
+    return RowChanges(int(_merger(gold).when_matched_update(updates, fence).execute()["num_target_rows_updated"]))
 
 
 def _record_batch(gold: GoldBatch) -> None:

@@ -15,6 +15,7 @@ class Applied:
     superseded: int  # the sink holds this version or a newer one
     replayed: bool = False  # the sink held the whole batch
     version: int | None = None  # of the Delta table
+    deleted: int = 0  # rows that were marked or removed because the source no longer has them
 
     @classmethod
     def replay(cls, rows: int, version: int | None = None) -> Applied:
@@ -24,4 +25,4 @@ class Applied:
     @property
     def accounted(self) -> int:
         """Rows whose outcome is known."""
-        return self.inserted + self.updated + self.superseded
+        return self.inserted + self.updated + self.superseded + self.deleted

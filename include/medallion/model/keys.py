@@ -188,6 +188,8 @@ def _first_positions(indices: np.ndarray, count: int) -> np.ndarray:
 
 
 def _text(column: pa.Array) -> pa.Array:
+    if pa.types.is_binary(column.type):  # bytes that are no text
+        return to_text(column)
     # -0.0 and 0.0 are equal, so their texts must be equal
     return (pc.add(column, pa.scalar(0.0, column.type)) if pa.types.is_floating(column.type) else column).cast(
         pa.string()

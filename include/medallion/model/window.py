@@ -1,10 +1,7 @@
 """
-The window of transaction ids that one run reads, and the positions of the sinks.
+The window that one run reads, and the positions of the sinks.
 
-A row belongs to the window `[after, upto)` if the 64-bit id of the transaction
-that wrote it does. `upto` is the oldest transaction id still in progress when
-the window is opened: all lower ones have ended, so no row can appear there later
-(https://www.postgresql.org/docs/current/functions-info.html, pg_snapshot_xmin).
+A row belongs to `[after, upto)` if the 64-bit id of its transaction does. No row can appear below `upto` later.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from enum import StrEnum
 from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
 from include.medallion.model.batch_id import new_batch_id, time_of
 from include.medallion.model.clocks import check_clocks
+from include.medallion.model.log_range import LogRange
 
 
 class Mode(StrEnum):
@@ -43,6 +41,7 @@ class SourceSnapshot:
     xmin: int  # all lower transaction ids have ended
     xmax: int  # no transaction with this id or a higher one has begun
     clock: datetime | None = None  # UTC; None if the source was not asked
+    lsn: int = 0  # position of the log: what the snapshot sees was logged before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,8 @@ class Window:
     changes: tuple[str, ...] = ()  # of the schema since the sinks' positions, in words
     seen: int = 0  # fingerprint of the schema that the source had when the window was opened
     planned_from: tuple[int, ...] = ()  # fingerprints of the schemas that the sinks had then
+    log: LogRange | None = None  # changes to read; None reads the table by transaction id
+    notes: tuple[str, ...] = ()  # for the run's summary: why the log is not read
 
     @property
     def opened_at(self) -> datetime:
@@ -161,7 +162,7 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
     if not window.mode.advances_watermark:
         return False
     upto = held.upto if held else 0
-    if upto < window.after:
+    if upto < window.after or (window.log and held and held.batch_id < window.log.base):
         raise SinkBehind(
             f"{sink} holds transactions below {upto} only, but the window of batch {window.batch_id} starts at "
             f"{window.after}: it was restored or emptied. The next run starts from the sink's position",

@@ -25,6 +25,7 @@ from include.medallion.runs import table as runs_table
 from include.medallion.staging.archive import batch_ids
 from include.medallion.staging.layout import batch_folder
 from include.medallion.staging.records.source_keys import unfinished_reconciles
+from include.medallion.steps.log.slots import drop_unneeded_slots
 from include.medallion.steps.schema.removal import remove_old_values
 from include.medallion.steps.sinks import open_sinks
 
@@ -44,8 +45,16 @@ def retention(environ: Mapping[str, str], now: datetime) -> Retention:
     return Retention(now, *(timedelta(days=_days(environ, name)) for name in DEFAULTS))
 
 
-def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> str:
-    """Maintain one pipeline's sinks and its staged batches; return what was done in one line of counts."""
+def maintain(pipeline: Pipeline, connections: Connections, keep: Retention, *, paused: bool = False) -> str:
+    """
+    Maintain one pipeline's sinks, its staged batches and its replication slot.
+
+    Args:
+        paused: the pipeline does not run; its slot is dropped.
+
+    Returns:
+        What was done, in one line of counts.
+    """
     sinks = open_sinks(pipeline, connections)
     done = [f"{sink.name}: {sink.maintain(keep)}" for sink in sinks]
     source = next((p.source for p in (sink.position("") for sink in sinks) if p), "")
@@ -53,7 +62,9 @@ def maintain(pipeline: Pipeline, connections: Connections, keep: Retention) -> s
     if all(positions):
         remove_old_values(connections.lake, pipeline.name, min(p.batch_id for p in positions if p))
     deleted = delete_old_batches(connections.lake, pipeline.name, positions, keep.oldest_batch)
-    return f"{pipeline.name}: {'; '.join(done)}; {deleted:,} staged batches deleted"
+    slots = drop_unneeded_slots(pipeline, connections, paused=paused)
+    dropped = f"; {len(slots):,} replication slots dropped" if slots else ""
+    return f"{pipeline.name}: {'; '.join(done)}; {deleted:,} staged batches deleted{dropped}"
 
 
 def maintain_shared(lake: Lake, keep: Retention) -> list[str]:

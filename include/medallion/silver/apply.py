@@ -8,16 +8,20 @@ version all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
+from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import (
     BATCH_ID,
     LOADED_AT,
     SYSTEM_COLUMNS,
     Column,
     check_names,
+    columns_from_schema,
     quote_identifier,
     snowflake_name,
 )
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 SINK = "silver"
+GONE_SUFFIX = "_GONE"
 
 
 def check_batch(cursor: SnowflakeCursor, batch: Batch) -> None:
@@ -64,18 +69,30 @@ def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
     pipeline, window = batch.pipeline, batch.window
     open_ledger(cursor, pipeline)
     position = read_position(cursor, pipeline)
-    applied = Applied.replay(batch.rows)
+    applied = Applied.replay(batch.changes)
     if not is_applied(SINK, position, window):
         batch = conform(batch, position)
         columns = batch.columns
         check_names([*columns, *SYSTEM_COLUMNS])
-        with staging_table(cursor, batch.lake, window, Content(columns, batch.key, batch.files)) as table:
-            applied = _apply(cursor, batch, columns, table)
-    drop_orphans(cursor, pipeline, window.batch_id)
+        with (
+            staging_table(cursor, batch.lake, window, Content(columns, batch.key, batch.files)) as table,
+            _staged_gone(cursor, batch) as gone,
+        ):
+            applied = _apply(cursor, batch, columns, table, gone)
+    for suffix in ("", GONE_SUFFIX) if batch.gone else ("",):
+        drop_orphans(cursor, pipeline, window.batch_id, suffix)
     return applied
 
 
-def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str) -> Applied:
+def _staged_gone(cursor: SnowflakeCursor, batch: Batch) -> AbstractContextManager[str | None]:
+    """Stage the keys that the source no longer has; None if there are none."""
+    if not batch.gone:
+        return nullcontext()
+    columns = columns_from_schema(read_schema(batch.lake, batch.gone[0].path, batch.gone[0].info))
+    return staging_table(cursor, batch.lake, batch.window, Content(columns, batch.key, batch.gone, GONE_SUFFIX))
+
+
+def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str, gone: str | None) -> Applied:
     pipeline, every = batch.pipeline, [*columns, *SYSTEM_COLUMNS]
     types = read_types(cursor, pipeline)
     if batch.window.mode is Mode.REFRESH and types and not fits(types, every):
@@ -84,7 +101,20 @@ def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], tab
     add_columns(cursor, pipeline, types, every)
     others = sorted(types.keys() - {c.snowflake_name for c in every})
     params = _sql_params(batch, columns, table, others)
-    return _in_transaction(cursor, batch, lambda: _WRITES.get(batch.window.mode, _merge)(cursor, params, batch.rows))
+    write = _WRITES.get(batch.window.mode, _merge)
+
+    def write_all() -> Applied:
+        applied = write(cursor, params, batch.rows)
+        return _delete_gone(cursor, batch, {**params, "staged": gone}, applied) if gone else applied
+
+    return _in_transaction(cursor, batch, write_all)
+
+
+def _delete_gone(cursor: SnowflakeCursor, batch: Batch, params: dict[str, object], applied: Applied) -> Applied:
+    """Mark or remove rows that the source no longer has; a key without such a row counts as superseded."""
+    deleted = int(run_sql(cursor, f"delete_gone_{batch.pipeline.deletes}", **params)[0])
+    kept = batch.gone_keys - deleted
+    return replace(applied, read=batch.changes, superseded=applied.superseded + kept, deleted=deleted)
 
 
 def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str) -> Applied:
@@ -118,7 +148,7 @@ def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], A
     except BaseException:
         cursor.execute("ROLLBACK")
         raise
-    return Applied.replay(batch.rows) if held_meanwhile else applied
+    return Applied.replay(batch.changes) if held_meanwhile else applied
 
 
 def _check_row_counts(applied: Applied, pipeline: Pipeline) -> None:

@@ -58,7 +58,8 @@ def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | Non
 
 def record_batch(cursor: SnowflakeCursor, pipeline: Pipeline, window: Window, applied: Applied) -> None:
     """Record an applied batch, in the transaction that applies it."""
-    params = {**asdict(window), "mode": str(window.mode), **asdict(applied)}
+    about = {name: getattr(window, name) for name in ("pipeline", "batch_id", "source", "after", "upto", "schema")}
+    params = {**about, "mode": str(window.mode), **asdict(applied)}
     run_bound(cursor, "record", {**params, "held": _newest_in_table(cursor, pipeline)})
 
 

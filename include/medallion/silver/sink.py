@@ -17,7 +17,7 @@ from include.medallion.model.counts import Applied
 from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.silver import reconcile, values
-from include.medallion.silver.apply import SINK, apply_batch, check_batch
+from include.medallion.silver.apply import GONE_SUFFIX, SINK, apply_batch, check_batch
 from include.medallion.silver.ledger import open_ledger, prune, read_position
 from include.medallion.silver.staging_table import drop_orphans
 from include.medallion.silver.statements import fetch_all
@@ -98,6 +98,6 @@ class SilverSink:
         return int(fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(self.pipeline)}")[0][0])  # noqa: S608
 
     def _maintain(self, cursor: SnowflakeCursor, retention: Retention) -> int:
-        for kind in ("", reconcile.SUFFIX):
+        for kind in ("", GONE_SUFFIX, reconcile.SUFFIX):
             drop_orphans(cursor, self.pipeline, retention.orphaned_before, kind)
         return prune(cursor, self.pipeline, retention.oldest_batch)

@@ -13,7 +13,7 @@ from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import Column, columns_from_schema
 from include.medallion.model.window import Window
 from include.medallion.staging.parts import EnrichedPart, StagedFile
-from include.medallion.staging.records.manifests import read_enriched
+from include.medallion.staging.records.manifests import read_enriched, read_gone
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,30 @@ class Batch:
 
     Args:
         parts: at least one.
+        gone: files with keys, in the columns of the key, and a version: rows that the source no longer has. A sink
+            removes or marks them, as the pipeline's `deletes` says, unless it holds a newer version.
     """
 
     lake: Lake
     pipeline: Pipeline
     window: Window
     parts: tuple[EnrichedPart, ...]
+    gone: tuple[StagedFile, ...] = ()
 
     @property
     def rows(self) -> int:
         """Rows for the sinks."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def gone_keys(self) -> int:
+        """Keys that the source no longer has."""
+        return sum(file.info.rows for file in self.gone)
+
+    @property
+    def changes(self) -> int:
+        """Rows for the sinks, and keys whose rows are to be deleted: each is accounted for."""
+        return self.rows + self.gone_keys
 
     @property
     def read(self) -> int:
@@ -70,7 +83,7 @@ def open_batch(lake: Lake, pipeline: Pipeline, window: Window) -> Batch:
         Incomplete: a stage is missing; the message says what to clear.
         ContractBroken: a manifest is damaged, or the batch was staged when the pipeline had another key.
     """
-    batch = Batch(lake, pipeline, window, read_enriched(lake, window))
+    batch = Batch(lake, pipeline, window, read_enriched(lake, window), read_gone(lake, window))
     if not {*batch.key} <= {*batch.schema.names}:
         raise ContractBroken(
             f"batch {window.batch_id} of {window.pipeline} was staged with another key than {batch.key}: it cannot be "

@@ -8,6 +8,8 @@ Where a batch is staged in the lake, below `_staging/<pipeline>/<batch>/`.
     enriched-<window>/part-0000.json          manifest of one part; written once its rows are staged
     quarantined-<window>/...                  rows that no sink can hold
     applied-<window>/<sink>.json              what a sink did with the batch
+    gone-<window>/part-0000-0000.parquet      keys that the log names and the source no longer has
+    log-<window>/read.json                    what was read of the log
     keys-<window>/..., keys-<window>/manifest.json, report.json   of a reconcile
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from include.medallion.model.window import Window
 
-RAW, ENRICHED, QUARANTINED, APPLIED, KEYS = "raw", "enriched", "quarantined", "applied", "keys"
+RAW, ENRICHED, QUARANTINED, APPLIED, KEYS, GONE = "raw", "enriched", "quarantined", "applied", "keys", "gone"
 """Stages of a batch."""
 
 
@@ -47,6 +49,11 @@ def stage_folder(window: Window, stage: str) -> str:
 def part_file(window: Window, stage: str, part: int, chunk: int = 0) -> str:
     """Return the path of the rows of a part that were read with one chunk of the table."""
     return f"{stage_folder(window, stage)}/part-{part:04d}-{chunk:04d}.parquet"
+
+
+def log_file(window: Window) -> str:
+    """Return the path of the document that says what was read of the log."""
+    return f"{stage_folder(window, 'log')}/read.json"
 
 
 def stage_manifest(window: Window, stage: str) -> str:

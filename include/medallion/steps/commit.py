@@ -7,7 +7,7 @@ from dataclasses import replace
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Window
-from include.medallion.staging.records.manifests import read_applied, read_enriched
+from include.medallion.staging.records.manifests import read_applied, read_enriched, read_gone
 from include.medallion.steps.billing import with_billed_cost
 from include.medallion.steps.row_counts import RunSummary, check_row_counts
 from include.medallion.steps.schema.removal import remove_old_values
@@ -24,7 +24,8 @@ def commit(pipeline: Pipeline, lake: Lake, window: Window) -> RunSummary:
     """
     parts = read_enriched(lake, window)
     applied = {name: read_applied(lake, window, name) for name in pipeline.sink_steps}
-    summary = check_row_counts(window, parts, applied)
+    gone = sum(file.info.rows for file in read_gone(lake, window))
+    summary = check_row_counts(window, parts, applied, gone)
     lookups = with_billed_cost(lake, pipeline, window, parts, summary.lookups)
     summary = replace(summary, lookups=lookups, warnings=tuple(find_unresolved(pipeline, window, parts)))
     removed = remove_old_values(lake, pipeline.name, window.batch_id) if window.mode.advances_watermark else None

@@ -34,12 +34,13 @@ from include.medallion.quarantine.replay import only_open_entries, replay_condit
 from include.medallion.staging.parts import Part
 from include.medallion.staging.records.selection import read_keys, read_selection
 from include.medallion.steps.enrich import place_sources
+from include.medallion.steps.log.read import note_nothing_new, open_reader, read_changes
 from include.medallion.steps.schema.records import check_unchanged, columns_to_read, current_schema
 from include.medallion.steps.schema.source import describe_locked_source, describe_source
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection
-    from pyarrow import RecordBatch
+    from pyarrow import RecordBatch, Schema
 
 
 def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tuple[Part, ...]:
@@ -51,11 +52,9 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         part without rows.
 
     Raises:
-        ContractBroken: the table was re-created since the window was opened, or a column is named like one that is
-            added.
+        ContractBroken: the table was re-created since the window was opened, or two columns have one name.
         SchemaChanged: the table's schema changed since then in a way that the batch cannot have.
-        SettingError: the role may not read the table, or a provider's key is missing.
-        Transient: the source cannot be reached.
+        SettingError, Transient: the role may not read the table, a key is missing; the source cannot be reached.
     """
     lake = connections.lake
     with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
@@ -65,18 +64,22 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         seen, sources = current_schema(pipeline, table), place_sources(pipeline, connections)
         enrichments = open_enrichments(pipeline, table.columns, connections.environ, sources)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
-        if window.mode is not Mode.REFRESH and window.after >= window.upto:
+        window, changes = read_changes(pipeline, connections, table, window)
+        if changes.is_empty if changes else (window.mode is not Mode.REFRESH and window.after >= window.upto):
+            note_nothing_new(pipeline, connections, window, changes)
             return ()
-        if window.mode is Mode.WINDOW:
+        reader = open_reader(pipeline, lake, connection, table, window, changes) if changes else None
+        if not reader and window.mode is Mode.WINDOW:
             reached, chunks = _read_window(pipeline, connections, connection, table, window)
         else:
-            reached = checkpoint.load(lake, window, bronze_chunks.SINGLE_CHUNK)
-            rows = _read_whole(pipeline, connections, connection, table, window, enrichments)
-            chunks = bronze_chunks.as_single_chunk(rows)
+            args = (pipeline, connections, connection, table, window, enrichments)
+            reached, chunks = _single_chunk(lake, window, reader.batches() if reader else _read_whole(*args))
         chunks = _then(chunks, lambda: _check_labels(pipeline, connections, connection, window, seen))
-        key = partition_key(enrichments, [c.name for c in table.columns])
-        empty = raw_schema(table.columns) if _must_be_complete(window) else None
-        parts = stage_rows(chunks, table.rows, pipeline.parts, window, key, lake, reached, empty)
+        key, empty = partition_key(enrichments, [c.name for c in table.columns]), _empty_schema(window, table)
+        gone, rows = (reader.gone, reader.keys) if reader else (None, table.rows)
+        parts = stage_rows(chunks, rows, pipeline.parts, window, key, lake, reached, empty, gone)
+    if not parts:
+        note_nothing_new(pipeline, connections, window, changes)
     for part in parts if not pipeline.enrich else ():
         enrich_part(lake, pipeline, (), window, part, datetime.now(UTC))
     return parts
@@ -97,6 +100,11 @@ def _check_labels(
         check_unchanged(seen, current_schema(pipeline, describe_source(connection, pipeline, connections)), window)
 
 
+def _single_chunk(lake: Lake, window: Window, rows: Iterator[RecordBatch]) -> tuple[Checkpoint, ChunkRows]:
+    """Return rows as one chunk, which no earlier try has staged."""
+    return checkpoint.load(lake, window, bronze_chunks.SINGLE_CHUNK), bronze_chunks.as_single_chunk(rows)
+
+
 def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> PartitionKey | None:
     """
     Choose what rows are partitioned by: the key of the first enrichment that costs something, else of the first.
@@ -113,9 +121,10 @@ def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> 
     return PartitionKey(first.reads, first.normalise, first.limits is not None)
 
 
-def _must_be_complete(window: Window) -> bool:
-    """Return whether a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
-    return window.mode is Mode.REFRESH or (window.mode is Mode.WINDOW and window.after == 0)
+def _empty_schema(window: Window, table: SourceTable) -> Schema | None:
+    """Return the columns if a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
+    counts = window.mode is Mode.REFRESH or (window.mode is Mode.WINDOW and window.after == 0)
+    return raw_schema(table.columns) if counts else None
 
 
 def _check_source(table: SourceTable, window: Window) -> None:

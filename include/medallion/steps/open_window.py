@@ -23,6 +23,7 @@ from include.medallion.staging.records.selection import write_condition
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.staging.removal import schedule_removal
 from include.medallion.staging.sink import Sink
+from include.medallion.steps.log.window import continue_log, open_log
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.schema.plan import SchemaPlan, plan_refresh, plan_schema, without_new_columns
 from include.medallion.steps.schema.records import current_schema, record_schema, schemas_held, unrecorded
@@ -53,8 +54,7 @@ def open_window(
         SourceChanged: a sink was filled from another source.
         SchemaChanged: a change of the table's schema needs a decision.
         SettingError: the table or one of its columns is missing, or `refresh_lookups` has no Gold table to read.
-        ContractBroken: the table has no unique key.
-        Transient: the source cannot be reached.
+        ContractBroken, Transient: the table has no unique key; the source cannot be reached.
     """
     _check_refresh(pipeline, options)
     lake = connections.lake
@@ -62,6 +62,7 @@ def open_window(
         table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         condition = _reload_condition(connection, pipeline, options)
+        opened = open_log(pipeline, connections, table, connection) if _may_read_log(pipeline, options) else None
         snapshot = read_horizon(connection, table)
         positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
         now, at, newest = datetime.now(UTC), [*positions.values()], newest_id(lake, pipeline.name)
@@ -72,10 +73,10 @@ def open_window(
     plan = _plan_schema(pipeline, positions, held, table, options)
     if plan.removes_values:
         schedule_removal(lake, window)
-    opened = _with_plan(_with_schemas(lake, window, positions, plan, current_schema(pipeline, table)), plan)
+    window = _with_plan(_with_schemas(lake, window, positions, plan, current_schema(pipeline, table)), plan)
     if condition is not None:
-        write_condition(lake, opened, condition)
-    return opened
+        write_condition(lake, window, condition)
+    return continue_log(pipeline, lake, opened, positions.values(), window, snapshot.lsn) if opened else window
 
 
 def _with_schemas(lake: Lake, window: Window, positions: Remembered, plan: SchemaPlan, seen: SourceSchema) -> Window:
@@ -84,6 +85,10 @@ def _with_schemas(lake: Lake, window: Window, positions: Remembered, plan: Schem
     schema = record_schema(lake, window.pipeline, plan.schema, planned_from)
     seen_as = record_schema(lake, window.pipeline, seen, {*planned_from, schema})
     return replace(window, schema=schema, changes=plan.changes, seen=seen_as, planned_from=planned_from)
+
+
+def _may_read_log(pipeline: Pipeline, options: RunOptions) -> bool:
+    return pipeline.source.read == "log" and options.mode.advances_watermark
 
 
 def read_positions(sinks: Sequence[Sink], source: str, remembered: Remembered) -> dict[str, Position | None]:

@@ -29,6 +29,8 @@ class RunSummary:
         unchanged: rows of a look-up refresh that stay as they are.
         sinks: what each sink did, by its name.
         schema_changes: since the sinks' positions, and what was done about each.
+        gone: keys that the log named and the source no longer has; each is counted in the sinks like a row.
+        notes: why the log was not read, for instance.
         expectations: rows that do not meet each expectation, by its name.
         warnings: what a person should look at although the run succeeded.
     """
@@ -46,22 +48,29 @@ class RunSummary:
     lookups: LookupCounts
     schema_changes: tuple[str, ...] = ()
     expectations: dict[str, int] = field(default_factory=dict)
+    gone: int = 0
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied]) -> RunSummary:
+def check_row_counts(
+    window: Window, parts: Sequence[EnrichedPart], sinks: Mapping[str, Applied], gone: int = 0
+) -> RunSummary:
     """
     Check that every row that was read is accounted for in every sink, and return the run's summary.
+
+    Args:
+        gone: keys that the source no longer has.
 
     Raises:
         ContractBroken: rows are missing; the message names the sink and the counts.
     """
     read, quarantined = sum(p.read for p in parts), sum(p.quarantined for p in parts)
     unchanged = sum(p.unchanged for p in parts)
-    loadable = read - quarantined - unchanged
+    loadable = read - quarantined - unchanged + gone
     problems = [
-        f"{name}: {read:,} rows read, but {a.inserted:,} inserted + {a.updated:,} updated + {a.superseded:,} "
-        f"superseded + {quarantined:,} quarantined + {unchanged:,} unchanged"
+        f"{name}: {read:,} rows read and {gone:,} gone, but {a.inserted:,} inserted + {a.updated:,} updated + "
+        f"{a.deleted:,} deleted + {a.superseded:,} superseded + {quarantined:,} quarantined + {unchanged:,} unchanged"
         for name, a in sinks.items()
         if not loadable == a.read == a.accounted
     ]
@@ -69,21 +78,10 @@ def check_row_counts(window: Window, parts: Sequence[EnrichedPart], sinks: Mappi
         raise ContractBroken(
             f"row counts of batch {window.batch_id} do not match; watermark not advanced: {'; '.join(problems)}"
         )
-    return RunSummary(
-        window.pipeline,
-        window.batch_id,
-        str(window.mode),
-        window.after,
-        window.upto,
-        window.lag,
-        read,
-        quarantined,
-        unchanged,
-        dict(sinks),
-        sum_lookups(part.lookups for part in parts),
-        window.changes,
-        count_failures(parts),
-    )
+    ids = (window.pipeline, window.batch_id, str(window.mode), window.after, window.upto, window.lag)
+    lookups = sum_lookups(part.lookups for part in parts)
+    about = (dict(sinks), lookups, window.changes, count_failures(parts), gone, window.notes)
+    return RunSummary(*ids, read, quarantined, unchanged, *about)
 
 
 def count_failures(parts: Sequence[EnrichedPart]) -> dict[str, int]:
@@ -132,6 +130,7 @@ def summary_line(summary: RunSummary) -> str:
         f"{lookups.cost_usd:.2f} USD; {_statuses(lookups)}; "
         f"watermark {summary.upto}, lag {summary.lag_transactions} transactions"
         + "".join(f"; schema: {change}" for change in summary.schema_changes)
+        + "".join(f"; {note}" for note in summary.notes)
         + "".join(f"; {label} fails in {count:,} rows" for label, count in summary.expectations.items() if count)
     )
 
@@ -144,7 +143,8 @@ def _outcome(applied: Applied) -> str:
     version = f" (version {applied.version})" if applied.version is not None else ""
     if applied.replayed:
         return f"held it already{version}"
-    return f"+{applied.inserted:,} ~{applied.updated:,} ={applied.superseded:,}{version}"
+    deleted = f" -{applied.deleted:,}" if applied.deleted else ""
+    return f"+{applied.inserted:,} ~{applied.updated:,}{deleted} ={applied.superseded:,}{version}"
 
 
 def summary_table(summary: RunSummary) -> str:
@@ -155,13 +155,13 @@ def summary_table(summary: RunSummary) -> str:
     ...     "one", 1, "window", 1, 9, 0, 1200, 2, 0, {"gold": Applied(1198, 1000, 198, 0)}, LookupCounts()
     ... )
     >>> print(summary_table(done))
-    sink        read    inserted     updated  superseded quarantined   unchanged
-    gold       1,200       1,000         198           0           2           0
+    sink        read    inserted     updated     deleted  superseded quarantined   unchanged
+    gold       1,200       1,000         198           0           0           2           0
     """
-    titles = ("sink", "read", "inserted", "updated", "superseded", "quarantined", "unchanged")
+    titles = ("sink", "read", "inserted", "updated", "deleted", "superseded", "quarantined", "unchanged")
     width = max(map(len, ("sink", *summary.sinks)))
     rows = [
-        (name, summary.read, a.inserted, a.updated, a.superseded, summary.quarantined, summary.unchanged)
+        (name, summary.read, a.inserted, a.updated, a.deleted, a.superseded, summary.quarantined, summary.unchanged)
         for name, a in summary.sinks.items()
     ]
     lines = [titles, *((name, *(f"{count:,}" for count in counts)) for name, *counts in rows)]

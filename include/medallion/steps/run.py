@@ -13,6 +13,7 @@ from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich
 from include.medallion.steps.extract import extract
+from include.medallion.steps.log.advance import advance_log
 from include.medallion.steps.open_window import open_window
 from include.medallion.steps.row_counts import RunSummary
 from include.medallion.steps.run_options import RunOptions
@@ -37,4 +38,6 @@ def run_window(pipeline: Pipeline, connections: Connections, window: Window) -> 
         enrich(pipeline, connections, window, part.number)
     for sink in pipeline.sink_steps:
         apply_batch(pipeline, connections, window, sink)
-    return commit(pipeline, connections.lake, window)
+    summary = commit(pipeline, connections.lake, window)
+    advance_log(pipeline, connections, window)
+    return summary

@@ -90,6 +90,12 @@ def begin_snapshot(connection: adbc_driver_manager.AdbcConnection, before: Calla
     fetch_rows(connection, "styles")
 
 
+def renew_snapshot(connection: adbc_driver_manager.AdbcConnection) -> None:
+    """End the connection's transaction and begin another, which sees what was committed meanwhile."""
+    execute(connection, "COMMIT")
+    begin_snapshot(connection)
+
+
 def fetch_rows(connection: adbc_driver_manager.AdbcConnection, name: str, **values: object) -> list[dict[str, Any]]:
     """Run a statement of sql/ with literals filled in; for a few rows."""
     return fetch_sql(connection, (_SQL / f"{name}.sql").read_text().format(**values))

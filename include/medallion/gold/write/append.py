@@ -19,6 +19,7 @@ from deltalake.transaction import AddAction
 
 from include.medallion.gold.write.files import (
     GoldBatch,
+    RowChanges,
     add_action,
     can_add_files,
     new_file_name,
@@ -36,7 +37,7 @@ from include.medallion.staging.parts import StagedFile
 PARALLEL_COPIES, PARALLEL_FILES = 4, 2  # at a time
 
 
-def copy_staged_files(batch: GoldBatch) -> int | None:
+def copy_staged_files(batch: GoldBatch) -> RowChanges | None:
     """
     Append a batch by making its staged files those of the table, in one conditional commit.
 
@@ -45,7 +46,7 @@ def copy_staged_files(batch: GoldBatch) -> int | None:
     files, or if the table has other columns or requires more of a writer.
 
     Returns:
-        0, the number of rows updated; None, with nothing done, if the files cannot be used.
+        No row changed; None, with nothing done, if the files cannot be used.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
@@ -59,17 +60,17 @@ def copy_staged_files(batch: GoldBatch) -> int | None:
     with ThreadPoolExecutor(PARALLEL_COPIES, thread_name_prefix="copy") as pool:
         names = pool.map(partial(_copy, batch), batch.files)
         batch.write([add_action(batch, name, footer) for name, footer in zip(names, footers, strict=True)])
-    return 0
+    return RowChanges()
 
 
-def write_per_chunk(batch: GoldBatch) -> int | None:
+def write_per_chunk(batch: GoldBatch) -> RowChanges | None:
     """
     Append a batch as files of the table, each of neighbours in the source, in one conditional commit.
 
     delta-rs distributes a stream over as many files as there are cores: each would hold keys of the whole batch.
 
     Returns:
-        0, the number of rows updated; None, with nothing done, if the table requires more of a writer.
+        No row changed; None, with nothing done, if the table requires more of a writer.
 
     Raises:
         CommitFailedError: another commit came first; nothing is changed.
@@ -78,7 +79,7 @@ def write_per_chunk(batch: GoldBatch) -> int | None:
         return None
     with ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="write") as pool:
         batch.write(list(chain.from_iterable(pool.map(partial(_write_chunk, batch), chunk_numbers(batch.files)))))
-    return 0
+    return RowChanges()
 
 
 def _write_chunk(batch: GoldBatch, chunk: int) -> list[AddAction]:

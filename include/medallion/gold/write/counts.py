@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.gold.write.files import GoldBatch
+from include.medallion.gold.write.files import GoldBatch, RowChanges
 from include.medallion.lake import delta
 from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
 from include.medallion.model.counts import Applied
@@ -15,19 +15,22 @@ from include.medallion.staging.files import read_staged_table
 _TABLE_VERSION = f"{VERSION}.held"
 
 
-def count_outcome(batch: GoldBatch, updated: int) -> Applied:
+def count_outcome(batch: GoldBatch, changes: RowChanges) -> Applied:
     """
     Count the batch's rows that the table holds, and those that it holds in a newer version.
 
     Args:
         batch: its table is at the version that the batch made, or a later one: what came between counts as newer.
-        updated: rows that the write says it updated.
+        changes: what the write says it did.
     """
     data = delta.dataset(batch.lake, batch.pipeline.gold_table, batch.table)
-    applied = data.count_rows(filter=pc.field(BATCH_ID) == batch.window.batch_id)
+    marked = changes.deleted if batch.pipeline.deletes == "soft" else 0
+    applied = data.count_rows(filter=pc.field(BATCH_ID) == batch.window.batch_id) - marked
     superseded = _count_superseded(batch, data) if applied < batch.rows else 0
-    updated = min(updated, applied)  # a newer batch may have written over some of them since
-    return Applied(batch.rows, applied - updated, updated, superseded, version=batch.table.version())
+    updated = min(changes.updated, applied)  # a newer batch may have written over some of them since
+    read, superseded = batch.rows + batch.gone_keys, superseded + batch.gone_keys - changes.deleted
+    version = batch.table.version()
+    return Applied(read, applied - updated, updated, superseded, version=version, deleted=changes.deleted)
 
 
 def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:

@@ -34,6 +34,7 @@ class GoldBatch:
         schema: of the table once the batch is applied.
         files: staged rows for the table; none where a batch brings only deletes.
         commit: what the commit says of the batch.
+        gone: files with the keys of rows that the source no longer has.
     """
 
     lake: Lake
@@ -43,6 +44,12 @@ class GoldBatch:
     table: DeltaTable
     schema: pa.Schema
     commit: CommitProperties
+    gone: Sequence[StagedFile] = ()
+
+    @property
+    def gone_keys(self) -> int:
+        """Keys of rows that the source no longer has."""
+        return sum(file.info.rows for file in self.gone)
 
     @property
     def rows(self) -> int:
@@ -62,6 +69,14 @@ class GoldBatch:
         """Add files, and remove others (a full refresh: all others), in one conditional commit."""
         mode, schema = "overwrite" if self.window.mode is Mode.REFRESH else "append", Schema.from_arrow(self.schema)
         self.table.create_write_transaction(actions, mode, schema, commit_properties=self.commit)
+
+
+@dataclass(frozen=True, slots=True)
+class RowChanges:
+    """How many rows of the table a batch has written over, and how many it has marked or removed."""
+
+    updated: int = 0
+    deleted: int = 0
 
 
 @dataclass(frozen=True)

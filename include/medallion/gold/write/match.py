@@ -6,7 +6,7 @@ Of the table one file's keys are in memory at a time; of the batch, which is sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from include.medallion.gold.write.files import GoldBatch, stat_columns
 from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake.parquet_files import read_rows
-from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
+from include.medallion.model.columns import BATCH_ID, DELETED_AT, SYSTEM_COLUMNS, VERSION
 from include.medallion.model.keys import combine_chunks, composite_key
+from include.medallion.staging.files import read_staged_rows
 
 WinRule = Callable[[pa.Array, pa.RecordBatch, int], pa.Array]
 """Tells, of versions of a batch's rows beside the rows held, and the batch, which of them take the places of those."""
@@ -32,6 +33,7 @@ class BatchRows:
     keys: pa.Array  # of each row, as `_spelt`
     wins: WinRule
     columns: Collection[str]  # that a row held takes from the one that wins over it
+    first_gone: int  # number of the first row that stands for a key that the source no longer has: the last rows
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,20 @@ def read_batch_rows(batch: GoldBatch, wins: WinRule, columns: Collection[str]) -
     """Read all rows of a batch."""
     arrays = [combine_chunks(column) for column in interleave_parts(batch).read_all().columns]
     rows = pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
-    return BatchRows(batch, rows, _key_values(batch.key, rows), wins, columns)
+    every = pa.concat_batches([rows, *gone_rows(batch)]) if batch.gone else rows
+    return BatchRows(batch, every, _key_values(batch.key, every), wins, columns, rows.num_rows)
+
+
+def gone_rows(batch: GoldBatch) -> Iterator[pa.RecordBatch]:
+    """Read the keys that the source no longer has, as rows that are marked as deleted and have no other value."""
+    marks = zip(SYSTEM_COLUMNS[1:], (batch.window.batch_id, *[batch.window.opened_at] * 2), strict=True)
+    values = {column.name: pa.scalar(value, column.type) for column, value in marks}
+    for keys in read_staged_rows(batch.lake, batch.gone):
+        marked = {name: pa.repeat(value, keys.num_rows) for name, value in values.items()}
+        there = {**marked, **dict(zip(keys.schema.names, keys.columns, strict=True))}
+        arrays = [there[f.name] if f.name in there else pa.nulls(keys.num_rows, f.type) for f in batch.schema]
+        typed = [array.cast(field.type) for array, field in zip(arrays, batch.schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(typed, schema=batch.schema)
 
 
 def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
@@ -69,7 +84,7 @@ def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
     marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(upto, pa.int64()), moment)]
     columns = [combine_chunks(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
     rows = pa.RecordBatch.from_arrays([*columns, *marks], schema=fields)
-    return BatchRows(batch, rows, _key_values(batch.key, rows), _is_older, (DELETED_AT,))
+    return BatchRows(batch, rows, _key_values(batch.key, rows), _is_older, (DELETED_AT,), rows.num_rows)
 
 
 def is_newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
@@ -144,4 +159,6 @@ def _may_hold(files: pa.Table, name: str, wanted: np.ndarray) -> np.ndarray:
 def _match_piece(rows: BatchRows, piece: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
     found = pc.index_in(_key_values(rows.batch.key, piece), value_set=rows.keys, skip_nulls=True)
     wins = rows.wins(rows.table.column(VERSION).take(found), piece, rows.batch.window.batch_id)
+    if rows.batch.gone and rows.batch.pipeline.deletes == "soft":  # what is marked keeps the time of its mark
+        wins = pc.and_(wins, pc.or_(pc.less(found, rows.first_gone), piece.column(DELETED_AT).is_null()))
     return found, pc.if_else(wins, found, pa.scalar(None, found.type))

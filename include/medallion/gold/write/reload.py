@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from include.medallion.gold.write import match as gold_match
 from include.medallion.gold.write import rewrite
-from include.medallion.gold.write.files import GoldBatch
+from include.medallion.gold.write.files import GoldBatch, RowChanges
 from include.medallion.gold.write.keys import key_ranges, merge_predicate
 from include.medallion.gold.write.rows import interleave_parts
 from include.medallion.lake import delta
@@ -21,7 +21,7 @@ from include.medallion.model.columns import BATCH_ID
 from include.medallion.model.keys import composite_key
 
 
-def replace_rows(batch: GoldBatch) -> int | None:
+def replace_rows(batch: GoldBatch) -> RowChanges | None:
     """
     Remove the rows of the batch's keys and write the batch's, in one commit.
 
@@ -41,10 +41,10 @@ def replace_rows(batch: GoldBatch) -> int | None:
         there[change.found.to_numpy()] = True
     added = rewrite.write_some(rows, pa.array(written))
     rewrite.commit_changes(batch, changes, added)
-    return int(np.count_nonzero(written & there))
+    return RowChanges(int(np.count_nonzero(written & there)))
 
 
-def merge_rows(batch: GoldBatch) -> int:
+def merge_rows(batch: GoldBatch) -> RowChanges:
     """
     Write the rows by MERGE, where the table requires more of a writer, or the batch is large.
 
@@ -64,7 +64,7 @@ def merge_rows(batch: GoldBatch) -> int:
         commit_properties=batch.commit,
     )
     metrics = merge.when_matched_update_all(fence).when_not_matched_insert_all().execute()
-    return int(metrics["num_target_rows_updated"])
+    return RowChanges(int(metrics["num_target_rows_updated"]))
 
 
 def _delete_repeated(batch: GoldBatch) -> None:

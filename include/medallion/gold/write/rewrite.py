@@ -21,14 +21,16 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.gold.write import match as gold_match
-from include.medallion.gold.write.files import GoldBatch, can_add_files, write_file, write_rows
+from include.medallion.gold.write.files import GoldBatch, RowChanges, can_add_files, write_file, write_rows
 from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, conform
 from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.lake.parquet_files import read_row_groups
-from include.medallion.model.columns import BATCH_ID, LOADED_AT
+from include.medallion.model.columns import BATCH_ID, DELETED_AT, LOADED_AT, VERSION
 
 MAX_BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
+_MARKS = {VERSION, BATCH_ID, LOADED_AT, DELETED_AT}
+"""Columns that change in a row that the source no longer has."""
 _FLOAT_BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 RewrittenGroup = tuple[RowGroup, frozenset[str], pa.RecordBatch]
 """A row group of the old file, its columns that are copied as they are encoded, and the columns to encode."""
@@ -36,12 +38,14 @@ RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, frozenset[str]], Rewritte
 """Rewrites a row group, given for each of its rows the batch's row that replaces it, if any, and what can be copied."""
 
 
-def upsert(batch: GoldBatch) -> int | None:
+def upsert(batch: GoldBatch) -> RowChanges | None:
     """
     Replace older versions of rows, or the same version of an older batch, and write new rows to a file of their own.
 
+    Rows that the source no longer has are marked or removed, as `deletes` of the pipeline says.
+
     Returns:
-        The number of replaced rows; no commit is made if nothing changes. None, with nothing done, if the batch is
+        The number of rows; no commit is made if nothing changes. None, with nothing done, if the batch is
         larger than MAX_BATCH_BYTES, or if the table has other columns or needs a writer with more features.
 
     Raises:
@@ -50,11 +54,11 @@ def upsert(batch: GoldBatch) -> int | None:
     if not fits_in_memory(batch):
         return None
     rows = gold_match.read_batch_rows(batch, gold_match.is_newer, batch.schema.names)
-    changes = _rewrite_files(rows, _replace_rows)
+    changes = _rewrite_files(rows, _replace_or_remove if batch.pipeline.deletes == "hard" else _replace_rows)
     return commit_changes(batch, changes, _write_new_rows(rows, changes))
 
 
-def update_lookups(batch: GoldBatch) -> int | None:
+def update_lookups(batch: GoldBatch) -> RowChanges | None:
     """Write look-up results to live rows whose version is that of the batch; returns and raises as `upsert`."""
     if not fits_in_memory(batch):
         return None
@@ -76,7 +80,7 @@ def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
     if keys.nbytes > MAX_BATCH_BYTES or not _is_plain_table(batch):
         return None
     how = _remove_rows if batch.pipeline.deletes == "hard" else _replace_rows
-    return commit_changes(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), [])
+    return commit_changes(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), []).updated
 
 
 def remove_matches(rows: BatchRows) -> list[FileChange]:
@@ -90,7 +94,7 @@ class FileChange:
 
     found: pa.Array  # rows of the batch whose key is in the file, newer there or not
     kept: pa.Array  # those of them that do not replace the row there
-    updated: int
+    rows: RowChanges
     actions: list[AddAction | RemoveAction]
 
 
@@ -113,19 +117,21 @@ def _rewrite_files(rows: BatchRows, how: RewriteRule) -> list[FileChange]:
 def _rewrite_file(rows: BatchRows, how: RewriteRule, file: CandidateFile) -> FileChange:
     """Rewrite a file if the batch changes rows in it; a file without any row left is removed."""
     places = gold_match.match_rows(rows, file)
-    found, updated = places.found.drop_null(), places.updated
+    found, changed = places.found.drop_null(), places.updated
     kept = places.found.filter(places.over.is_null()).drop_null()
-    if not updated:
-        return FileChange(found, kept, 0, [])
-    emptied = how is _remove_rows and updated == len(places.over)
+    if not changed:
+        return FileChange(found, kept, RowChanges(), [])
+    gone = int(pc.sum(pc.greater_equal(places.over, rows.first_gone)).as_py() or 0)
+    emptied = len(places.over) == (changed if how is _remove_rows else gone if how is _replace_or_remove else 0)
     added = [] if emptied else [write_file(rows.batch, partial(_write_rewritten, rows, how, file, places))]
     now = int(datetime.now(UTC).timestamp() * 1000)
-    return FileChange(found, kept, updated, [*added, RemoveAction(file.name, True, now, file.size, {})])
+    actions: list[AddAction | RemoveAction] = [*added, RemoveAction(file.name, True, now, file.size, {})]
+    return FileChange(found, kept, RowChanges(changed - gone, gone), actions)
 
 
 def _write_new_rows(rows: BatchRows, changes: list[FileChange]) -> list[AddAction]:
     """Write the rows whose key no file holds into a file of their own, if there are any."""
-    new = np.ones(rows.table.num_rows, bool)
+    new = np.arange(rows.table.num_rows) < rows.first_gone
     for change in changes:
         new[change.found.to_numpy()] = False
     return write_some(rows, pa.array(new))
@@ -170,6 +176,15 @@ def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: fr
     return group, copied, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others))
 
 
+def _replace_or_remove(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: frozenset[str]) -> RewrittenGroup:
+    """Replace rows as `_replace_rows` does, and remove those that the source no longer has."""
+    gone = pc.fill_null(pc.greater_equal(over, rows.first_gone), fill_value=False)
+    if not pc.any(gone).as_py():
+        return _replace_rows(rows, group, over, copyable)
+    _, copied, replaced = _replace_rows(rows, group, over, frozenset())
+    return group, copied, replaced.filter(pc.invert(gone))
+
+
 def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: frozenset[str]) -> RewrittenGroup:
     """Remove rows; what is left is encoded."""
     left = conform(group.read(rows.batch.schema.names), rows.batch.schema).filter(over.is_null())
@@ -178,10 +193,17 @@ def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: frozenset[
 
 def _changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
     """Return the columns that rows of the batch change."""
-    chosen, new = over.is_valid(), rows.table.select(rows.columns)
-    few, where = new.take(over.drop_null()), pc.indices_nonzero(chosen)
-    changed = [name for name in rows.columns if not _identical(few.column(name), old.column(name).take(where))]
-    return {name: pc.if_else(chosen, new.column(name).take(over), old.column(name)) for name in changed}
+    live = pc.if_else(pc.less(over, rows.first_gone), over, pa.scalar(None, over.type))  # the others are marked only
+    taken = {True: over, False: live}
+    few = {marks: rows.table.take(places.drop_null()) for marks, places in taken.items()}
+    where = {marks: pc.indices_nonzero(places.is_valid()) for marks, places in taken.items()}
+    changed = {}
+    for name in rows.columns:
+        marks, held = name in _MARKS, old.column(name)
+        if not _identical(few[marks].column(name), held.take(where[marks])):
+            new = rows.table.column(name).take(taken[marks])
+            changed[name] = pc.if_else(taken[marks].is_valid(), new, held)
+    return changed
 
 
 def _identical(some: pa.Array, others: pa.Array) -> bool:
@@ -190,9 +212,9 @@ def _identical(some: pa.Array, others: pa.Array) -> bool:
     return bool(some.view(bits).equals(others.view(bits)) if bits else some.equals(others))
 
 
-def commit_changes(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> int:
-    """Commit what a batch changes in files, and files that it adds; return how many rows were written over."""
+def commit_changes(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> RowChanges:
+    """Commit what a batch changes in files, and files that it adds; return how many rows were changed."""
     actions = [action for change in changes for action in change.actions] + inserted
     if actions:
         batch.write(actions)
-    return sum(change.updated for change in changes)
+    return RowChanges(sum(change.rows.updated for change in changes), sum(change.rows.deleted for change in changes))

@@ -16,7 +16,7 @@ from include.medallion.lake.object_store import Lake, delete_files
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
 from include.medallion.staging.layout import RAW, applied_file, part_manifest, stage_manifest, window_file
-from include.medallion.staging.parts import EnrichedPart, Part
+from include.medallion.staging.parts import EnrichedPart, Part, StagedFile
 from include.medallion.staging.records.documents import read_document, write_document
 
 _PARALLEL_READS = 8
@@ -33,6 +33,7 @@ class RawManifest:
     window: Window
     columns: tuple[tuple[str, str], ...]  # name and Arrow type of each column
     parts: tuple[Part, ...]
+    gone: tuple[StagedFile, ...] = ()  # keys of rows that the source no longer has
 
 
 def begin_extract(lake: Lake, window: Window) -> None:
@@ -41,9 +42,15 @@ def begin_extract(lake: Lake, window: Window) -> None:
     delete_files(lake, [stage_manifest(window, RAW)])
 
 
-def finish_extract(lake: Lake, window: Window, columns: Sequence[tuple[str, str]], parts: Sequence[Part]) -> None:
-    """Record that all rows of the window are staged."""
-    write_document(lake, stage_manifest(window, RAW), RawManifest(window, tuple(columns), tuple(parts)))
+def finish_extract(
+    lake: Lake,
+    window: Window,
+    columns: Sequence[tuple[str, str]],
+    parts: Sequence[Part],
+    gone: Sequence[StagedFile] = (),
+) -> None:
+    """Record that all rows of the window are staged, and the keys that are gone."""
+    write_document(lake, stage_manifest(window, RAW), RawManifest(window, tuple(columns), tuple(parts), tuple(gone)))
 
 
 def read_extracted(lake: Lake, window: Window) -> tuple[Part, ...]:
@@ -54,8 +61,22 @@ def read_extracted(lake: Lake, window: Window) -> tuple[Part, ...]:
         Incomplete: `extract` has not finished.
         ContractBroken: the manifest is damaged.
     """
+    return _read_manifest(lake, window).parts
+
+
+def read_gone(lake: Lake, window: Window) -> tuple[StagedFile, ...]:
+    """
+    Return the files with the keys of a batch that the source no longer has.
+
+    Raises:
+        Incomplete, ContractBroken: as `read_extracted`.
+    """
+    return _read_manifest(lake, window).gone
+
+
+def _read_manifest(lake: Lake, window: Window) -> RawManifest:
     try:
-        return read_document(lake, stage_manifest(window, RAW), RawManifest).parts
+        return read_document(lake, stage_manifest(window, RAW), RawManifest)
     except FileNotFoundError:
         raise Incomplete(
             f"batch {window.batch_id} of {window.pipeline} is incomplete: `extract` did not finish. Clear `extract` "

@@ -1,0 +1,79 @@
+"""The changes of a window in the log: peeked at, never consumed, so that a retry finds the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+
+import adbc_driver_manager
+import pyarrow as pa
+
+from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
+from include.medallion.bronze.log.slot import find_slot, slot_in_use
+from include.medallion.bronze.rows import BATCH_BYTES
+from include.medallion.config.sections import Source
+from include.medallion.model.columns import quote_identifier, quote_literal
+from include.medallion.model.log_range import LogRange, lsn_text
+
+Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection]]
+_ATTEMPTS, _SECONDS_BETWEEN = 20, 0.5
+_BUSY = "is active for PID"
+
+
+class LogLost(Exception):
+    """The source no longer has the changes of a window, or cannot decode them: the message says why."""
+
+
+def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange) -> KeyCollector | None:
+    """
+    Collect the keys of the rows that changed in a range of the log.
+
+    Args:
+        relation: the table's oid.
+
+    Returns:
+        None if the slot has been advanced since the window was opened: all sinks hold its changes.
+
+    Raises:
+        LogLost: the slot is gone or was invalidated, or the changes cannot be decoded.
+        Transient: another session uses the slot.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with connect() as connection:
+                slot = find_slot(connection, span.slot)
+                if slot is None or slot.lost:
+                    raise LogLost("the replication slot was dropped or invalidated")
+                if slot.confirmed > span.after:
+                    return None
+                return _collect(connection, source, relation, span)
+        except Undecodable as e:
+            raise LogLost(f"the log cannot be decoded ({e})") from None
+        except (adbc_driver_manager.Error, OSError, pa.ArrowException) as e:
+            if _BUSY not in str(e):
+                raise LogLost("the server cannot decode the log from this slot") from None
+            time.sleep(_SECONDS_BETWEEN)
+    raise slot_in_use(source)
+
+
+def _collect(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, relation: int, span: LogRange
+) -> KeyCollector:
+    collector = KeyCollector(relation, source.key)
+    for messages in _peek(connection, source, span):
+        collector.feed(messages.to_pylist())
+    return collector
+
+
+def _peek(connection: adbc_driver_manager.AdbcConnection, source: Source, span: LogRange) -> Iterator[pa.Array]:
+    """Stream the messages of a range."""
+    options = f"'proto_version', '1', 'publication_names', {quote_literal(quote_identifier(source.publication_name))}"
+    where = f"{quote_literal(span.slot)}, {quote_literal(lsn_text(span.upto))}, NULL, {options}"
+    with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
+        statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+        statement.set_sql_query(f"SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes({where})")  # noqa: S608
+        handle, _ = statement.execute_query()
+        with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001
+            for batch in reader:
+                yield batch.column(0)
