@@ -332,6 +332,16 @@ def test_many_rows_are_read_again_only_if_a_person_approves(table):
     assert_equal(one)
 
 
+def test_an_older_batch_without_valid_rows_is_conformed_too(table):
+    """Its only row is quarantined: its columns are brought into the new schema all the same."""
+    one = table("b text, day date", ["'x', NULL", "'y', NULL", "'z', NULL"])
+    old = staged(one, "UPDATE one SET day = 'infinity' WHERE id = 2")
+    one.sql("ALTER TABLE one DROP b", "ALTER TABLE one ADD b int", "UPDATE one SET day = '2024-02-29' WHERE id = 2")
+    one.run()
+    assert replayed(one, old) == "applied"
+    assert_equal(one)
+
+
 def test_an_older_batch_restores_no_old_value(table):
     """A trial that is applied again after a rename and a drop changes no row that the sinks hold newer."""
     one = table("a text, b text", ["'x', '1'", "'y', '2'", "'z', '3'"])

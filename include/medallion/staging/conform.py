@@ -14,7 +14,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.parquet_files import create_parquet
+from include.medallion.lake.parquet_files import create_parquet, read_schema
 from include.medallion.model.columns import SYSTEM_COLUMNS
 from include.medallion.model.schema.compare import has_other_keys
 from include.medallion.model.schema.source import SourceSchema
@@ -77,16 +77,10 @@ def _row_rules(schema: SourceSchema) -> tuple[object, ...]:
 def _restage(batch: Batch, part: EnrichedPart, old: SourceSchema, new: SourceSchema) -> EnrichedPart:
     files = []
     for file in part.files:
-        pieces = read_staged_rows(batch.lake, [file])
         path = part_file(batch.window, f"{_STAGE}-{part.number}", part.number, file.chunk)
-        first = next(pieces, None)
-        if first is None:
-            files.append(file)
-            continue
-        rows = _convert(first, batch, old, new)
-        with create_parquet(batch.lake, path, rows.schema) as out:
-            out.write_batch(rows)
-            for piece in pieces:
+        nothing = pa.RecordBatch.from_pylist([], schema=read_schema(batch.lake, file.path, file.info))
+        with create_parquet(batch.lake, path, _convert(nothing, batch, old, new).schema) as out:
+            for piece in read_staged_rows(batch.lake, [file]):
                 out.write_batch(_convert(piece, batch, old, new))
         files.append(StagedFile(path, file.chunk, out.file))
     return replace(part, files=tuple(files))
