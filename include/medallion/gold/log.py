@@ -31,7 +31,7 @@ def read_position(lake: Lake, pipeline: Pipeline, table: DeltaTable, source: str
     whose rows another program replaced holds nothing that can be relied on: its position begins at transaction 0.
     """
     position = _named_position(table, pipeline.name, source)
-    restored = find_restored(table) if position else None
+    restored = find_restored(lake, pipeline.gold_table, table) if position else None
     if position is None or restored is None:
         return position
     nothing = replace(position, upto=0)

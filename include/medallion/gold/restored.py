@@ -8,16 +8,16 @@ one small object where nothing else wrote to the table.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deltalake import DeltaTable
 
+from include.medallion.lake.object_store import Lake, read_bytes
 from include.medallion.model.window import Mode
 
-_FIRST_COMMITS = 4
-"""Commits that are read first; more if the newest batch is not among them."""
 _REPLACES = frozenset(
     {
         "CLONE",
@@ -41,22 +41,23 @@ class Restored:
     version: int | None
 
 
-def find_restored(table: DeltaTable) -> Restored | None:
+def find_restored(lake: Lake, name: str, table: DeltaTable) -> Restored | None:
     """
-    Return what the table was restored to since its newest batch; None if it was not.
+    Return what the table was restored to since its newest batch; None if it was not. If so, it is brought up to date.
 
-    The table is brought up to date if it was: deltalake counts versions of its history back from the opened one.
+    Args:
+        name: of the table, below the lake's root.
     """
-    if not _scan(table):
+    if not _scan(lake, name, table.version()):
         return None
     table.update_incremental()
-    return _scan(table)
+    return _scan(lake, name, table.version())
 
 
-def _scan(table: DeltaTable) -> Restored | None:
+def _scan(lake: Lake, name: str, version: int) -> Restored | None:
     found: Restored | None = None
-    at = table.version()
-    for commit in _commits(table):
+    at = version
+    for commit in _commits(lake, name, version):
         if commit["version"] > at:
             continue  # undone by a restore
         if _is_batch(commit):
@@ -71,15 +72,20 @@ def _scan(table: DeltaTable) -> Restored | None:
     return found  # the log does not reach back to the batch: only what it shows is known
 
 
-def _commits(table: DeltaTable) -> Iterator[Mapping[str, Any]]:
-    """Yield what the log says of the table's commits, newest first."""
-    limit, seen = _FIRST_COMMITS, 0
-    while True:
-        found = table.history(limit)
-        yield from found[seen:]
-        if len(found) < limit:
+def _commits(lake: Lake, name: str, version: int) -> Iterator[Mapping[str, Any]]:
+    """
+    Yield what the log says of the table's commits, newest first, as far back as it reaches.
+
+    deltalake's own `history` keeps all other threads of the process waiting while it reads.
+    """
+    for number in range(version, -1, -1):
+        try:
+            log = read_bytes(lake, f"{name}/_delta_log/{number:020d}.json")
+        except FileNotFoundError:
             return
-        limit, seen = limit * 8, len(found)
+        actions: Iterator[dict[str, dict[str, Any]]] = map(json.loads, log.splitlines())
+        about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        yield {**about, "version": number}
 
 
 def _is_batch(commit: Mapping[str, Any]) -> bool:
