@@ -95,15 +95,16 @@ def _statuses(runs: Sequence[Row]) -> dict[str, int]:
 
 
 def _timeline(rows: Iterable[Row]) -> Iterable[dict[str, Any]]:
-    """Yield schema changes, reconciles, full refreshes and replays, in the order of the rows."""
+    """Yield schema changes, reconciles, repairs, full refreshes, reloads and replays, in the order of the rows."""
     for row in rows:
         event = {"time": _seconds(row["ended_at"]), "run_id": row["run_id"]}
+        reconcile = row["kind"] == Mode.RECONCILE
         for change in json.loads(row["changes"] or "[]"):
-            yield event | {"kind": "schema change", "text": change}
-        if row["kind"] == Mode.RECONCILE:
+            yield event | {"kind": "repair" if reconcile else "schema change", "text": change}
+        if reconcile:
             yield event | {"kind": "reconcile", "text": _compared(row)}
         elif row["kind"] not in {Mode.WINDOW, Mode.LOOKUPS}:
-            yield event | {"kind": _KINDS[row["kind"]], "text": f"{row['read']:,} rows read"}
+            yield event | {"kind": _KINDS.get(row["kind"], row["kind"]), "text": f"{row['read']:,} rows read"}
 
 
 _KINDS = {Mode.REFRESH: "full refresh", Mode.TRIAL: "trial", Mode.QUARANTINE: "replay of the quarantine"}
@@ -112,7 +113,7 @@ _KINDS = {Mode.REFRESH: "full refresh", Mode.TRIAL: "trial", Mode.QUARANTINE: "r
 def _compared(row: Row) -> str:
     sinks = (
         f"{name}: {counts['live']:,} live, {counts['deleted']:,} deleted, {counts['missing']:,} missing, "
-        f"{counts['older']:,} older"
+        f"{counts['older']:,} older, {counts['repeated']:,} repeated, {sum(counts['different'].values()):,} different"
         for name, counts in _sinks(row).items()
     )
     return "; ".join((f"source: {row['read']:,} rows", *sinks))

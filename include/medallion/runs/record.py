@@ -44,7 +44,9 @@ def record_run(lake: Lake, summary: RunSummary, run_id: str = "") -> None:
 def record_reconcile(lake: Lake, report: Report, run_id: str = "") -> None:
     """Record a reconcile that ends now; `run_id` is Airflow's, empty for one from a shell."""
     sinks = json.dumps({name: asdict(sink) for name, sink in report.sinks.items()})
-    counts = {"read": report.source, "quarantined": report.unloadable, "sinks": sinks}
+    repaired = [f"{report.repaired:,} rows read again{f': {report.cause}' if report.cause else ''}"]
+    changes = json.dumps(repaired if report.repaired else [])
+    counts = {"read": report.source, "quarantined": report.unloadable, "sinks": sinks, "changes": changes}
     _append(lake, report.pipeline, report.batch_id, Mode.RECONCILE, run_id, counts)
 
 

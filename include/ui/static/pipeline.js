@@ -7,6 +7,7 @@ import { plot } from "./plots.js";
 
 const ACTIONS = [
   ["Replay quarantine", "Replay quarantine", (dagId) => dagId],
+  ["Reload rows", "Reload rows where, or Reload keys", (dagId) => dagId],
   ["Refresh look-ups", "Refresh look-ups", (dagId) => dagId],
   ["Full refresh", "Full refresh", (dagId) => dagId],
   ["Reconcile", "Pipeline", () => "medallion_reconcile"],
@@ -31,7 +32,7 @@ export async function showPipeline(main, dagId, runId, back) {
     section("Runs over time", element("div", { class: "plots" }, ...plots)),
     element("div", { class: "two" }, statuses(found), quarantine(found.quarantine)),
     section("Row accounting of the last runs", accounting(found, runId)),
-    section("Schema changes, reconciles, full refreshes and replays", timeline(found)),
+    section("Schema changes, reconciles, repairs, full refreshes, reloads and replays", timeline(found)),
     found.data ? data(dagId) : null,
   ];
   main.replaceChildren(...parts.filter(Boolean));
