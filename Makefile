@@ -65,7 +65,7 @@ coverage: .venv/browser ## run the tests under coverage, those in subprocesses t
 	@status=0; ROOT=$(CURDIR) .venv/bin/coverage run -m pytest -m 'not cluster and not chaos and not wheel' -n $(TESTERS) $(ARGS) || status=$$?; \
 	.venv/bin/coverage combine -q; .venv/bin/coverage html -q; .venv/bin/coverage report; exit $$status
 
-chaos: .venv/dev ## kill everything while rows are written, then count: 12 kills, or ARGS=--long for hundreds
+chaos: .venv/dev ## kill everything while rows are written, then count: 24 kills, or ARGS=--long for hundreds
 	.venv/bin/python -m tests.chaos $(ARGS)
 
 cluster-test: .venv/dev ## run what docker-compose.yaml describes without containers, and kill one of its two workers

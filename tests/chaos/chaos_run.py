@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 from .cases import NETWORK, REFRESH, SCHEDULER, SERVERS, TASKS, Case, named
 from .cluster import Cluster
+from .meanwhile import meanwhile
 from .oracle import Oracle, Verdict
 
 # tasks have thirteen tries here: tries of `load_silver` also fail on the locks that a killed one left
 MAX_FAULTS = {"open_window": 1, "extract": 4, "enrich": 8, "load_silver": 4, "write_gold": 5, "commit": 2}
+WHILE_IT_CHANGES = ("ddl", "reload", "reconcile")
+TRIES = 4  # of a run that DDL stops
 Say = Callable[[str], None]
 
 
@@ -24,6 +27,7 @@ class Phase:
     name: str
     plan: list[list[Case]]
     params: dict[str, object] = field(default_factory=dict)
+    meanwhile: tuple[str, ...] = ()  # what else happens to the table: `ddl`, `reload`, `reconcile`
     kills: Counter[str] = field(default_factory=Counter)
     verdict: Verdict | None = None
     seconds: float = 0.0
@@ -48,12 +52,19 @@ def short() -> list[Phase]:
     return [Phase("short", [first[:5], first[5:]])]
 
 
+def changing() -> list[Phase]:
+    """Return as many kills while the table changes: DDL, rows replaced as a whole, reconciles that are killed, too."""
+    (phase,) = short()
+    return [Phase("schema", phase.plan, meanwhile=WHILE_IT_CHANGES)]
+
+
 def long() -> list[Phase]:
     """Return a chaos run of more than two hundred faults."""
     runs = list(_waves(TASKS, 8))
     return [
         Phase("tasks", [[], *runs[:4]]),
         Phase("tasks again", runs[4:]),
+        Phase("schema", list(_waves(TASKS, 4)), meanwhile=WHILE_IT_CHANGES),
         Phase("full refresh", list(_waves(REFRESH, 2)), {"full_refresh": True}),
         Phase("scheduler", [[case] for case in SCHEDULER]),
         Phase("servers", [[case] for case in SERVERS]),
@@ -66,10 +77,11 @@ def run_phases(cluster: Cluster, pause: Callable[[bool], None], phases: list[Pha
     oracle = Oracle(cluster)
     for phase in phases:
         begun = time.monotonic()
-        for cases in phase.plan:
-            state = _run_with_faults(cluster, cases, phase)
-            say(f"{phase.name}: run {cluster.runs} {state}, {sum(phase.kills.values())} faults")
-        pause(True)
+        with meanwhile(cluster, phase.meanwhile):
+            for cases in phase.plan:
+                state = _run_with_faults(cluster, cases, phase)
+                say(f"{phase.name}: run {cluster.runs} {state}, {sum(phase.kills.values())} faults")
+            pause(True)
         settle(cluster)
         cluster.end_orphans()
         phase.verdict = oracle.check()
@@ -88,13 +100,24 @@ def settle(cluster: Cluster) -> None:
 
 
 def _run_with_faults(cluster: Cluster, cases: list[Case], phase: Phase) -> str:
+    """Run with faults; again, with those that have not happened, if DDL stopped the run, as the next run would."""
+    for _ in range(TRIES if phase.meanwhile else 1):
+        state, left = _try_with_faults(cluster, cases, phase)
+        if state == "success":
+            break
+        cases = left
+    return state
+
+
+def _try_with_faults(cluster: Cluster, cases: list[Case], phase: Phase) -> tuple[str, list[Case]]:
     placed = {cluster.faults.place(case.draw(cluster)): case for case in cases}
     state = cluster.run(**phase.params)
     cluster.faults.withdraw()
     for proxy in cluster.proxies.values():
         proxy.off()
-    phase.kills.update(case.label for name, case in placed.items() if cluster.faults.happened(name))
-    return state
+    happened = {name for name in placed if cluster.faults.happened(name)}
+    phase.kills.update(placed[name].label for name in happened)
+    return state, [case for name, case in placed.items() if name not in happened]
 
 
 def _waves(cases: list[Case], count: int) -> Iterator[list[Case]]:

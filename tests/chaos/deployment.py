@@ -94,7 +94,7 @@ def writing(cluster: Cluster) -> Iterator[Callable[[bool], None]]:
             (folder / "pause").unlink()
             return
         (folder / "pause").touch()
-        until(lambda: len(list(folder.glob("quiet-*"))) == len(workload.HABITS))
+        until(lambda: len(list(folder.glob("quiet-*"))) == len(workload.HABITS), 180)
 
     yield pause
     (folder / "stop").touch()

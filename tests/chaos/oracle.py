@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -15,11 +15,13 @@ from deltalake import DeltaTable
 from include.medallion.lake.object_store import filesystem, list_files
 from include.sandbox.google import places
 
+from . import ddl
 from .cluster import Cluster
 
 COLUMNS = ("id", "_version", "n", "payload", "postcode", "amount", "at")
 PLACED = ("latitude", "longitude", "geocode_status")
 Rows = dict[int, tuple]
+Values = dict[int, dict[str, str | None]]
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Oracle:
             found = _by_key(rows, name, verdict)
             _compare(source, found, quarantined, name, verdict)
             _check_places(rows, name, verdict)
+        self._compare_other_columns(quarantined, verdict)
         verdict.count("lost", [] if _by_id(silver) == _by_id(gold) else [0], "Silver and Gold differ")
         self._walk(quarantined, verdict)
         _count_calls(self.cluster, verdict)
@@ -85,6 +88,29 @@ class Oracle:
     def _gold(self) -> list[tuple]:
         table = self._delta("chaos").to_pyarrow_table(columns=[*COLUMNS, *PLACED])
         return [_plain(row) for row in zip(*(table[c].to_pylist() for c in (*COLUMNS, *PLACED)), strict=True)]
+
+    def _compare_other_columns(self, quarantined: dict[int, int], verdict: Verdict) -> None:
+        """Compare the columns that DDL added, and count rows that are marked as deleted: the workload deletes none."""
+        with psycopg.connect(self.cluster.dsn) as connection:
+            names = sorted(row[0] for row in connection.execute(ddl.COLUMNS))
+            read = ", ".join(["id", "xmin::text::bigint", *names])
+            source = {row[0]: row[1:] for row in connection.execute(f"SELECT {read} FROM chaos")}
+        kept = {key: _texts(names, row[1:]) for key, row in source.items() if quarantined.get(key) != row[0]}
+        for name, rows in (("Silver", self._silver_values()), ("Gold", self._gold_values())):
+            deleted = [key for key, row in rows.items() if row["_deleted_at"] is not None]
+            verdict.count("lost", deleted, f"rows of {name} are marked as deleted")
+            other = [key for key, row in kept.items() if not row.items() <= rows.get(key, {}).items()]
+            verdict.count("lost", other, f"rows of {name} have other values in {names}")
+
+    def _silver_values(self) -> Values:
+        with closing(self.cluster.silver.connect()) as connection, connection.cursor() as cursor:
+            rows = cursor.execute("SELECT * FROM CHAOS").fetchall()
+            names = [column[0].lower() for column in cursor.description]
+        return {int(row[names.index("id")]): _texts(names, row) for row in rows}
+
+    def _gold_values(self) -> Values:
+        rows = self._delta("chaos").to_pyarrow_table().to_pylist()
+        return {row["id"]: _texts(row, row.values()) for row in rows}
 
     def _quarantine(self) -> dict[int, int]:
         """Return the version in which each row was quarantined last."""
@@ -118,6 +144,11 @@ def _plain(row: tuple) -> tuple:
     """Return a row with its time in UTC, and numbers that compare across drivers."""
     at = row[6].astimezone(UTC)
     return (*(int(v) for v in row[:3]), row[3], row[4], str(row[5]), at, *row[7:])
+
+
+def _texts(names: Iterable[str], values: Iterable[object]) -> dict[str, str | None]:
+    """Return values by column, as texts that are equal for equal values of different drivers."""
+    return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
 
 
 def _by_key(rows: list[tuple], name: str, verdict: Verdict) -> Rows:

@@ -10,6 +10,8 @@ is like another: `n` comes from a sequence, and the payload from `n`.
 
 Files in FOLDER: `postcodes`, one a line, to choose from; while `pause` exists
 nothing is written, and each thread confirms it by `quiet-<number>`; `stop` ends it.
+While `ddl` exists the table's columns change, and while `reload` exists its rows are
+replaced by TRUNCATE and INSERT now and then.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from pathlib import Path
 from threading import Thread
 
 import psycopg
+
+from . import ddl
 
 DDL = """
 CREATE SEQUENCE chaos_n;
@@ -39,16 +43,19 @@ CREATE TABLE chaos (
 VALUES = """new.n, 'version ' || new.n || repeat(' ' || md5(new.n::text), 6), new.p,
     CASE WHEN mod(new.n, 500) = 0 THEN 'NaN' ELSE new.n / 100.0 END, clock_timestamp()"""
 NEW = "(SELECT nextval('chaos_n') AS n, i, p FROM unnest(%s::bigint[], %s::text[]) AS given(i, p)) AS new"
-INSERT = f"INSERT INTO chaos SELECT nextval('chaos_id'), {VALUES} FROM {NEW}"
+FIXED = "id, n, payload, postcode, amount, at"
+INSERT = f"INSERT INTO chaos ({FIXED}) SELECT nextval('chaos_id'), {VALUES} FROM {NEW}"
 UPDATE = f"UPDATE chaos SET (n, payload, postcode, amount, at) = (SELECT {VALUES}) FROM {NEW} WHERE chaos.id = new.i"
 SECONDS_PER_POSTCODE = 0.05
 PATIENCE = "-c lock_timeout=4s"
+SECONDS_BETWEEN_CHANGES = 4, 12
 
 
 def seed(dsn: str, rows: int, postcodes: list[str]) -> None:
     """Make the table with its first rows."""
     with psycopg.connect(dsn) as connection:
         connection.execute(DDL)
+        connection.execute(ddl.SETUP)
         chosen = [random.choice(postcodes) for _ in range(rows)]
         connection.execute(INSERT, [[0] * rows, chosen])
 
@@ -67,6 +74,12 @@ class Workload:
         recent = self.pool[max(0, reach - 200) : reach]
         some = [random.choice(recent if random.random() < 0.3 else self.pool[:reach]) for _ in range(count)]
         return [random.choice((None, "00000")) if random.random() < 0.05 else postcode for postcode in some]
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not while everything is to pause or to stop."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not any((self.folder / name).exists() for name in ("pause", "stop")):
+            time.sleep(0.1)
 
     def write(self, connection: psycopg.Connection, rows: int) -> None:
         """Insert a few rows and change many."""
@@ -108,6 +121,16 @@ def overtaken(workload: Workload, connection: psycopg.Connection) -> None:
     workload.change(connection, ids)
 
 
+def evolve(workload: Workload, connection: psycopg.Connection) -> None:
+    """Change the table, or replace its rows, if that is wanted; then wait."""
+    wanted = {"ddl": ddl.change, "reload": ddl.replace_rows}
+    changes = [change for name, change in wanted.items() if (workload.folder / name).exists()]
+    if changes:
+        random.choice([changes[0], *changes])(connection)
+        connection.commit()
+    workload.wait(random.uniform(*SECONDS_BETWEEN_CHANGES))
+
+
 def transact(workload: Workload, habit: Callable) -> None:
     """Write in one transaction; commit or roll back. A server that goes away, or a lock, is expected."""
     try:
@@ -132,7 +155,7 @@ def work(workload: Workload, number: int, habits: list[Callable]) -> None:
         time.sleep(random.uniform(0.05, 0.3))
 
 
-HABITS = [[short], [short, long], [long, overtaken], [overtaken, short]]
+HABITS = [[short], [short, long], [long, overtaken], [overtaken, short], [evolve]]
 """What each thread does."""
 
 

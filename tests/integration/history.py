@@ -7,19 +7,24 @@ statement or write on: what it did until then is all that it ever did.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from random import Random
 
 import psycopg
 import pyarrow.parquet as pq
 import snowflake.connector  # noqa: TID253 (its errors are a lost race's)
 from pyarrow.fs import FileType
 
-from include.medallion.errors import ContractBroken, SinkBehind, SourceChanged
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.errors import ContractBroken, SchemaChanged, SinkBehind, SourceChanged
 from include.medallion.lake.object_store import filesystem, list_files
 from include.medallion.model.batch_id import new_batch_id
+from include.medallion.model.columns import snowflake_name
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.ops import comparison, reconcile
 from include.medallion.staging.layout import RAW, part_manifest, stage_manifest
@@ -35,12 +40,11 @@ from include.medallion.steps.sinks import open_sinks
 from include.medallion.steps.watermark import advanced, corrected
 from include.sandbox.google import KEY, places
 from tests.contract.tracing import Killed, TracedConnection, killed_at
+from tests.integration import history_ddl
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import before
 
-DDL = "CREATE TABLE rows (id int PRIMARY KEY, n int NOT NULL, postcode text, day date)"
-PUT = """INSERT INTO rows VALUES (%s, %s, %s, %s)
-         ON CONFLICT (id) DO UPDATE SET n = excluded.n, postcode = excluded.postcode, day = excluded.day"""
+DDL = "CREATE TABLE rows (id int PRIMARY KEY, n int NOT NULL, postcode text, day date, a int, b text, m mood)"
 POSTCODES = ("98052", "10001", "60601", "94105", "33101", "99553", "00000", None)
 ENRICH = {
     "postcode": "postcode",
@@ -48,10 +52,16 @@ ENRICH = {
     "geocoder": "google_geocoding",
     "calls_per_second": 1000,
     "concurrency": 2,
+    "timeout_seconds": 60,
     "max_attempts": 2,
 }
 OVERTAKEN = "newer than this full refresh"
 NO_PART = "has no part"
+CHANGED_SINCE = re.compile("cannot be applied again|got other columns after batch")
+"""Refusals of a batch that is older than a change of the schema."""
+NO_POSITION = re.compile("column .* but the rows of pipeline one bring .* nothing was written")
+"""Refusal by a table that a killed or unfinished try has made in place of one that was lost."""
+STAGED_FILE = re.compile(r"PUT .*/raw-[^/]*/part-.*")
 SINKS = ("silver", "gold")
 
 
@@ -63,6 +73,7 @@ class Batch:
     parts: tuple[Part, ...] | None = None
     done: set[str] = field(default_factory=set)  # steps after `extract`
     overtaken: bool = False
+    changes: int = 0  # of the schema, when its window was opened
 
     @property
     def steps(self) -> list[str]:
@@ -103,6 +114,9 @@ class History:
         self.plain = self.closing.enter_context(psycopg.connect(dsn, autocommit=True))
         self.plain.execute("SET lock_timeout = '20ms'")
         self.n = 0
+        self.changes = 0  # of the schema
+        self.schema = history_ddl.Schema(self.plain, Random(0))
+        self.dropped: dict[str, int] = {}  # columns that the source has no more, since which transaction
         self.batches: list[Batch] = []
         self.hints: list[dict[str, Position | None]] = [{}]
         self.excused: Counter[str] = Counter()  # calls whose answer died with its process
@@ -110,7 +124,13 @@ class History:
         self.lost: set[str] = set()  # sinks that were taken away
         self.notes: list[str] = []
         self.rows = {"silver": {}, "gold": {}}
-        self.plain.execute(DDL)
+        for statement in (*history_ddl.SETUP, DDL):
+            self.plain.execute(statement)
+
+    @property
+    def key(self):
+        """The key column."""
+        return self.pipeline.source.key[0]
 
     def _writer(self):
         connection = self.closing.enter_context(psycopg.connect(self.one.dsn))
@@ -149,13 +169,25 @@ class History:
 
     def _write_rows(self, connection, verb, some):
         """Delete rows, insert them, or give them a new version; each has an n of its own, and one in nine is bad."""
+        columns = [c for c in history_ddl.columns_of(self.plain) if not c.generated] if verb == "put" else []
+        names, values = ", ".join(c.quoted for c in columns), ", ".join(f"%s::text::{c.type}" for c in columns)
+        updates = ", ".join(f"{c.quoted} = excluded.{c.quoted}" for c in columns)
         for key in some:
             self.n += 1
-            day = "infinity" if self.n % 9 == 0 else "2020-02-29"
+            fixed = {
+                self.key: str(key),
+                "n": str(self.n),
+                "day": "infinity" if self.n % 9 == 0 else "2020-02-29",
+                "postcode": POSTCODES[self.n % len(POSTCODES)],
+            }
             if verb == "put":
-                connection.execute(PUT, [key, self.n, POSTCODES[self.n % len(POSTCODES)], day])
+                put = f'INSERT INTO rows ({names}) VALUES ({values}) ON CONFLICT ("{self.key}") DO UPDATE SET {updates}'
+                some = [c for c in columns if c.required or (self.n + len(c.name)) % 7]  # others are NULL
+                others = dict.fromkeys(c.name for c in columns)
+                others |= {c.name: history_ddl.value_of(self.plain, c.type, self.n) for c in some}
+                connection.execute(put, [(others | fixed)[c.name] for c in columns])
             else:
-                connection.execute("DELETE FROM rows WHERE id = %s", [key])
+                connection.execute(f'DELETE FROM rows WHERE "{self.key}"::text = %s', [str(key)])
 
     def end(self, who, how):
         """End an open transaction."""
@@ -169,16 +201,27 @@ class History:
         """What Airflow remembers of the sinks' positions."""
         return self.hints[-1]
 
-    def begin(self, mode=Mode.WINDOW, ahead=False):
-        """Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead."""
-        options = RunOptions(mode, 3 if mode is Mode.TRIAL else None)
-        window = open_window(self.pipeline, self.connections, options, self.hint)
+    def begin(self, mode=Mode.WINDOW, ahead=False, connections=None):
+        """
+        Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead.
+
+        None for a trial that has to wait for a change of the schema.
+        """
+        options, changes = RunOptions(mode, 3 if mode is Mode.TRIAL else None), self.changes
+        try:
+            window = open_window(self.pipeline, connections or self.connections, options, self.hint)
+        except SchemaChanged as e:
+            if mode is not Mode.TRIAL or not self.changes:
+                raise
+            self.note(f"no trial: {e}")
+            return None
         if ahead:
             self.ahead = True
             wrong = datetime.now(UTC) + timedelta(hours=1)
             window = replace(window, batch_id=new_batch_id(wrong, window.batch_id))
-        self.batches.append(Batch(window))
-        self.note(f"begin {self.name(self.batches[-1])}: {mode} [{window.after}, {window.upto})")
+        self.batches.append(Batch(window, changes=changes))
+        plan = f"{window.mode} [{window.after}, {window.upto}) {'; '.join(window.changes)}"
+        self.note(f"begin {self.name(self.batches[-1])}: {mode}, {plan}")
         return self.batches[-1]
 
     def step(self, batch, step, connections=None, how=""):
@@ -187,20 +230,28 @@ class History:
         try:
             self._do(batch, step, connections or self.connections)
         except SinkBehind as e:
-            if not self.lost:
+            if not self.lost and not (batch.changes and CHANGED_SINCE.search(str(e))):
                 raise
+            self.note(f"  refused: {e}")
             batch.overtaken = True
             self.hints.append(corrected(self.hint, step, e.held))
-        except (ContractBroken, snowflake.connector.errors.Error) as e:
-            if (isinstance(e, Incomplete) or NO_PART in str(e)) and self._is_incomplete(batch, step):
-                self.note(f"  refused: {e}")
-                batch.restart()
-            elif OVERTAKEN in str(e) or self._shares_its_id(batch):
-                batch.overtaken = True
-            else:
-                raise
+        except (SchemaChanged, ContractBroken, snowflake.connector.errors.Error) as e:
+            self._refused(batch, step, e)
         finally:
             self.check([step] if step in SINKS else [], batch)
+
+    def _refused(self, batch, step, error):
+        """Take note of a failure that is right; raise any other."""
+        why, changed = str(error), batch.changes < self.changes
+        if (isinstance(error, Incomplete) or NO_PART in why) and self._is_incomplete(batch, step):
+            batch.restart()
+        else:
+            too_old = isinstance(error, SchemaChanged) or CHANGED_SINCE.search(why)
+            too_old = too_old or (self.lost and NO_POSITION.search(why))
+            if not (OVERTAKEN in why or self._shares_its_id(batch) or (changed and too_old)):
+                raise error
+            batch.overtaken = True
+        self.note(f"  refused: {error}")
 
     def _shares_its_id(self, batch):
         """Return whether two windows got one id, which is possible while a clock is behind: one may be refused."""
@@ -231,9 +282,52 @@ class History:
     def whole(self, mode=Mode.WINDOW):
         """Run from begin to end; return the batch, None if nothing is new."""
         batch = self.begin(mode)
-        while step := batch.next:
+        while batch and (step := batch.next):
             self.step(batch, step)
-        return batch if batch.parts else None
+        return batch if batch and batch.parts else None
+
+    # changes of the schema
+
+    def change_schema(self):
+        """Change the table, or what the pipeline file says of its columns."""
+        selected = self.pipeline.model_dump(by_alias=True, exclude_none=True)
+        verb, statements, columns, key = self.schema.change(selected["columns"], self.key)
+        before = {c.name for c in history_ddl.columns_of(self.plain)}
+        failed = history_ddl.execute(self.plain, statements) if statements else "nothing to change"
+        self.note(f"{verb}: {'; '.join(statements)}" + (f": not made ({failed})" if failed else ""))
+        after = {c.name for c in history_ddl.columns_of(self.plain)}
+        if failed and before == after:
+            return
+        now = self.plain.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()[0]
+        self.dropped |= dict.fromkeys(before - after, now)
+        self.dropped = {name: since for name, since in self.dropped.items() if name not in after}
+        self.changes += 1
+        changed = {"columns": columns, "source": {**selected["source"], "key": [key]}}
+        self.pipeline = self.one.pipeline = Pipeline.model_validate(selected | changed)
+
+    def begin_changed(self, mode, number):
+        """Open a window, and change the schema before one of its statements to Snowflake."""
+        sent = []
+
+        def send(_):
+            sent.append(len(sent))
+            if sent[-1] == number:
+                self.change_schema()
+
+        self.hints.append({})  # so that Snowflake is asked
+        traced = lambda: TracedConnection(self.one.account.connect(), before=send)  # noqa: E731
+        return self.begin(mode, connections=replace(self.connections, silver=traced))
+
+    def extract_changed(self, batch, number):
+        """Stage a window's rows, and change the schema while they are read, if locks allow it."""
+        with self._acting(STAGED_FILE, number, self.change_schema) as connections:
+            self.step(batch, "extract", connections, "with DDL meanwhile ")
+
+    @contextmanager
+    def _acting(self, at, number, act):
+        met = lambda reached: act() if reached == number else None  # noqa: E731
+        with before(self.connections.lake.options["AWS_ENDPOINT_URL"], act=met, at=at) as proxy:
+            yield replace(self.connections, lake=self._through(proxy))
 
     # kills and races
 
@@ -266,13 +360,7 @@ class History:
 
     def met(self, batch, step, number, act):
         """Do a step, and something else before its commit to Delta, or statement to Snowflake, of this number."""
-        acted = []
-
-        def once(reached):
-            if reached == number and not acted:
-                acted.append(reached)
-                act()
-
+        once, failed = acting_once(number, act)
         sent = []
 
         def send(_):
@@ -290,6 +378,8 @@ class History:
                 if "onflict" not in str(e):
                     raise
                 self.note("  lost to the other: the task's next try decides")
+        for error in failed:
+            raise error
 
     def _through(self, proxy):
         lake = self.connections.lake
@@ -317,6 +407,10 @@ class History:
         try:
             report = reconcile.reconcile(self.pipeline, connections or self.connections)
             assert report is None or report.lost == 0, self.story(report)
+        except SchemaChanged as e:
+            if not self.changes:
+                raise
+            self.note(f"  refused: {e}")
         except snowflake.connector.errors.ProgrammingError:
             if "silver" not in self.lost:  # one that was begun before cannot be finished
                 raise
@@ -326,7 +420,13 @@ class History:
     def look(self):
         """Begin a reconcile: read the keys of the source."""
         self.note("reconcile looks at the source")
-        return comparison.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+        try:
+            return comparison.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
+        except SchemaChanged as e:
+            if not self.changes:
+                raise
+            self.note(f"  refused: {e}")
+            return None
 
     def compare(self, looked, sink):
         """Do one half of a reconcile that looked at the source before."""
@@ -361,7 +461,7 @@ class History:
         if what == "compact":
             table.optimize.compact()
         elif what == "z-order":
-            table.optimize.z_order(["id"])
+            table.optimize.z_order([key_in(table.schema().to_arrow().names)])
         else:
             table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
         self.check(["gold"], None)
@@ -372,9 +472,10 @@ class History:
         """Assert that no key is in a sink twice, and none in an older version than before."""
         for sink in sinks:
             found = getattr(self, f"_{sink}")()
-            twice = [key for key, count in Counter(row["id"] for row in found).items() if count > 1]
+            keys = [int(row[key_in(row)]) for row in found]
+            twice = [key for key, count in Counter(keys).items() if count > 1]
             assert not twice, self.story(f"keys twice in {sink}: {twice}")
-            rows, was = {row["id"]: row for row in found}, self.rows[sink]
+            rows, was = dict(zip(keys, found, strict=True)), self.rows[sink]
             gone = [] if self._may_remove(batch) else [key for key in was if key not in rows]
             older = [key for key in rows if key in was and rows[key]["_version"] < was[key]["_version"]]
             older = [key for key in older if not self._only_tried(batch, was[key])]
@@ -407,24 +508,48 @@ class History:
         self._compare()
 
     def _compare(self):
-        source = self.plain.execute("SELECT id, n, postcode, day = 'infinity', xmin::text::bigint FROM rows").fetchall()
-        bad = {row[0] for row in source if row[3]}
-        wanted = {key: (n, postcode, version, *truth(postcode)) for key, n, postcode, aside, version in source}
+        columns = [c for c in history_ddl.columns_of(self.plain) if c.name not in self.pipeline.columns.exclude]
+        is_date = {c.name for c in columns if c.name == "day" and c.type != "text"}
+        read = ", ".join(f"nullif(day::text, 'infinity')::{c.type}" if c.name in is_date else c.quoted for c in columns)
+        query = f"SELECT {read}, \"{self.key}\"::text::int, xmin::text::bigint, day::text = 'infinity' FROM rows"
+        source = self.plain.execute(query).fetchall()
+        bad = {row[-3] for row in source if row[-1] and is_date}
+        names = [*(c.name for c in columns), "_version", *PLACED]
+        postcode = names.index("postcode")
+        wanted = {
+            key: dict(zip(names, map(plain, (*values, version, *truth(values[postcode]))), strict=True))
+            for *values, key, version, _ in source
+        }
         for sink, rows in self.rows.items():
             living = {key: row for key, row in rows.items() if row["_deleted_at"] is None}
-            found = {key: tuple(row[c] for c in COMPARED) for key, row in living.items()}
-            wrong = {k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k)} - bad
-            assert not wrong, self.story(f"{sink} differs: {[(k, wanted.get(k), found.get(k)) for k in sorted(wrong)]}")
+            found = {key: {name: plain(value) for name, value in row.items()} for key, row in living.items()}
+            wrong = {
+                key: {n: (v, found.get(key, {}).get(n, "absent")) for n, v in wanted.get(key, {"key": "none"}).items()}
+                for key in wanted.keys() | found.keys()
+                if key not in bad and (key not in wanted or not wanted[key].items() <= found.get(key, {}).items())
+            }
+            assert not wrong, self.story(f"{sink} differs: {wrong}")
+            self._check_dropped(sink, living)
         calls = Counter(call.postcode for call in self.google.calls[self.since :])
         over = {p: count for p, count in calls.items() if count > 1 + self.excused[p]}
         assert not over, self.story(f"paid twice: {over}")
+
+    def _check_dropped(self, sink, rows):
+        """Assert that rows have no value in a column that the source dropped before they were written."""
+        for name, since in self.dropped.items():
+            kept = [k for k, row in rows.items() if row["_version"] > since and row.get(name) is not None]
+            assert not kept, self.story(f"rows {kept} of {sink} have values of {name}, which was dropped before")
 
     def _silver(self):
         with self.reader.cursor() as cursor:
             if not cursor.execute("SHOW TERSE TABLES LIKE 'ONE'").fetchall():
                 return []
             cursor.execute("SELECT * FROM ONE")
-            names = [column[0].lower() for column in cursor.description]
+            gold = self.one.open("one")
+            known = [*history_ddl.KEYS, *history_ddl.NAMES, *(gold.schema().to_arrow().names if gold else ())]
+            known += [c.name for c in history_ddl.columns_of(self.plain)]
+            there = {snowflake_name(name): name for name in known}
+            names = [there.get(column[0], column[0].lower()) for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _gold(self):
@@ -446,7 +571,41 @@ class History:
         return "\n".join(["", *self.notes, f"=> {end}"])
 
 
-COMPARED = ("n", "postcode", "_version", "latitude", "longitude", "geocode_status")
+PLACED = ("latitude", "longitude", "geocode_status")
+
+
+def acting_once(number, act):
+    """Return a function that acts when it is called with this number first, and a list that gets its failure."""
+    acted, failed = [], []
+
+    def once(reached):
+        if reached == number and not acted:
+            acted.append(reached)
+            try:
+                act()
+            except Exception as e:  # noqa: BLE001 (the proxy's thread would lose it)
+                failed.append(e)
+
+    return once, failed
+
+
+def key_in(names):
+    """Return which of the key's names is among these."""
+    return next(name for name in history_ddl.KEYS if name in names)
+
+
+def plain(value):
+    """Return a value as it can be compared: numbers by value, times in UTC, others as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, datetime):
+        return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    try:
+        return str(Decimal(str(value)).normalize() + 0)
+    except InvalidOperation:
+        return str(value)
 
 
 def truth(postcode):

@@ -38,6 +38,10 @@ WEIGHTS = {
     "lose_a_sink": 1,
     "maintain": 2,
     "freeze": 1,
+    "change_the_schema": 6,
+    "change_the_schema_at_the_start": 2,
+    "change_the_schema_while_rows_are_read": 2,
+    "replay_after_a_change": 2,
 }
 serial = count(1)
 
@@ -48,7 +52,10 @@ class Fate:
     def __init__(self, history, seed):
         self.history, self.draw, self.looks = history, Random(seed), []
         history.pipeline = history.pipeline.model_copy(update={"deletes": self.draw.choice(["soft", "soft", "hard"])})
-        history.note(f"seed {seed}, deletes: {history.pipeline.deletes}")
+        columns = history.pipeline.columns.model_copy(update={"dropped_columns": self.draw.choice(["keep", "drop"])})
+        history.pipeline = history.pipeline.model_copy(update={"columns": columns})
+        history.schema.draw = self.draw
+        history.note(f"seed {seed}, deletes: {history.pipeline.deletes}, dropped columns: {columns.dropped_columns}")
 
     def run_its_course(self):
         """Bring the first rows, by a clock that is ahead perhaps; then let anything happen."""
@@ -96,11 +103,11 @@ class Fate:
             self.history.end(who, "commit")  # nothing holds the horizon
         self.history.write("put", some)
         batch = self.history.begin(self._one(MODES))
-        while (step := batch.next) and step != "silver":
+        while batch and (step := batch.next) and step != "silver":
             self.history.step(batch, step)
         self.history.write("put", some)
         self.history.whole()
-        while step := batch.next:
+        while batch and (step := batch.next):
             self.history.step(batch, step)
 
     def kill(self):
@@ -170,6 +177,43 @@ class Fate:
         self.history.plain.execute("VACUUM FREEZE rows")
         self.history.note("frozen")
 
+    def change_the_schema(self):
+        """Change the table; usually when no other transaction keeps its lock."""
+        if self.draw.random() < 0.8:
+            for who in range(3):
+                self.history.end(who, self.draw.choice(["commit", "commit", "rollback"]))
+        for _ in range(self.draw.choice([1, 1, 1, 2, 3])):
+            self.history.change_schema()
+
+    def change_the_schema_at_the_start(self):
+        """Change the table while a window is opened, and go on with its batch."""
+        for who in range(3):
+            self.history.end(who, "commit")
+        batch = self.history.begin_changed(self._one(MODES), self.draw.randint(0, 4))
+        for _ in range(self.draw.randint(0, 9)):
+            if batch and (step := batch.next):
+                self.history.step(batch, step)
+
+    def change_the_schema_while_rows_are_read(self):
+        """Change the table during an extract, the first one of its batch or another."""
+        batch = self._batch()
+        if "extract" in batch.steps:
+            self.history.extract_changed(batch, self.draw.randint(0, 1))
+
+    def replay_after_a_change(self):
+        """Stage a batch, change the schema, run with the new one, and apply the batch then."""
+        for who in range(3):
+            self.history.end(who, "commit")
+        self.write()
+        batch = self.history.begin(self._one(MODES))
+        while batch and (step := batch.next) and step != "silver":
+            self.history.step(batch, step)
+        self.history.change_schema()
+        self.write()
+        self.history.whole()
+        while batch and (step := batch.next):
+            self.history.step(batch, step)
+
     def _change(self):
         return self.draw.choice(["put", "put", "put", "delete"]), self.draw.sample(
             range(1, 25), self.draw.randint(1, 5)
@@ -206,6 +250,7 @@ def fresh(quiet, lake, snowflake_account):
 
 @settings(
     max_examples=settings.default.max_examples // 15,
+    derandomize=settings.default.max_examples <= 100,  # `--hypothesis-profile=long` hunts with other seeds each time
     phases=[Phase.explicit, Phase.generate],  # of a seed there is nothing to shrink
     suppress_health_check=list(HealthCheck),
 )
