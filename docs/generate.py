@@ -15,6 +15,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 import settings_reference  # noqa: E402 (the path first)
+import types_reference  # noqa: E402
 
 from include.medallion.config.defaults import defaults_schema  # noqa: E402
 from include.medallion.config.files import json_schema  # noqa: E402
@@ -42,6 +43,7 @@ EXAMPLES = {
     Kind.SELECTED: "a column is excluded no longer",
     Kind.EXCLUDED: "a column is excluded or masked now",
     Kind.SETTINGS: "another setting that decides values",
+    Kind.OUT_OF_RANGE: "another `out_of_range` for a column",
     Kind.ENRICHMENT: "an enrichment adds further columns",
 }
 
@@ -84,8 +86,8 @@ def schema_changes() -> str:
         "  reports both. A column whose type changed cannot be frozen: the run stops.",
         "- **fail** stops before anything is written. The message shows the change and the options.",
         "",
-        "Changes in the pipeline file itself (`key`, `selected`, `excluded`, `settings`, `enrichment`) evolve unless",
-        "their kind is named.",
+        "Changes in the pipeline file itself (`key`, `selected`, `excluded`, `settings`, `out_of_range`,",
+        "`enrichment`) evolve unless their kind is named.",
         "",
         "## Change, sink, action",
         "",
@@ -126,6 +128,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "pipeline.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
     "defaults.schema.json": lambda: json.dumps(defaults_schema(), indent=2) + "\n",
     "settings.md": lambda: settings_reference.page(json_schema()),
+    "types.md": types_reference.page,
 }
 
 

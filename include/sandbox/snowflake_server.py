@@ -15,6 +15,7 @@ import gzip
 import hmac
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def main() -> None:
     info_schema.insert_table_comment_sql = uncommented(info_schema.insert_table_comment_sql)
     copy_into._get_table_columns = as_they_are_spelt
     server.sessions = Sessions()
-    server.FakeSnowflakeCursor.execute = reported(server.FakeSnowflakeCursor.execute)
+    server.FakeSnowflakeCursor.execute = reported(without_binary_lengths(server.FakeSnowflakeCursor.execute))
     open_databases(Path(data))
     server.app.router.routes.insert(0, Route(LOGIN, login, methods=["POST"]))
     server.app.add_middleware(BaseHTTPMiddleware, dispatch=check_login)
@@ -93,6 +94,16 @@ def uncommented(insert: Callable[..., str]) -> Callable[..., str]:
         return "SELECT 1" if table == "MERGE_CANDIDATES" else insert(catalog, schema, table, comment)
 
     return statement
+
+
+def without_binary_lengths(execute: Callable) -> Callable:
+    """Declare BINARY without its length, which DuckDB does not have."""
+
+    @wraps(execute)
+    def run(cursor: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+        return execute(cursor, re.sub(r"\bBINARY\(\d+\)", "BINARY", command), *args, **kwargs)
+
+    return run
 
 
 def as_they_are_spelt(*where: Any) -> list[str]:

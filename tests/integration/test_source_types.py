@@ -63,20 +63,12 @@ AS_TEXT = {
     "n_negative_scale": ("numeric(5,-2)", "12345", "12300"),
     "n_scale_over_precision": ("numeric(3,5)", "0.00999", "0.00999"),
     "u": ("uuid", "A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
-    "j": ("json", '{"b":  1, "a": [null]}', '{"b":  1, "a": [null]}'),
-    "jb": ("jsonb", '{"b":  1, "a": [null]}', '{"a": [null], "b": 1}'),
-    "numbers": ("int[]", "{{1,NULL},{3,4}}", "{{1,NULL},{3,4}}"),
-    "texts": ("text[]", '{"a,b",NULL,"NULL",""}', '{"a,b",NULL,"NULL",""}'),
-    "moods": ("mood[]", "{sad}", "{sad}"),
     "m": ("mood", "happy", "happy"),
     "ip": ("inet", "10.0.0.1/8", "10.0.0.1/8"),
-    "t": ("time", "24:00:00", "24:00:00"),
     "t_zone": ("timetz", "12:00:00.5+02", "12:00:00.5+02"),
     "span": ("interval", "1 year -2 days 00:00:01.5", "1 year -2 days +00:00:01.5"),
     "bits": ("bit(3)", "101", "101"),
     "r": ("int4range", "[1,4]", "[1,5)"),
-    "moments": ("timestamptz[]", "{2021-01-01 02:00+02}", '{"2021-01-01 00:00:00+00"}'),
-    "floats": ("float8[]", "{0.1,1e300}", "{0.1,1e+300}"),
     "place": ("point", "(1.5,2)", "(1.5,2)"),
     "pair": ("pair", '(1,"a b")', '(1,"a b")'),
     "object": ("oid", "4294967295", "4294967295"),
@@ -208,9 +200,9 @@ def test_texts_do_not_depend_on_the_roles_settings(pipeline):
     )
     one.run()
     (row,) = one.gold()
-    assert row["moments"] == '{"2021-01-01 00:00:00+00"}'
+    assert row["moments"] == ["2021-01-01 00:00:00+00"]
     assert row["span"] == "1 day"
-    assert row["floats"] == "{0.30000000000000004}"
+    assert row["floats"] == [0.30000000000000004]
 
 
 @pytest.mark.parametrize("type_", ["bool", "date"])

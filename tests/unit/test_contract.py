@@ -1,12 +1,20 @@
 """Which rows a sink can hold."""
 
+import json
+import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from include.medallion.model.columns import check_names, columns_from_schema, source_column
-from include.medallion.model.values.validation import BINARY_BYTES, TEXT_BYTES, Reason, to_sink_types, to_text, validate
+from include.medallion.model.columns import Column, check_names, columns_from_schema, source_column
+from include.medallion.model.types.arrays import is_list, parse_arrays
+from include.medallion.model.types.documents import as_variant_json
+from include.medallion.model.types.table import BINARY_BYTES, TEXT_BYTES
+from include.medallion.model.values.validation import Reason, to_sink_types, to_text, validate
 
 DAY_US = 86_400_000_000
 NUMERIC_10_2 = (10 << 16 | 2) + 4
@@ -103,9 +111,9 @@ def test_good_values_become_the_sinks_types():
     ("values", "text"),
     [
         (pa.array([date(2021, 1, 2)]), "2021-01-02"),
-        (pa.array([2**31 - 1], pa.int32()).cast(pa.date32()), "2147483647"),
+        (pa.array([2**31 - 1], pa.int32()).cast(pa.date32()), "5881580-07-11"),
         (pa.array([datetime(2021, 1, 2, tzinfo=UTC)], pa.timestamp("us", tz="UTC")), "2021-01-02 00:00:00.000000Z"),
-        (pa.array([2**63 - 1], pa.int64()).cast(pa.timestamp("us")), "9223372036854775807"),
+        (pa.array([2**63 - 1], pa.int64()).cast(pa.timestamp("us")), "294247-01-10 04:00:54.775807"),
         (pa.array([b"\x00\xff"]), "00ff"),
         (pa.array([1.5]), "1.5"),
     ],
@@ -146,3 +154,41 @@ def test_names_that_are_the_same_in_a_sink_are_all_reported():
     columns = [source_column(name, "text", -1) for name in ("City", "city", "street")]
     with pytest.raises(Exception, match=r"\['City', 'city'\]"):
         check_names(columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("12345678.90", None), ("1.5000", None), ("-0", None), ("123456789", "DOES_NOT_FIT"), ("0.005", "DOES_NOT_FIT")],
+)
+def test_a_number_that_would_be_rounded_does_not_fit(text, reason):
+    """Zeros at the end are no digits; any other digit that the type does not have is."""
+    column = Column("x", pa.decimal128(10, 2), "NUMBER(10,2)", as_text=True)
+    batch = pa.RecordBatch.from_arrays([pa.array([text])], ["x"])
+    assert validate(batch, (column,), []).to_pylist() == [reason]
+    assert reason or to_sink_types(batch, (column,))[0].to_pylist() == [Decimal(text).quantize(Decimal("0.01"))]
+
+
+@given(st.lists(st.none() | st.lists(st.none() | st.text(), max_size=4), max_size=5))
+def test_every_array_of_texts_is_parsed(arrays):
+    """Quotes, backslashes, braces, commas and the word NULL in an element change nothing."""
+    texts = pa.array([None if some is None else printed(some) for some in arrays], pa.string())
+    assert is_list(texts).to_pylist() == [None if some is None else True for some in arrays]
+    assert parse_arrays(texts, pa.string()).to_pylist() == arrays
+
+
+def printed(elements):
+    """Return an array as PostgreSQL prints it, each element in quotes."""
+    quoted = (re.sub(r'(["\\])', r"\\\1", text) if text is not None else None for text in elements)
+    return "{" + ",".join("NULL" if text is None else f'"{text}"' for text in quoted) + "}"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists, max_leaves=5
+    )
+)
+def test_every_document_of_floats_is_a_variant_as_it_is(document):
+    """JSON whose numbers are doubles is not changed, however they are written."""
+    texts = pa.array([json.dumps(document)])
+    held = as_variant_json(texts, may_repeat_names=True).to_pylist()[0]
+    assert json.loads(held) == document

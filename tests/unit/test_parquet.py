@@ -29,6 +29,7 @@ from include.medallion.lake.parquet.footer import (
     read_footer,
 )
 from include.medallion.lake.parquet.row_groups import DecodedRowGroup
+from include.medallion.model.types.arrow import list_of
 
 MOMENTS = st.datetimes()
 KINDS = {
@@ -43,6 +44,8 @@ KINDS = {
     "date": (pa.date32(), st.dates()),
     "local": (pa.timestamp("us"), MOMENTS),
     "moment": (pa.timestamp("us", "UTC"), MOMENTS.map(lambda t: t.replace(tzinfo=UTC))),
+    "numbers": (list_of(pa.int32()), st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=3)),
+    "texts": (list_of(pa.string()), st.lists(st.none() | st.text(max_size=3), max_size=3)),
 }
 SCHEMA = pa.schema([(name, type_) for name, (type_, _) in KINDS.items()])
 ROWS = st.lists(st.fixed_dictionaries({name: st.none() | values for name, (_, values) in KINDS.items()}), max_size=40)

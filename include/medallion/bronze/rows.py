@@ -15,6 +15,7 @@ from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.sections import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
+from include.medallion.model.types.ranges import OutOfRange, bring_into_range
 from include.medallion.model.values.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
 
@@ -122,10 +123,11 @@ def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schem
 
 
 def mask_rows(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBatch:
-    """Return a batch with the masks that PostgreSQL has not applied."""
-    if all(column.mask is None or column.mask.is_sql for column in columns):
+    """Return a batch with the masks that PostgreSQL has not applied, and dates and times brought into range."""
+    if all((c.mask is None or c.mask.is_sql) and c.out_of_range is OutOfRange.QUARANTINE for c in columns):
         return batch
-    masked = [mask_values(column.mask, batch.column(column.name)) for column in columns]
+    values = ((c, mask_values(c.mask, batch.column(c.name))) for c in columns)
+    masked = [bring_into_range(array, column.out_of_range) for column, array in values]
     return pa.RecordBatch.from_arrays([*masked, *batch.columns[len(columns) :]], schema=batch.schema)
 
 
@@ -155,5 +157,6 @@ def select_list(columns: tuple[Column, ...]) -> str:
 
 def _selected(column: Column) -> str:
     name, source = quote_identifier(column.name), quote_identifier(column.source_name or column.name)
-    read = f"{source}::text" if column.as_text else source
+    cast = f"{source}::pg_catalog.{column.cast}" if column.cast else source
+    read = f"{cast}::text" if column.as_text else source
     return f"{mask_sql(column.mask, read) if column.mask else read} AS {name}"

@@ -6,6 +6,7 @@ Needs no right but SELECT on the table, no DDL, no slot.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,8 +20,10 @@ from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.config.sections import Source
 from include.medallion.errors import ContractBroken, SettingError
-from include.medallion.model.columns import Column, quote_literal, selected_column, source_column
+from include.medallion.model.columns import Column, quote_literal, selected_column
 from include.medallion.model.schema.source import SchemaColumn
+from include.medallion.model.types.choices import TypeChoices
+from include.medallion.model.types.table import SourceType
 from include.medallion.model.values.masks import Mask
 
 _SEPARATOR = "\x1f"
@@ -44,6 +47,7 @@ def describe_table(
     source: Source,
     selection: ColumnSettings = ColumnSettings(),  # noqa: B008 (immutable)
     masks: Mapping[str, Mask] = MappingProxyType({}),
+    choices: TypeChoices = TypeChoices(),  # noqa: B008 (immutable)
 ) -> SourceTable:
     """
     Look the table up and check what the pipeline promises of it.
@@ -51,6 +55,7 @@ def describe_table(
     Args:
         selection: which columns flow, and under which name.
         masks: of columns, by their name in the source.
+        choices: what the pipeline file chooses for types.
 
     Raises:
         SettingError: no such table, or columns that the pipeline names are missing.
@@ -72,11 +77,24 @@ def describe_table(
     _check_key(connection, table["relation"], source, where)
     check_filter(connection, source, names)
     chosen = [r for r in found if selection.selects(r["name"])]
-    described = (source_column(r["name"], r["typname"], r["typmod"]) for r in chosen)
+    choices.check_names({r["name"]: _type_names(r) for r in found})
+    described = (choices.describe(r["name"], _source_type(r), _type_names(r)) for r in chosen)
     columns = tuple(selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
     excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
     return SourceTable(table["identity"], table["relation"], table["rows"], columns, details, excluded)
+
+
+def _source_type(row: Mapping[str, Any]) -> SourceType:
+    return SourceType(row["typname"], row["typmod"], row["dimensions"])
+
+
+def _type_names(row: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names by which a pipeline file may call a column's type: as declared, and without its modifier."""
+    array = "[]" if row["dimensions"] else ""
+    declared = row["declared"]
+    short = {f"{row['typname']}{array}"} if row["typname"] else set()
+    return frozenset({declared, re.sub(r"\(.*?\)", "", declared), *short})
 
 
 def _detail(row: Mapping[str, Any], column: Column) -> SchemaColumn:
@@ -87,6 +105,7 @@ def _detail(row: Mapping[str, Any], column: Column) -> SchemaColumn:
         arrow=str(column.type),
         snowflake=column.snowflake_type,
         mask=str(column.mask or ""),
+        out_of_range=column.out_of_range,
         generated=row["generated"],
         definition=tuple(filter(None, row["definition"].split(_SEPARATOR))),
         has_default=row["has_default"],

@@ -19,6 +19,7 @@ from include.medallion.config.enrichment import EnrichmentSettings, Settings
 from include.medallion.config.expectations import Expectation, check_expectations
 from include.medallion.config.schema_policies import SchemaChangeKind, SchemaPolicy, one_policy, policy_for
 from include.medallion.config.sections import Gold, Parts, Quarantine, Silver, Source, UserSink
+from include.medallion.config.values.types import OutOfRangeSettings, TypeSettings
 from include.medallion.errors import SettingError
 
 _one_enrichment = BeforeValidator(
@@ -57,6 +58,15 @@ class Pipeline(Settings):
     on_schema_change: Annotated[dict[SchemaChangeKind, SchemaPolicy], one_policy] = Field(
         default={},
         description="evolve the sinks (default), freeze their columns, or fail; one word, or one for each kind",
+    )
+    types: TypeSettings = Field(
+        default={},
+        description="type in the sinks, by column of the source or by type of PostgreSQL: text, double or number(p,s)",
+    )
+    out_of_range: OutOfRangeSettings = Field(
+        default={},
+        description="dates and times that a sink cannot hold (infinity, BC, years above 9999, 24:00): quarantine the "
+        "row (default), set them to null, or clamp them; one word, or one for each column, with a default",
     )
     max_reload_rows: int = Field(
         default=10_000_000, ge=0, description="a schema change that reads more rows than this again asks first"

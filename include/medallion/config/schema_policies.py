@@ -24,13 +24,14 @@ SchemaChangeKind = Literal[
     "selected",
     "excluded",
     "settings",
+    "out_of_range",
     "enrichment",
 ]
 one_policy = BeforeValidator(
     lambda v: {"default": v} if isinstance(v, str) else v,
     json_schema_input_type=SchemaPolicy | dict[SchemaChangeKind, SchemaPolicy],
 )
-_CHANGED_IN_FILE: set[str] = {"key", "selected", "excluded", "settings", "enrichment"}
+_CHANGED_IN_FILE: set[str] = {"key", "selected", "excluded", "settings", "out_of_range", "enrichment"}
 """Kinds of schema changes that the user makes in the pipeline file: they evolve unless named."""
 
 

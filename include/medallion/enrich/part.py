@@ -178,4 +178,4 @@ def _source_columns(columns: tuple[Column, ...], tables: list[LookupTable]) -> t
 
 def enriched_schema(columns: Sequence[Column], added: Sequence[Column]) -> pa.Schema:
     """Return the schema of an enriched part: that of Gold, so that a part can become a file of the table."""
-    return pa.schema([(c.name, c.type) for c in (*columns, *added, *SYSTEM_COLUMNS)])
+    return pa.schema([c.field for c in (*columns, *added, *SYSTEM_COLUMNS)])

@@ -24,6 +24,7 @@ from include.medallion.model.values.validation import (
     Reason,
     may_be_invalid,
     to_quarantine,
+    to_rule_types,
     to_sink_types,
     validate,
 )
@@ -119,7 +120,7 @@ def _check_expectations(
     valid = reasons.is_null()
     columns = [column for column in plan.columns if column.name in plan.expected_columns]
     kept = rows.filter(valid)
-    source = zip((c.name for c in columns), to_sink_types(kept, columns), strict=True)
+    source = zip((c.name for c in columns), to_rule_types(kept, columns), strict=True)
     taken = (one.columns.take(at.filter(valid)) for one, at in zip(plan.answers, places, strict=True))
     arrays = {name: column for answers in taken for name, column in _named(answers)} | dict(source)
     joined = pa.RecordBatch.from_arrays([*arrays.values()], names=[*arrays])

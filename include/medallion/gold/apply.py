@@ -7,6 +7,7 @@ For each kind of batch there are several ways to write it, from the cheapest to 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Literal
@@ -17,7 +18,8 @@ from deltalake.table import TableMerger
 
 from include.medallion.gold.columns import add_columns, check_types
 from include.medallion.gold.inspect import check_table
-from include.medallion.gold.log import commit_properties, names_batch, read_position
+from include.medallion.gold.log import commit_properties, names_batch, read_position, withdraw_properties
+from include.medallion.gold.withdraw import withdraw
 from include.medallion.gold.write import reload, rewrite
 from include.medallion.gold.write.append import copy_staged_files, write_per_chunk
 from include.medallion.gold.write.counts import count_outcome
@@ -40,6 +42,7 @@ from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
+from include.medallion.staging.withdrawn import read_withdrawn
 
 SINK = "gold"
 Write = Callable[[GoldBatch], RowChanges | None]
@@ -98,9 +101,10 @@ def _try_apply(batch: Batch) -> Applied:
         return Applied.replay(batch.changes, table.version())
     gold = _fit(conform(batch, position), table)
     check_unique(gold)
+    withdrawn = withdraw(replace(gold, commit=withdraw_properties(batch.window)), read_withdrawn(batch))
     changes = next(rows for write in _WAYS_TO_WRITE[_kind_of(gold)] if (rows := write(gold)) is not None)
     _record_batch(gold)
-    return count_outcome(gold, changes)
+    return count_outcome(gold, changes, withdrawn)
 
 
 def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:

@@ -77,5 +77,11 @@ def commit_properties(window: Window) -> CommitProperties:
     )
 
 
+def withdraw_properties(window: Window) -> CommitProperties:
+    """Return what the commit says that withdraws rows before a batch is applied: it leaves no transaction line."""
+    about = {"medallion.batch": str(window.batch_id), "medallion.mode": "withdraw"}
+    return CommitProperties(about, max_commit_retries=0)
+
+
 def _line(*names: str) -> str:
     return "/".join(("medallion", *names))

@@ -27,6 +27,7 @@ from include.medallion.gold.log import commit_properties, read_position
 from include.medallion.gold.write import rewrite
 from include.medallion.gold.write.files import GoldBatch, stat_columns
 from include.medallion.gold.write.keys import merge_predicate
+from include.medallion.gold.write.match import is_older
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet_files import read_schema
@@ -176,7 +177,8 @@ def _delete(lake: Lake, table: DeltaTable, pipeline: Pipeline, keys: SourceKeys,
     """Mark or remove the rows of these keys, unless a newer version came meanwhile; return how many."""
     wanted, schema = lost.select(pipeline.key), pa.schema(table.schema().to_arrow())
     batch = GoldBatch(lake, pipeline, keys.window, (), table, schema, commit_properties(keys.window))
-    deleted = rewrite.delete_rows(batch, wanted, keys.window.upto)
+    upto = pa.repeat(pa.scalar(keys.window.upto, pa.int64()), wanted.num_rows)
+    deleted = rewrite.delete_rows(batch, wanted.append_column(VERSION, upto), is_older, (DELETED_AT,))
     return _merge_deletes(batch, wanted) if deleted is None else deleted
 
 

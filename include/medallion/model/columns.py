@@ -2,9 +2,7 @@
 Columns and types, described once for all layers.
 
 A `Column` has a type for reading from Postgres, one in Arrow and Delta, and one
-in Snowflake. Values of a Postgres type without an exact counterpart in all of
-them (uuid, json, arrays, unbounded numeric, interval, ...) are transferred as
-their text, which loses nothing.
+in Snowflake: `model.types.table` says which.
 """
 
 from __future__ import annotations
@@ -17,27 +15,16 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
+from include.medallion.model.types import arrow
+from include.medallion.model.types.ranges import OutOfRange
+from include.medallion.model.types.table import ARRAY, AS_TEXT, EXACT, TIME, SourceType, sink_type
 from include.medallion.model.values.masks import Mask
 from include.medallion.model.window import Window
 
-TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")
-_EXACT_TYPES = {
-    "bool": (pa.bool_(), "BOOLEAN"),
-    "int2": (pa.int16(), "SMALLINT"),
-    "int4": (pa.int32(), "INTEGER"),
-    "int8": (pa.int64(), "BIGINT"),
-    "float4": (pa.float32(), "FLOAT"),
-    "float8": (pa.float64(), "FLOAT"),
-    "text": (pa.string(), "VARCHAR"),
-    "varchar": (pa.string(), "VARCHAR"),
-    "bpchar": (pa.string(), "VARCHAR"),
-    "bytea": (pa.binary(), "BINARY"),
-    "date": (pa.date32(), "DATE"),
-    "timestamp": (pa.timestamp("us"), "TIMESTAMP_NTZ(6)"),
-    "timestamptz": (TIMESTAMP_UTC, "TIMESTAMP_TZ(6)"),
-}
-_SNOWFLAKE_TYPES = dict(_EXACT_TYPES.values())
-_DIGITS_KEY = b"medallion.digits"
+TIMESTAMP_UTC = arrow.TIMESTAMP_UTC
+_SNOWFLAKE_TYPES = {str(exact.arrow): exact.snowflake for exact in EXACT.values()}
+_ARROW_KEY, _SNOWFLAKE_KEY = b"medallion.arrow", b"medallion.snowflake"
+_REPEATS_KEY = b"medallion.may_repeat_names"
 ENRICHMENT_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
 """Types that an enrichment may add, by their name in the pipeline file."""
 VERSION = "_version"
@@ -45,7 +32,6 @@ BATCH_ID = "_batch_id"
 LOADED_AT = "_loaded_at"
 DELETED_AT = "_deleted_at"
 OP = "_op"
-MAX_PRECISION = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +42,9 @@ class Column:
     type: pa.DataType  # in Gold, and in memory after validation
     snowflake_type: str
     as_text: bool = False  # read from Postgres as text
+    cast: str = ""  # what PostgreSQL makes of a value before its text is read
+    may_repeat_names: bool = False  # JSON in which an object may have a name twice
+    out_of_range: OutOfRange = OutOfRange.QUARANTINE
     source_name: str = ""  # in the source, where it is another one
     mask: Mask | None = None
 
@@ -65,10 +54,29 @@ class Column:
         return pa.string() if self.as_text else self.type
 
     @property
+    def has_range(self) -> bool:
+        """Whether PostgreSQL has values of its type that no sink can hold: dates and times."""
+        return pa.types.is_temporal(self.type) or self.snowflake_type == TIME
+
+    @property
     def read_field(self) -> pa.Field:
-        """Arrow field of raw staged files; for an exact number, read as text, it holds precision and scale."""
-        digits = f"{self.type.precision},{self.type.scale}" if pa.types.is_decimal(self.type) else None
-        return pa.field(self.name, self.read_type, metadata={_DIGITS_KEY: digits} if digits else None)
+        """Arrow field of raw staged files; where values are read as text, it names the column's types."""
+        types = {_ARROW_KEY: str(self.type)} if self.as_text else {}
+        return pa.field(self.name, self.read_type, metadata={**types, **self._snowflake_metadata})
+
+    @property
+    def field(self) -> pa.Field:
+        """Arrow field of enriched staged files; it names Snowflake's type where that does not follow from Arrow's."""
+        return pa.field(self.name, self.type, metadata=self._snowflake_metadata)
+
+    @property
+    def _snowflake_metadata(self) -> dict[bytes, str]:
+        named = {_REPEATS_KEY: ""} if self.may_repeat_names else {}
+        return (
+            named
+            if _snowflake_type(self.type) == self.snowflake_type
+            else {**named, _SNOWFLAKE_KEY: self.snowflake_type}
+        )
 
     @property
     def snowflake_name(self) -> str:
@@ -102,20 +110,25 @@ def quote_literal(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def source_column(name: str, typname: str, typmod: int) -> Column:
+def source_column(name: str, typname: str, typmod: int, dimensions: int = 0) -> Column:
     """
     Describe a Postgres column.
 
     Args:
         name: the column's name.
-        typname: name of its base type in `pg_type`.
+        typname: name of its base type in `pg_type`; of an array, that of its elements.
         typmod: its type modifier (`pg_attribute.atttypmod`).
+        dimensions: of an array, as declared; 0 for no array.
     """
-    if typname in _EXACT_TYPES:
-        return Column(name, *_EXACT_TYPES[typname])
-    if typname == "numeric" and (digits := _precision_and_scale(typmod)):
-        return Column(name, pa.decimal128(*digits), f"NUMBER({digits[0]},{digits[1]})", as_text=True)
-    return Column(name, pa.string(), "VARCHAR", as_text=True)
+    found = sink_type(SourceType(typname, typmod, dimensions))
+    return Column(name, found.arrow, found.snowflake, found.as_text, found.cast, found.may_repeat_names)
+
+
+def plain_text(column: Column) -> Column:
+    """Return a column that is text in every layer, if its text is what is read; else the column as it is."""
+    if not column.as_text or pa.types.is_decimal(column.type):
+        return column
+    return Column(column.name, AS_TEXT.arrow, AS_TEXT.snowflake, as_text=True)
 
 
 def selected_column(column: Column, sink_name: str, mask: Mask | None) -> Column:
@@ -128,16 +141,20 @@ def selected_column(column: Column, sink_name: str, mask: Mask | None) -> Column
         mask: what replaces its values, if anything; most masks make text of them.
     """
     if mask is not None and not mask.keeps_type:
-        column = Column(column.name, pa.string(), "VARCHAR", as_text=True)
+        column = Column(column.name, AS_TEXT.arrow, AS_TEXT.snowflake, as_text=True)
     source_name = column.name if column.name != sink_name else ""
     return replace(column, name=sink_name, source_name=source_name, mask=mask)
 
 
 def typed_column(name: str, type_: pa.DataType) -> Column:
     """Describe a column that has this Arrow type, such as one that an enrichment adds."""
+    return Column(name, type_, _snowflake_type(type_))
+
+
+def _snowflake_type(type_: pa.DataType) -> str:
     if pa.types.is_decimal(type_):
-        return Column(name, type_, f"NUMBER({type_.precision},{type_.scale})")
-    return Column(name, type_, _SNOWFLAKE_TYPES[type_])
+        return f"NUMBER({type_.precision},{type_.scale})"
+    return _SNOWFLAKE_TYPES.get(str(type_), ARRAY)
 
 
 def columns_from_schema(staged: pa.Schema) -> tuple[Column, ...]:
@@ -146,11 +163,10 @@ def columns_from_schema(staged: pa.Schema) -> tuple[Column, ...]:
 
 
 def _column_from_field(field: pa.Field) -> Column:
-    digits = (field.metadata or {}).get(_DIGITS_KEY)
-    if digits is None:
-        return typed_column(field.name, field.type)
-    precision, scale = map(int, digits.decode().split(","))
-    return Column(field.name, pa.decimal128(precision, scale), f"NUMBER({precision},{scale})", as_text=True)
+    named = {key: value.decode() for key, value in (field.metadata or {}).items()}
+    type_ = arrow.arrow_type(named[_ARROW_KEY]) if _ARROW_KEY in named else field.type
+    snowflake = named.get(_SNOWFLAKE_KEY, _snowflake_type(type_))
+    return Column(field.name, type_, snowflake, _ARROW_KEY in named, may_repeat_names=_REPEATS_KEY in named)
 
 
 SYSTEM_COLUMNS = (
@@ -183,14 +199,6 @@ def check_names(columns: Sequence[Column]) -> None:
             f"columns {duplicates} have the same name in a sink: exclude one (columns.exclude) or rename "
             "it (columns.rename). Enrichments add columns such as latitude, every sink table has some such as _version"
         )
-
-
-def _precision_and_scale(typmod: int) -> tuple[int, int] | None:
-    """Return precision and scale of numeric(p, s); None if it is unbounded or too wide for a sink."""
-    if typmod < 0:
-        return None
-    precision, scale = ((typmod - 4) >> 16) & 0xFFFF, (typmod - 4) & 0x7FF
-    return (precision, scale) if precision <= MAX_PRECISION and scale <= precision else None
 
 
 def batch_columns(window: Window) -> list[pa.Scalar]:

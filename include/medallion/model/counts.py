@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a sink did with the rows it was given."""
+    """
+    What a sink did with the rows it was given.
+
+    Args:
+        withdrawn: rows of older versions that were marked as deleted, or removed: their new version is quarantined.
+    """
 
     read: int
     inserted: int
@@ -16,6 +21,7 @@ class Applied:
     replayed: bool = False  # the sink held the whole batch
     version: int | None = None  # of the Delta table
     deleted: int = 0  # rows that were marked or removed because the source no longer has them
+    withdrawn: int = 0
 
     @classmethod
     def replay(cls, rows: int, version: int | None = None) -> Applied:

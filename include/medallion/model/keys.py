@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.model.values.validation import mask_out_of_range, to_text
+from include.medallion.model.types.ranges import mask_out_of_range
+from include.medallion.model.values.validation import to_text
 
 Key = tuple[Any, ...]
 Normalise = Callable[[Sequence[pa.Array]], Sequence[Key | None]]

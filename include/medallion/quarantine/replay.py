@@ -27,14 +27,14 @@ from include.medallion.quarantine import table as quarantine_table
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.files import read_staged_rows
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\d( .*)?")
+_DATE = re.compile(r"-?infinity|\d{4,}-\d\d-\d\d( .*)?")
 
 
 def replay_condition(lake: Lake, pipeline: Pipeline, columns: tuple[Column, ...]) -> str:
     """
     Return the SQL condition that the rows of all open entries meet; "false" if there is none.
 
-    A row whose key is a date that no calendar has cannot be asked for, and stays. If the key is masked by an HMAC,
+    If the key is masked by an HMAC,
     PostgreSQL cannot compare it: all rows meet the condition, and `only_open_entries` chooses among them.
     """
     key = _key_columns(pipeline, columns)
@@ -96,7 +96,7 @@ def _key_columns(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Column
 
 def _is_queryable(key: list[Column], texts: list[str | None]) -> bool:
     pairs = zip(key, texts, strict=True)
-    return all(text is None or not pa.types.is_temporal(c.type) or _ISO.fullmatch(text) for c, text in pairs)
+    return all(text is None or not pa.types.is_temporal(c.type) or _DATE.fullmatch(text) for c, text in pairs)
 
 
 def _key_matches(key: list[Column], texts: list[str | None]) -> str:

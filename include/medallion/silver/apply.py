@@ -28,9 +28,10 @@ from include.medallion.model.columns import (
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.silver.ledger import open_ledger, read_position, record_batch, record_change
-from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
+from include.medallion.silver.staging_table import Content, drop_orphans, staged_values, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
+from include.medallion.silver.withdraw import withdraw, withdrawn_table
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 
@@ -77,8 +78,9 @@ def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
         with (
             staging_table(cursor, batch.lake, window, Content(columns, batch.key, batch.files)) as table,
             _staged_gone(cursor, batch) as gone,
+            withdrawn_table(cursor, batch) as withdrawn,
         ):
-            applied = _apply(cursor, batch, columns, table, gone)
+            applied = _apply(cursor, batch, columns, table, (gone, withdrawn))
     for suffix in ("", GONE_SUFFIX) if batch.gone else ("",):
         drop_orphans(cursor, pipeline, window.batch_id, suffix)
     return applied
@@ -92,20 +94,25 @@ def _staged_gone(cursor: SnowflakeCursor, batch: Batch) -> AbstractContextManage
     return staging_table(cursor, batch.lake, batch.window, Content(columns, batch.key, batch.gone, GONE_SUFFIX))
 
 
-def _apply(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str, gone: str | None) -> Applied:
+def _apply(
+    cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str, others: tuple[str | None, str | None]
+) -> Applied:
+    """Apply a batch; `others` are staging tables of keys: those that are gone, and those that are withdrawn."""
+    gone, withdrawn = others
     pipeline, every = batch.pipeline, [*columns, *SYSTEM_COLUMNS]
     types = read_types(cursor, pipeline)
     if batch.window.mode is Mode.REFRESH and types and not fits(types, every):
         return _replace_table(cursor, batch, columns, table)
     check_types(pipeline, types, every)
     add_columns(cursor, pipeline, types, every)
-    others = sorted(types.keys() - {c.snowflake_name for c in every})
-    params = _sql_params(batch, columns, table, others)
+    lacking = sorted(types.keys() - {c.snowflake_name for c in every})
+    params = _sql_params(batch, columns, table, lacking)
     write = _WRITES.get(batch.window.mode, _merge)
 
     def write_all() -> Applied:
         applied = write(cursor, params, batch.rows)
-        return _delete_gone(cursor, batch, {**params, "staged": gone}, applied) if gone else applied
+        applied = _delete_gone(cursor, batch, {**params, "staged": gone}, applied) if gone else applied
+        return replace(applied, withdrawn=withdraw(cursor, pipeline, params, withdrawn)) if withdrawn else applied
 
     return _in_transaction(cursor, batch, write_all)
 
@@ -198,6 +205,8 @@ def _sql_params(batch: Batch, columns: Sequence[Column], table: str, others: Seq
         "staged": table,
         "batch_id": batch.window.batch_id,
         "loaded_at": batch.window.opened_at.isoformat(),
+        "staged_values": staged_values(columns),
+        "key": ", ".join(key),
         "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
         "assignments": ", ".join(
             [*(f"{n} = s.{n}" for n in names if n not in key), *(f"{quote_identifier(n)} = NULL" for n in others)]

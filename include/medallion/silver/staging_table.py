@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,9 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import Writer
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.columns import VERSION, Column, quote_identifier, snowflake_name, typed_column
+from include.medallion.model.types.arrays import lists_to_json
+from include.medallion.model.types.documents import as_variant_json
+from include.medallion.model.types.table import ARRAY, TEXT, TIME, VARIANT
 from include.medallion.model.window import Window
 from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.silver.table import definitions
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 SNAPPY = "snappy"  # what COPY reads of Parquet's compressions (docs.snowflake.com/en/sql-reference/sql/copy-into-table)
+_CONVERSIONS = {VARIANT: "PARSE_JSON({})", ARRAY: "PARSE_JSON({})::ARRAY", TIME: "{}::TIME(6)"}
+"""SQL that makes a value of a type out of the text that is staged for it."""
 _ROW_VERSION = typed_column(VERSION, pa.int64())
 
 
@@ -69,7 +74,7 @@ def staging_table(cursor: SnowflakeCursor, lake: Lake, window: Window, content: 
         ContractBroken: the rows are not those that the manifests name, or a key is among them twice.
     """
     table = f"{_prefix(window.pipeline)}{window.batch_id}_{uuid.uuid4().hex.upper()}{content.suffix}"
-    cursor.execute(f"CREATE TRANSIENT TABLE {table} ({definitions([*content.columns, _ROW_VERSION])})")
+    cursor.execute(f"CREATE TRANSIENT TABLE {table} ({definitions(_staged_columns(content.columns))})")
     try:
         _copy(cursor, lake, content, table)
         _check(cursor, content, table)
@@ -99,6 +104,23 @@ def _drop_table(cursor: SnowflakeCursor, table: str) -> None:
     cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
+def staged_values(columns: Sequence[Column]) -> str:
+    """Return the SQL of a row's values, in the types of the table, from a staging table called `b`."""
+    return ", ".join(_value(column) for column in (*columns, _ROW_VERSION))
+
+
+def _value(column: Column) -> str:
+    name = quote_identifier(column.snowflake_name)
+    conversion = _CONVERSIONS.get(column.snowflake_type)
+    return f"{conversion.format(f'b.{name}')} AS {name}" if conversion else f"b.{name}"
+
+
+def _staged_columns(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns of a staging table: what COPY cannot read in its type is text."""
+    every = (*columns, _ROW_VERSION)
+    return [replace(c, snowflake_type=TEXT) if c.snowflake_type in _CONVERSIONS else c for c in every]
+
+
 def _prefix(pipeline: str) -> str:
     return f"_MEDALLION_{pipeline.upper()}_"
 
@@ -114,25 +136,35 @@ def _copy(cursor: SnowflakeCursor, lake: Lake, content: Content, table: str) -> 
 
 
 def _write_for_snowflake(lake: Lake, columns: Sequence[Column], staged: StagedFile, file: Path) -> None:
-    """Write a staged file as COPY reads it: Snowflake's column names, times as text."""
+    """Write a staged file as COPY reads it: Snowflake's column names, times as text, documents and lists as JSON."""
     every = [*columns, _ROW_VERSION]
     names = [c.name for c in every]
-    types = [pa.string() if pa.types.is_timestamp(c.type) else c.type for c in every]
-    schema = pa.schema(list(zip((c.snowflake_name for c in every), types, strict=True)))
+    schema = pa.schema([(c.snowflake_name, _copied_type(c)) for c in every])
     with Writer(str(file), schema, fs.LocalFileSystem(), SNAPPY) as out:
         for batch in prefetch(read_staged_rows(lake, [staged], names)):
-            arrays = [_iso_text(array) for array in batch.select(names).columns]
+            arrays = [_copied_values(batch.column(c.name), c) for c in every]
             out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _copied_type(column: Column) -> pa.DataType:
+    is_text = pa.types.is_timestamp(column.type) or column.snowflake_type in _CONVERSIONS
+    return pa.string() if is_text else column.type
+
+
+def _copied_values(values: pa.Array, column: Column) -> pa.Array:
+    if column.snowflake_type == ARRAY:
+        return lists_to_json(values)
+    if column.snowflake_type == VARIANT:
+        return as_variant_json(values, may_repeat_names=column.may_repeat_names)
+    return _iso_text(values) if pa.types.is_timestamp(values.type) else values
 
 
 def _iso_text(values: pa.Array) -> pa.Array:
     """
-    Return times as ISO text, with Z for UTC; other columns as they are.
+    Return times as ISO text, with Z for UTC.
 
     Arrow's own cast of times with a zone takes five to twenty times as long, for the same text.
     """
-    if not pa.types.is_timestamp(values.type):
-        return values
     text = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
     return pc.binary_join_element_wise(text, "Z", "") if values.type.tz else text
 

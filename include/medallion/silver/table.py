@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.columns import Column, quote_identifier, snowflake_name
+from include.medallion.model.types.table import declared_type
 from include.medallion.silver.statements import fetch_all
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def table_name(pipeline: Pipeline) -> str:
 
 def definitions(columns: Sequence[Column]) -> str:
     """Return columns as CREATE and ALTER TABLE take them."""
-    return ", ".join(f"{quote_identifier(c.snowflake_name)} {c.snowflake_type}" for c in columns)
+    return ", ".join(f"{quote_identifier(c.snowflake_name)} {declared_type(c.snowflake_type)}" for c in columns)
 
 
 def read_types(cursor: SnowflakeCursor, pipeline: Pipeline) -> dict[str, str]:

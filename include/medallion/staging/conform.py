@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.parquet_files import create_parquet, read_schema
-from include.medallion.model.columns import SYSTEM_COLUMNS
+from include.medallion.model.columns import SYSTEM_COLUMNS, Column, typed_column
 from include.medallion.model.schema.compare import has_other_keys
 from include.medallion.model.schema.source import SourceSchema
+from include.medallion.model.types.arrays import parse_arrays
+from include.medallion.model.types.arrow import arrow_type
 from include.medallion.model.window import Mode, Position
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.files import read_staged_rows
@@ -88,20 +90,31 @@ def _restage(batch: Batch, part: EnrichedPart, old: SourceSchema, new: SourceSch
 
 def _convert(rows: pa.RecordBatch, batch: Batch, old: SourceSchema, new: SourceSchema) -> pa.RecordBatch:
     named = dict(_renamed(rows, old, new))
+    columns = [_column(name, new, values) for name, values in named.items()]
     try:
-        arrays = [_cast(values, _arrow_type(name, new, values)) for name, values in named.items()]
+        arrays = [_cast(values, column.type) for values, column in zip(named.values(), columns, strict=True)]
     except pa.ArrowInvalid:
         raise ContractBroken(
             f"values of batch {batch.window.batch_id} of {batch.window.pipeline} do not fit the types that the columns "
             "have since: it cannot be applied again. Trigger a new run"
         ) from None
-    return pa.RecordBatch.from_arrays(arrays, names=[*named])
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([column.field for column in columns]))
+
+
+def _column(name: str, schema: SourceSchema, values: pa.Array) -> Column:
+    """Return the sink's column of this name: of the source, or as an enrichment staged it."""
+    column = schema.by_name.get(name)
+    if column is None:
+        return typed_column(name, values.type)
+    return Column(name, arrow_type(column.arrow), column.snowflake, may_repeat_names=column.type == "json")
 
 
 def _cast(values: pa.Array, type_: pa.DataType) -> pa.Array:
     """Convert values exactly; Arrow refuses integers for a decimal type that does not hold all integers."""
     if pa.types.is_decimal(type_) and pa.types.is_integer(values.type):
         values = values.cast(pa.decimal128(38, type_.scale))
+    if pa.types.is_list(type_) and pa.types.is_string(values.type):  # from before arrays were lists
+        return parse_arrays(values, type_.value_type)
     return values.cast(type_)
 
 
@@ -115,26 +128,3 @@ def _renamed(rows: pa.RecordBatch, old: SourceSchema, new: SourceSchema) -> Iter
                 yield name, rows.column(name)
         elif column.attnum in new.by_attnum:
             yield new.by_attnum[column.attnum].name, rows.column(name)
-
-
-def _arrow_type(name: str, schema: SourceSchema, values: pa.Array) -> pa.DataType:
-    column = schema.by_name.get(name)
-    if column is None or column.arrow == str(values.type):
-        return values.type
-    return _TYPES.get(column.arrow) or _decimal(column.arrow) or values.type
-
-
-_TYPES = {
-    str(type_): type_
-    for type_ in (
-        *(pa.bool_(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string(), pa.binary()),
-        *(pa.date32(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.time64("us")),
-    )
-}
-
-
-def _decimal(text: str) -> pa.DataType | None:
-    if not text.startswith("decimal128("):
-        return None
-    precision, scale = text.removeprefix("decimal128(").removesuffix(")").split(",")
-    return pa.decimal128(int(precision), int(scale))

@@ -144,7 +144,8 @@ def _outcome(applied: Applied) -> str:
     if applied.replayed:
         return f"held it already{version}"
     deleted = f" -{applied.deleted:,}" if applied.deleted else ""
-    return f"+{applied.inserted:,} ~{applied.updated:,}{deleted} ={applied.superseded:,}{version}"
+    withdrawn = f" -{applied.withdrawn:,} withdrawn" if applied.withdrawn else ""
+    return f"+{applied.inserted:,} ~{applied.updated:,}{deleted} ={applied.superseded:,}{withdrawn}{version}"
 
 
 def summary_table(summary: RunSummary) -> str:

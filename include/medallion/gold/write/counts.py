@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from include.medallion.gold.write.files import GoldBatch, RowChanges
 from include.medallion.lake import delta
-from include.medallion.model.columns import BATCH_ID, DELETED_AT, VERSION
+from include.medallion.model.columns import BATCH_ID, DELETED_AT, TIMESTAMP_UTC, VERSION
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.files import read_staged_table
@@ -15,22 +15,25 @@ from include.medallion.staging.files import read_staged_table
 _TABLE_VERSION = f"{VERSION}.held"
 
 
-def count_outcome(batch: GoldBatch, changes: RowChanges) -> Applied:
+def count_outcome(batch: GoldBatch, changes: RowChanges, withdrawn: int) -> Applied:
     """
     Count the batch's rows that the table holds, and those that it holds in a newer version.
 
     Args:
         batch: its table is at the version that the batch made, or a later one: what came between counts as newer.
         changes: what the write says it did.
+        withdrawn: rows that this try has withdrawn; an earlier one that was killed may have marked more.
     """
     data = delta.dataset(batch.lake, batch.pipeline.gold_table, batch.table)
-    marked = changes.deleted if batch.pipeline.deletes == "soft" else 0
-    applied = data.count_rows(filter=pc.field(BATCH_ID) == batch.window.batch_id) - marked
+    mine, moment = pc.field(BATCH_ID) == batch.window.batch_id, pa.scalar(batch.window.opened_at, TIMESTAMP_UTC)
+    marked = data.count_rows(filter=mine & (pc.field(DELETED_AT) == moment))
+    applied = data.count_rows(filter=mine) - marked
     superseded = _count_superseded(batch, data) if applied < batch.rows else 0
     updated = min(changes.updated, applied)  # a newer batch may have written over some of them since
     read, superseded = batch.rows + batch.gone_keys, superseded + batch.gone_keys - changes.deleted
-    version = batch.table.version()
-    return Applied(read, applied - updated, updated, superseded, version=version, deleted=changes.deleted)
+    withdrawn = max(withdrawn, marked - (changes.deleted if batch.pipeline.deletes == "soft" else 0))
+    version, deleted = batch.table.version(), changes.deleted
+    return Applied(read, applied - updated, updated, superseded, version=version, deleted=deleted, withdrawn=withdrawn)
 
 
 def _count_superseded(batch: GoldBatch, data: pa.dataset.Dataset) -> int:

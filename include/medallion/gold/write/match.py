@@ -77,14 +77,21 @@ def gone_rows(batch: GoldBatch) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(typed, schema=batch.schema)
 
 
-def tombstones(batch: GoldBatch, keys: pa.Table, upto: int) -> BatchRows:
-    """Return keys whose rows are deleted, if they are below a transaction id: rows that say so and nothing else."""
-    fields = pa.schema([batch.schema.field(name) for name in (*keys.column_names, VERSION, DELETED_AT)])
+def tombstones(batch: GoldBatch, keys: pa.Table, wins: WinRule, columns: Collection[str]) -> BatchRows:
+    """
+    Return keys whose rows are deleted: rows that say so and nothing else.
+
+    Args:
+        keys: with the version that a row held is compared with.
+        columns: of the system, that a row held takes from its tombstone.
+    """
+    names = (*keys.column_names, BATCH_ID, DELETED_AT)
+    fields = pa.schema([batch.schema.field(name) for name in names])
     moment = pa.scalar(batch.window.opened_at, fields.field(DELETED_AT).type)
-    marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(upto, pa.int64()), moment)]
-    columns = [combine_chunks(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
-    rows = pa.RecordBatch.from_arrays([*columns, *marks], schema=fields)
-    return BatchRows(batch, rows, _key_values(batch.key, rows), _is_older, (DELETED_AT,), rows.num_rows)
+    marks = [pa.repeat(value, keys.num_rows) for value in (pa.scalar(batch.window.batch_id, pa.int64()), moment)]
+    arrays = [combine_chunks(keys[name]).cast(fields.field(name).type) for name in keys.column_names]
+    rows = pa.RecordBatch.from_arrays([*arrays, *marks], schema=fields)
+    return BatchRows(batch, rows, _key_values(batch.key, rows), wins, columns, rows.num_rows)
 
 
 def is_newer(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
@@ -102,7 +109,13 @@ def is_replaceable(_: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array
     return pc.less_equal(pc.fill_null(held.column(BATCH_ID), 0), batch_id)
 
 
-def _is_older(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
+def is_newer_than_live(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> pa.Array:
+    """Let a row win as `is_newer` does, unless the row held is marked as deleted."""
+    return pc.and_(is_newer(mine, held, batch_id), held.column(DELETED_AT).is_null())
+
+
+def is_older(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
+    """Let a row win over an older version."""
     return pc.greater(mine, held.column(VERSION))
 
 

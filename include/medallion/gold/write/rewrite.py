@@ -9,7 +9,7 @@ version of the table; vacuum removes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.gold.write import match as gold_match
 from include.medallion.gold.write.files import GoldBatch, RowChanges, can_add_files, write_file, write_rows
-from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, conform
+from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, WinRule, conform
 from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.lake.parquet_files import read_row_groups
@@ -66,13 +66,14 @@ def update_lookups(batch: GoldBatch) -> RowChanges | None:
     return commit_changes(batch, _rewrite_files(rows, _replace_rows), [])
 
 
-def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
+def delete_rows(batch: GoldBatch, keys: pa.Table, wins: WinRule, columns: Collection[str]) -> int | None:
     """
     Mark rows as deleted, or remove them, as `deletes` of the pipeline says.
 
     Args:
-        keys: of the rows.
-        upto: transaction id; only rows of lower versions are deleted.
+        keys: of the rows, with the version that a row held is compared with.
+        wins: which rows are deleted.
+        columns: of the system, that a marked row takes.
 
     Returns:
         The number of rows, or None, as `upsert`; it raises as that does.
@@ -80,7 +81,7 @@ def delete_rows(batch: GoldBatch, keys: pa.Table, upto: int) -> int | None:
     if keys.nbytes > MAX_BATCH_BYTES or not _is_plain_table(batch):
         return None
     how = _remove_rows if batch.pipeline.deletes == "hard" else _replace_rows
-    return commit_changes(batch, _rewrite_files(gold_match.tombstones(batch, keys, upto), how), []).updated
+    return commit_changes(batch, _rewrite_files(gold_match.tombstones(batch, keys, wins, columns), how), []).updated
 
 
 def remove_matches(rows: BatchRows) -> list[FileChange]:
@@ -208,6 +209,9 @@ def _changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> di
 
 def _identical(some: pa.Array, others: pa.Array) -> bool:
     """Compare values; floats by their bits, because 0.0 equals -0.0, and NaN does not equal itself."""
+    if pa.types.is_list(some.type):
+        lengths = pc.list_value_length(some), pc.list_value_length(others)
+        return bool(lengths[0].equals(lengths[1])) and _identical(some.flatten(), others.flatten())
     bits = _FLOAT_BITS.get(some.type)
     return bool(some.view(bits).equals(others.view(bits)) if bits else some.equals(others))
 

@@ -13,7 +13,7 @@ def column_bounds(footer: pq.FileMetaData, name: str) -> tuple[int, int] | None:
         The bounds, which hold for every row; None if a row group does not record them, if a value is NULL, or if the
         file has no rows (`footer.num_rows`) and so no bounds.
     """
-    index = footer.schema.names.index(name)
+    index = [footer.schema.column(place).path for place in range(footer.num_columns)].index(name)
     chunks = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
     if not chunks or not all(s and s.has_min_max and s.null_count == 0 for s in chunks):
         return None

@@ -17,7 +17,7 @@ from thrift.Thrift import TType
 
 from include.medallion.lake.parquet import footer as footers
 from include.medallion.lake.parquet.checksums import checksum, recorded_checksum, to_text, with_checksum
-from include.medallion.lake.parquet.footer import MAGIC, Struct, without
+from include.medallion.lake.parquet.footer import MAGIC, Element, Struct, without
 from include.medallion.lake.parquet.layout import ChunkLayout, page_offsets, read_layout
 
 _DETACHED_FIELDS = (footers.INDEX, footers.BLOOM, footers.BLOOM_BYTES)  # of the chunk; a file may do without
@@ -29,7 +29,7 @@ _SAMPLE_ROWS, _MIN_REPEATS = 16_384, 4
 class ColumnChunk:
     """The pages of one column in one row group."""
 
-    element: Struct  # SchemaElement
+    element: Element
     metadata: Struct  # ColumnMetaData, with places as in a file that begins with this chunk
     data: pa.Buffer
 
@@ -88,9 +88,13 @@ def encode_row_group(
 
 
 def low_cardinality(rows: pa.Table) -> dict[str, bool]:
-    """Return for each column whether its first values repeat."""
+    """Return for each column whether its first values repeat; lists count as different from each other."""
     some = rows.slice(0, _SAMPLE_ROWS)
-    return {name: len(some[name].unique()) * _MIN_REPEATS <= some.num_rows for name in some.column_names}
+    return {
+        field.name: not pa.types.is_nested(field.type)
+        and len(some[field.name].unique()) * _MIN_REPEATS <= some.num_rows
+        for field in some.schema
+    }
 
 
 def empty_footer(schema: pa.Schema) -> Struct:

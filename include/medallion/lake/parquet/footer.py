@@ -17,6 +17,9 @@ from thrift.transport.TTransport import TMemoryBuffer
 Struct = dict[int, tuple[int, Any]]
 """The fields of a structure by number: thrift type and value; a list is the type and the values of its elements."""
 
+Element = tuple[Struct, ...]
+"""What a footer says of the type of a column: its SchemaElement and, of a list, those of its values."""
+
 MAGIC = b"PAR1"
 TAIL_BYTES = 8  # length of the footer, and MAGIC
 _GUESS_BYTES = 64 << 10  # read at once from the end of a file: most footers are smaller
@@ -24,7 +27,7 @@ _GUESS_BYTES = 64 << 10  # read at once from the end of a file: most footers are
 # fields of FileMetaData
 SCHEMA, FILE_ROWS, GROUPS = 2, 3, 4
 # of SchemaElement
-NAME = 4
+NAME, CHILDREN = 4, 5
 # of RowGroup
 COLUMNS, GROUP_BYTES, GROUP_ROWS, GROUP_START, GROUP_COMPRESSED = 1, 2, 3, 5, 6
 # of ColumnChunk
@@ -96,9 +99,22 @@ def without(structure: Struct, *fields: int) -> Struct:
     return {field: value for field, value in structure.items() if field not in fields}
 
 
-def schema_elements(footer: Struct) -> dict[str, Struct]:
-    """Return the columns of a footer (SchemaElement) by name, in the order of the file; they are flat."""
-    return {each[NAME][1].decode(): each for each in list_values(footer, SCHEMA)[1:]}
+def schema_elements(footer: Struct) -> dict[str, Element]:
+    """
+    Return the columns of a footer by name, in the order of the file.
+
+    Raises:
+        ValueError: a column is neither flat nor a list of values.
+    """
+    elements, found = iter(list_values(footer, SCHEMA)[1:]), {}
+    for each in elements:
+        column = [each]
+        while children := column[-1].get(CHILDREN, (TType.I32, 0))[1]:  # a list: its values are two levels below
+            if children > 1:
+                raise ValueError("a nested column")
+            column.append(next(elements))
+        found[each[NAME][1].decode()] = tuple(column)
+    return found
 
 
 _SIMPLE = {

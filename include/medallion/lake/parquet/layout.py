@@ -9,7 +9,7 @@ from thrift.Thrift import TException
 
 from include.medallion.lake.parquet import footer as footers
 from include.medallion.lake.parquet.checksums import recorded_checksum
-from include.medallion.lake.parquet.footer import MAGIC, Struct, integer, list_values, schema_elements
+from include.medallion.lake.parquet.footer import MAGIC, Element, Struct, integer, list_values, schema_elements
 
 DECODE_ERRORS = (TException, EOFError, LookupError, ValueError, TypeError, AttributeError, RecursionError, struct.error)
 """What decoding a damaged footer raises."""
@@ -20,7 +20,7 @@ class ChunkLayout:
     """One column chunk of a file: what the footer says of it, and its bytes `start` to `end`."""
 
     name: str  # of the column
-    element: Struct  # SchemaElement
+    element: Element
     metadata: Struct  # ColumnMetaData
     start: int
     end: int
@@ -55,7 +55,7 @@ def read_layout(data: bytes, end: int) -> FileLayout:
         end: where the footer starts in the file, in bytes.
 
     Raises:
-        DECODE_ERRORS: the footer is damaged, or the file has nested columns.
+        DECODE_ERRORS: the footer is damaged, or the file has nested columns that are no lists of values.
     """
     footer = footers.decode_footer(data)
     elements = schema_elements(footer)
@@ -70,7 +70,7 @@ def page_offsets(metadata: Struct) -> dict[int, int]:
     return {footers.PAGES: pages} | ({footers.DICTIONARY: dictionary} if 0 < dictionary < pages else {})
 
 
-def _group(number: int, group: Struct, elements: dict[str, Struct], end: int) -> GroupLayout:
+def _group(number: int, group: Struct, elements: dict[str, Element], end: int) -> GroupLayout:
     metadata = [column[footers.METADATA][1] for column in list_values(group, footers.COLUMNS)]
     chunks = [_chunk(name, element, about) for (name, element), about in zip(elements.items(), metadata, strict=True)]
     if not all(len(MAGIC) <= chunk.start < chunk.end <= end for chunk in chunks):
@@ -78,7 +78,7 @@ def _group(number: int, group: Struct, elements: dict[str, Struct], end: int) ->
     return GroupLayout(number, integer(group, footers.GROUP_ROWS), chunks)
 
 
-def _chunk(name: str, element: Struct, metadata: Struct) -> ChunkLayout:
+def _chunk(name: str, element: Element, metadata: Struct) -> ChunkLayout:
     start = min(page_offsets(metadata).values())
     end, size = start + integer(metadata, footers.COMPRESSED), integer(metadata, footers.UNCOMPRESSED)
     return ChunkLayout(name, element, metadata, start, end, size, recorded_checksum(metadata))

@@ -33,7 +33,7 @@ _PARALLEL_READS = 4  # of ranges of a file
 
 class Reader:
     """
-    One opened Parquet file of flat columns.
+    One opened Parquet file of flat columns and lists.
 
     Args:
         file: the file, opened for random access; the caller closes it.

@@ -40,7 +40,7 @@ class Writer:
 
     Args:
         path: of the file, as `files` names it. It is created with the first row group, over what is there.
-        schema: the columns; of flat types.
+        schema: the columns: flat ones, and lists of flat ones.
         files: the filesystem.
         compression: as pyarrow names it.
     """

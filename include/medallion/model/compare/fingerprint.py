@@ -30,6 +30,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.model.columns import Column
+from include.medallion.model.types.arrays import lists_to_json
+from include.medallion.model.types.documents import as_variant_json
 
 Hashes = npt.NDArray[np.uint64]
 _NULL = np.uint64(0x9E3779B97F4A7C15)
@@ -47,14 +49,21 @@ def fingerprints(values: pa.Array, column: Column) -> Hashes:
         values: in the type of the column, or as text for one whose values are documents or lists.
     """
     kind = column.snowflake_type
-    if kind in {"VARIANT", "ARRAY", "OBJECT"} or pa.types.is_nested(values.type):
-        values = _mapped(values, _canonical_json)
+    if kind in {"VARIANT", "ARRAY", "OBJECT"}:
+        values = _mapped(_as_stored(values), _canonical_json)
     elif kind.startswith("TIME(") or kind == "TIME":
         values = pc.replace_substring_regex(values.cast(pa.string()), r"(\.\d*?)0+$", r"\1")
         values = pc.replace_substring_regex(values, r"\.$", "")
     hashed = _hash(values)
     hashed[values.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return hashed
+
+
+def _as_stored(values: pa.Array) -> pa.Array:
+    """Return documents and lists as the JSON that Snowflake holds: what it has no exact form for is text."""
+    if pa.types.is_list(values.type):
+        return lists_to_json(values)
+    return as_variant_json(values, may_repeat_names=True)
 
 
 def row_fingerprints(columns: Sequence[Hashes]) -> Hashes:

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     SELECTED = "selected"  # columns that the pipeline file includes now
     EXCLUDED = "excluded"  # columns that the pipeline file excludes or masks now
     SETTINGS = "settings"  # other settings that decide values
+    OUT_OF_RANGE = "out_of_range"  # what happens to dates and times that a sink cannot hold
     ENRICHMENT = "enrichment"  # columns that enrichments add
 
 
@@ -43,23 +44,24 @@ class Action(IntEnum):
 
 NOT_MASKED = "not masked"
 """What a change says of a column without a mask."""
-SILVER, GOLD, OTHER = "silver", "gold", "other"
+_EVERY_SINK = SILVER, GOLD, OTHER = "silver", "gold", "other"
 ACTIONS: dict[Kind, dict[str, Action]] = {
     Kind.ADDED: {SILVER: Action.ADD_COLUMN, GOLD: Action.ADD_COLUMN, OTHER: Action.RELOAD},
-    Kind.ADDED_WITH_VALUE: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
-    Kind.RENAMED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.DROPPED: {SILVER: Action.NOTHING, GOLD: Action.NOTHING, OTHER: Action.NOTHING},
-    Kind.RECREATED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.WIDENED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.NARROWED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.RETYPED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.LABELS: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
-    Kind.EXPRESSION: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
-    Kind.KEY: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.SELECTED: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
-    Kind.EXCLUDED: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.SETTINGS: {SILVER: Action.REPLACE, GOLD: Action.REPLACE, OTHER: Action.REPLACE},
-    Kind.ENRICHMENT: {SILVER: Action.RELOAD, GOLD: Action.RELOAD, OTHER: Action.RELOAD},
+    Kind.ADDED_WITH_VALUE: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
+    Kind.RENAMED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.DROPPED: dict.fromkeys(_EVERY_SINK, Action.NOTHING),
+    Kind.RECREATED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.WIDENED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.NARROWED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.RETYPED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.LABELS: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
+    Kind.EXPRESSION: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
+    Kind.KEY: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.SELECTED: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
+    Kind.EXCLUDED: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.SETTINGS: dict.fromkeys(_EVERY_SINK, Action.REPLACE),
+    Kind.OUT_OF_RANGE: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
+    Kind.ENRICHMENT: dict.fromkeys(_EVERY_SINK, Action.RELOAD),
 }
 """What each kind of change means for each sink; `other` is any sink of the user's own."""
 

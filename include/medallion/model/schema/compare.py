@@ -49,6 +49,8 @@ def _changed_values(old: SchemaColumn, new: SchemaColumn, *, is_key: bool) -> It
         yield Change(_kind_of_retype(old.arrow, new.arrow), new.name, old.type, new.type)
     elif old.type != new.type and not _is_text(old.type, new.type):
         yield Change(Kind.KEY if is_key else Kind.LABELS, new.name, old.type, new.type)
+    if old.out_of_range != new.out_of_range:
+        yield Change(Kind.OUT_OF_RANGE, new.name, old.out_of_range, new.out_of_range)
     if old.generated != new.generated and new.generated:
         yield Change(Kind.KEY if is_key else Kind.EXPRESSION, new.name, old.generated, new.generated)
     if _definition_changed(old.definition, new.definition):

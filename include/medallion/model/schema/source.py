@@ -12,6 +12,8 @@ from hashlib import sha256
 
 from pydantic import TypeAdapter
 
+from include.medallion.model.types.ranges import OutOfRange
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaColumn:
@@ -29,6 +31,7 @@ class SchemaColumn:
             the composite types in its type: the text of a value changes with them.
         has_default: rows that are older than the column may have a value.
         mask: what replaces its values; empty if nothing does.
+        out_of_range: what happens to dates and times that a sink cannot hold.
     """
 
     attnum: int
@@ -40,6 +43,7 @@ class SchemaColumn:
     definition: tuple[str, ...] = ()
     has_default: bool = False
     mask: str = ""
+    out_of_range: OutOfRange = OutOfRange.QUARANTINE
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,29 +3,28 @@ Validate rows: the primary key is not NULL, and every sink can hold every value.
 
 Validation is columnar. An invalid row is quarantined with a reason; it is never
 changed and never dropped. Limits of the sinks: dates of the years 1 to 9999,
-16 MiB of text and 8 MiB of bytes (https://docs.snowflake.com/en/sql-reference/data-types).
+128 MiB of text and 64 MiB of bytes (https://docs.snowflake.com/en/sql-reference/data-types).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.model.columns import VERSION, Column
+from include.medallion.model.types import numbers
+from include.medallion.model.types.arrays import is_list, parse_arrays
+from include.medallion.model.types.ranges import is_out_of_range, mask_out_of_range, print_out_of_range
+from include.medallion.model.types.table import BINARY_BYTES, TEXT_BYTES
 
 QUARANTINE_SCHEMA = pa.schema(
     [("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())]
 )
 """Staged quarantined rows: reason, primary key and whole row as JSON, version."""
-
-TEXT_BYTES = 16 << 20
-BINARY_BYTES = 8 << 20
-_YEAR_1, _YEAR_10000 = -719_162, 2_932_897  # days from 1970-01-01
-_DAY_US = 86_400_000_000
 
 
 class Reason(StrEnum):
@@ -34,8 +33,10 @@ class Reason(StrEnum):
     NULL_KEY = "NULL_KEY"
     KEY_REFUSED = "KEY_REFUSED"  # the provider rejects the enrichment key
     NOT_A_NUMBER = "NOT_A_NUMBER"  # NaN in a column of exact numbers
-    OUT_OF_RANGE = "OUT_OF_RANGE"  # infinity, or a year before 1 or after 9999
+    OUT_OF_RANGE = "OUT_OF_RANGE"  # infinity, a year before 1 or after 9999, the time 24:00
     TOO_LONG = "TOO_LONG"
+    DOES_NOT_FIT = "DOES_NOT_FIT"  # a number with more digits than the type that `types` chooses
+    NOT_A_LIST = "NOT_A_LIST"  # an array of several dimensions, or that does not begin at 1
 
 
 def validate(batch: pa.RecordBatch, columns: Sequence[Column], key: Sequence[str]) -> pa.Array:
@@ -51,7 +52,7 @@ def validate(batch: pa.RecordBatch, columns: Sequence[Column], key: Sequence[str
         String array; null for a valid row.
     """
     faults = [(Reason.NULL_KEY, batch.column(k).is_null()) for k in key]
-    faults += [(reason, _invalid(batch.column(c.name), c)) for c in columns if (reason := _reason_to_check(c))]
+    faults += [fault for column in columns for fault in _faults(batch.column(column.name), column)]
     none = pa.nulls(batch.num_rows, pa.string())
     if not faults:
         return none
@@ -69,29 +70,33 @@ def may_be_invalid(column: Column, size: int) -> bool:
         column: its type decides which values are invalid.
         size: upper limit of the bytes that one value has.
     """
-    reason = _reason_to_check(column)
-    return reason is not None and (reason is not Reason.TOO_LONG or size > _max_bytes(column.read_type))
+    if (pa.types.is_string(column.type) and not column.has_range) or pa.types.is_binary(column.type):
+        return size > _max_bytes(column.type)
+    return column.as_text or column.has_range
 
 
 def to_sink_types(batch: pa.RecordBatch, columns: Sequence[Column]) -> list[pa.Array]:
     """Return the columns of valid rows in the types of the sinks."""
-    return [batch.column(c.name).cast(c.type) if c.as_text else batch.column(c.name) for c in columns]
+    return [_to_sink_type(batch.column(c.name), c) for c in columns]
 
 
-def mask_out_of_range(values: pa.Array) -> pa.Array:
-    """Return dates and times, with NULL for those outside the years 1 to 9999; return other columns unchanged."""
-    if not pa.types.is_temporal(values.type):
-        return values
-    stored = values.cast(pa.int32() if pa.types.is_date(values.type) else pa.int64())
-    return pc.if_else(_out_of_range(stored, values.type), None, values)
+def to_rule_types(batch: pa.RecordBatch, columns: Sequence[Column]) -> list[pa.Array]:
+    """Return the columns of valid rows as rules of the pipeline file read them: an array is its text."""
+    typed = zip(columns, to_sink_types(batch, columns), strict=True)
+    return [batch.column(column.name) if pa.types.is_list(column.type) else values for column, values in typed]
+
+
+def _to_sink_type(values: pa.Array, column: Column) -> pa.Array:
+    if column.as_text and pa.types.is_list(column.type):
+        return parse_arrays(values, column.type.value_type)
+    return numbers.parse(values, column.type) if column.as_text and not pa.types.is_string(column.type) else values
 
 
 def to_text(values: pa.Array) -> pa.Array:
-    """Return any column as text; a date or time outside the years 1 to 9999 becomes the number that it is stored as."""
+    """Return any column as text; a date or time outside the years 1 to 9999 becomes what PostgreSQL prints."""
     if not pa.types.is_temporal(values.type):
         return values.cast(pa.string()) if not pa.types.is_binary(values.type) else _hex(values)
-    stored = values.cast(pa.int32() if pa.types.is_date(values.type) else pa.int64())
-    return pc.coalesce(mask_out_of_range(values).cast(pa.string()), stored.cast(pa.string()))
+    return pc.coalesce(mask_out_of_range(values).cast(pa.string()), print_out_of_range(values))
 
 
 def to_quarantine(rows: pa.RecordBatch, reasons: pa.Array, key: Sequence[str]) -> pa.RecordBatch:
@@ -121,28 +126,26 @@ def _hex(values: pa.Array) -> pa.Array:
     return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())
 
 
-def _reason_to_check(column: Column) -> Reason | None:
-    if pa.types.is_decimal(column.type):
-        return Reason.NOT_A_NUMBER
-    if pa.types.is_temporal(column.type):
-        return Reason.OUT_OF_RANGE
-    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-        return Reason.TOO_LONG
-    return None
+def _faults(values: pa.Array, column: Column) -> Iterator[tuple[Reason, pa.Array]]:
+    """Yield each reason that a value of the column may have, and which values have it."""
+    if column.has_range:
+        yield Reason.OUT_OF_RANGE, is_out_of_range(values)
+    elif pa.types.is_list(column.type):
+        yield Reason.TOO_LONG, _is_too_long(values)
+        yield Reason.NOT_A_LIST, pc.invert(is_list(values))
+        if pa.types.is_decimal(column.type.value_type):
+            yield Reason.NOT_A_NUMBER, pc.match_substring_regex(values, "NaN|Infinity")
+    elif column.as_text and not pa.types.is_string(column.type):
+        not_numbers, not_fitting = numbers.faults(values, column.type)
+        yield Reason.NOT_A_NUMBER, not_numbers
+        yield Reason.DOES_NOT_FIT, not_fitting
+    elif pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        yield Reason.TOO_LONG, _is_too_long(values)
 
 
-def _invalid(values: pa.Array, column: Column) -> pa.Array:
-    if pa.types.is_decimal(column.type):
-        return pc.invert(pc.match_substring_regex(values, r"^-?[0-9]*\.?[0-9]+$"))
-    if pa.types.is_temporal(column.type):
-        return _out_of_range(values.cast(pa.int32() if pa.types.is_date(column.type) else pa.int64()), column.type)
+def _is_too_long(values: pa.Array) -> pa.Array:
     return pc.greater(pc.binary_length(values), _max_bytes(values.type))
 
 
 def _max_bytes(type_: pa.DataType) -> int:
     return TEXT_BYTES if pa.types.is_string(type_) else BINARY_BYTES
-
-
-def _out_of_range(stored: pa.Array, type_: pa.DataType) -> pa.Array:
-    unit = 1 if pa.types.is_date(type_) else _DAY_US
-    return pc.or_(pc.less(stored, _YEAR_1 * unit), pc.greater_equal(stored, _YEAR_10000 * unit))

@@ -3,7 +3,7 @@ INSERT INTO {target} ({columns})
 SELECT {values}
 FROM (
     SELECT
-        b.*,
+        {staged_values},
         {batch_id} AS _BATCH_ID,
         '{loaded_at}'::TIMESTAMP_TZ(6) AS _LOADED_AT,
         NULL::TIMESTAMP_TZ(6) AS _DELETED_AT

@@ -2,7 +2,7 @@
 MERGE INTO {target} AS t
 USING (
     SELECT
-        b.*,
+        {staged_values},
         {batch_id} AS _BATCH_ID,
         '{loaded_at}'::TIMESTAMP_TZ(6) AS _LOADED_AT
     FROM {staged} AS b

@@ -15,6 +15,7 @@ from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 from include.medallion.model.schema.source import SchemaColumn, SourceSchema
+from include.medallion.model.types.choices import TypeChoices
 from include.medallion.model.values.masks import Mask, MaskKind
 from include.medallion.model.window import Window
 
@@ -29,7 +30,12 @@ def describe_source(connection: AdbcConnection, pipeline: Pipeline, connections:
         SettingError, ContractBroken: as `bronze.table.describe_table`; or the key of a mask is missing or too short.
     """
     masks = {name: _open_mask(name, mask, connections) for name, mask in pipeline.columns.mask.items()}
-    return describe_table(connection, pipeline.source, pipeline.columns, masks)
+    return describe_table(connection, pipeline.source, pipeline.columns, masks, _type_choices(pipeline))
+
+
+def _type_choices(pipeline: Pipeline) -> TypeChoices:
+    read = frozenset(pipeline.columns.source_name(name) for name in pipeline.enrichment_columns)
+    return TypeChoices(frozenset(pipeline.source.key), read, pipeline.types, pipeline.out_of_range)
 
 
 def describe_locked_source(connection: AdbcConnection, pipeline: Pipeline, connections: Connections) -> SourceTable:

@@ -1,0 +1,1 @@
+"""Settings of a pipeline file that decide what becomes of values."""

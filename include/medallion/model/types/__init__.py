@@ -1,0 +1,1 @@
+"""Types: what each type of PostgreSQL becomes in Arrow, Delta and Snowflake, and the conversions between them."""
