@@ -97,9 +97,8 @@ def _staged_gone(cursor: SnowflakeCursor, batch: Batch) -> AbstractContextManage
 def _apply(
     cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str, others: tuple[str | None, str | None]
 ) -> Applied:
-    """Apply a batch; `others` are staging tables of keys: those that are gone, and those that are withdrawn."""
-    gone, withdrawn = others
-    pipeline, every = batch.pipeline, [*columns, *SYSTEM_COLUMNS]
+    """Apply a batch; `others` are staging tables of keys that are gone, and of those that are withdrawn."""
+    (gone, withdrawn), pipeline, every = others, batch.pipeline, [*columns, *SYSTEM_COLUMNS]
     types = read_types(cursor, pipeline)
     if batch.window.mode is Mode.REFRESH and types and not fits(types, every):
         return _replace_table(cursor, batch, columns, table)
