@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.medallion.config.geocoding import GEOCODE_COLUMNS
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError
 from include.medallion.model.differences import Difference
@@ -29,7 +30,7 @@ SECTIONS = {
     "silver and enrichment": SILVER | GEOCODE,
     "gold and enrichment": GOLD | GEOCODE,
 }
-ADDED = {"latitude", "longitude", "geocode_status", "geocode_precision", "place_id", "geocode_provider", "geocoded_at"}
+ADDED = {*GEOCODE_COLUMNS}
 SYSTEM = {"_version", "_batch_id", "_loaded_at", "_deleted_at"}
 
 
