@@ -39,6 +39,13 @@ PARAMS = {
         title="Pipeline",
         description="Name of the pipeline file to reconcile. Empty: all.",
     ),
+    "accept_source": Param(
+        default=False,
+        type=SWITCH,
+        title="Accept source",
+        description="Go on with a source that was promoted, restored or re-created: compare all values, write what "
+        "differs. Needs the name of a pipeline.",
+    ),
     "values": Param(
         default=False,
         type=SWITCH,
@@ -67,8 +74,9 @@ def choose() -> list[str]:
     """Name the pipelines to reconcile."""
     params = get_current_context()["params"]
     wished = params["pipeline"]
-    if params["approve_deletes"] and not wished:
-        raise SettingError("approve_deletes is for one pipeline: name it in the parameter pipeline")
+    for option in ("approve_deletes", "accept_source"):
+        if params[option] and not wished:
+            raise SettingError(f"{option} is for one pipeline: name it in the parameter pipeline")
     return [find_pipeline(wished).name] if wished else [pipeline_name(file) for file in pipeline_files()]
 
 
@@ -83,6 +91,7 @@ def reconcile(name: str) -> dict | None:
         pipeline, context = find_pipeline(name), get_current_context()
         params = context["params"]
         switches = {option: bool(params[option]) for option in ("approve_deletes", "values")}
+        switches["accept"] = bool(params["accept_source"])
         report = reconcile(pipeline, connect(pipeline), repair=params["repair"], **switches)
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)

@@ -55,7 +55,7 @@ class XidEpoch:
         age() of an id more than 2^31 back is negative: such rows are frozen and
         old, never new. A window that reaches that far back reads all old rows.
         """
-        if window.mode in {Mode.REFRESH, Mode.RECONCILE} or window.log:
+        if window.mode in {Mode.REFRESH, Mode.RECONCILE, Mode.ACCEPT} or window.log:
             return "true"
         newest = self.now - window.upto
         if window.after > 0 and self.now - window.after < INT_MAX:

@@ -182,7 +182,12 @@ def _record_batch(gold: GoldBatch) -> None:
         table.update_incremental()
 
 
-_KINDS = {Mode.REFRESH: Kind.REPLACE, Mode.LOOKUPS: Kind.UPDATE_LOOKUPS, Mode.RELOAD: Kind.RELOAD}
+_KINDS = {
+    Mode.REFRESH: Kind.REPLACE,
+    Mode.LOOKUPS: Kind.UPDATE_LOOKUPS,
+    Mode.RELOAD: Kind.RELOAD,
+    Mode.ACCEPT: Kind.RELOAD,
+}
 _WAYS_TO_WRITE: dict[Kind, tuple[Write, ...]] = {
     Kind.REPLACE: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="overwrite")),
     Kind.APPEND: (copy_staged_files, write_per_chunk, partial(_write_deltalake, mode="append")),

@@ -25,12 +25,13 @@ class Mode(StrEnum):
     LOOKUPS = "lookups"  # rows of Gold whose look-ups must be refreshed
     QUARANTINE = "quarantine"  # quarantined rows
     RELOAD = "reload"  # rows that were chosen, by condition or key
+    ACCEPT = "accept"  # rows that differ between a new source and sinks of an older one, which are bound to it
     RECONCILE = "reconcile"  # all primary keys, to compare them; applies no rows
 
     @property
     def advances_watermark(self) -> bool:
         """Whether a sink that has applied such a batch holds all rows up to its end, so that the watermark advances."""
-        return self in {Mode.WINDOW, Mode.REFRESH}
+        return self in {Mode.WINDOW, Mode.REFRESH, Mode.ACCEPT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Position:
     upto: int
     batch_id: int
     schema: int = 0  # fingerprint of the source schema that it has the columns of; 0 if it was never recorded
+
+    def is_of(self, moment: SourceSnapshot) -> bool:
+        """Return whether the position is of this source, and not of a later state of it."""
+        return self.source == moment.source and self.upto <= moment.xmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def plan_window(
     """
     check_clocks(pipeline, moment.clock, now)
     batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
-    if mode is Mode.REFRESH:
+    if mode in {Mode.REFRESH, Mode.ACCEPT}:
         return Window(pipeline, moment.source, 0, moment.xmin, batch_id, mode, None, moment.xmax - moment.xmin)
     _check_source(pipeline, moment, held)
     whole = mode in {Mode.LOOKUPS, Mode.QUARANTINE, Mode.RELOAD}
@@ -121,7 +126,10 @@ def plan_window(
 
 
 def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | None]) -> None:
-    fix = f"if that is meant, trigger medallion_{pipeline} with full_refresh (cached look-ups are not billed again)"
+    fix = (
+        f"if that is meant, reconcile {pipeline} with accept_source, which writes what differs, or trigger "
+        f"medallion_{pipeline} with full_refresh (cached look-ups are not billed again)"
+    )
     for position in filter(None, held):
         if position.source != moment.source:
             raise SourceChanged(
@@ -138,10 +146,9 @@ def _check_source(pipeline: str, moment: SourceSnapshot, held: list[Position | N
 
 def is_applied(sink: str, held: Position | None, window: Window) -> bool:
     """
-    Return whether a sink already holds a batch; the rule is the same for every sink.
+    Return whether a sink already holds a batch.
 
-    In doubt, the answer is False: applying a batch again is harmless, because rows are fenced by version, but skipping
-    one is not.
+    In doubt it returns False: applying a batch again is harmless, because rows are fenced by version; skipping is not.
 
     Args:
         sink: its name, for messages.
@@ -154,7 +161,7 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
         SourceChanged: the sink was filled from another source.
         ContractBroken: the batch is a full refresh, and the sink holds a newer batch.
     """
-    if window.mode is Mode.REFRESH:
+    if window.mode in {Mode.REFRESH, Mode.ACCEPT}:
         return held is not None and _is_refresh_applied(sink, held, window)
     if held and held.source != window.source:
         raise SourceChanged(f"{sink} was filled from another source meanwhile: trigger {window.pipeline} again")
@@ -190,11 +197,6 @@ def _check_planned(sink: str, held: Position | None, window: Window) -> None:
 def check_same_source(sink: str, held: Position | None, window: Window) -> None:
     """
     Check that a sink still holds rows of the source that was read, before anything is deleted from it.
-
-    Args:
-        sink: its name, for messages.
-        held: the sink's position.
-        window: of the batch.
 
     Raises:
         SourceChanged: the sink was emptied or filled from another source after the batch was opened.

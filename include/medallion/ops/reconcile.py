@@ -24,6 +24,7 @@ from include.medallion.config.files import valid_pipelines
 from include.medallion.config.pipeline import Pipeline, Repair
 from include.medallion.errors import SettingError
 from include.medallion.model.differences import Report, combine, describe_faults, with_values
+from include.medallion.ops.accept import accept_source
 from include.medallion.ops.comparison import Found, compare_once, finish_deletes, write_report
 from include.medallion.ops.repair import distinct_keys, explain_missing, repair_rows
 from include.medallion.ops.verify import ALL, SHARE, verify_values
@@ -41,6 +42,7 @@ def reconcile(
     approve_deletes: bool = False,
     repair: Repair | None = None,
     values: bool = False,
+    accept: bool = False,
 ) -> Report | None:
     """
     Apply the source's deletes to every sink, compare values, repair rows, and report how they compare.
@@ -52,6 +54,7 @@ def reconcile(
         approve_deletes: delete however large a share of a sink.
         repair: in place of the pipeline's setting.
         values: compare the values of all rows, not only of those that are due today.
+        accept: bind the sinks to a source that was promoted, restored or re-created.
 
     Returns:
         None if a sink holds nothing yet.
@@ -65,6 +68,8 @@ def reconcile(
     for keys in unfinished_reconciles(connections.lake, pipeline.name):
         finish_deletes(connections.lake, sinks, keys)
     pipeline = pipeline.model_copy(update={"repair": repair}) if repair else pipeline
+    if accept:
+        accept_source(pipeline, connections, sinks, approve_deletes=approve_deletes)
     found = _compare_keys(pipeline, connections, sinks, approve_deletes)
     if found is None:
         return None

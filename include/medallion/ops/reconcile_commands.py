@@ -35,6 +35,7 @@ def reconcile(
     approve_deletes: Annotated[bool, typer.Option(help="delete however large a share of the rows")] = False,
     repair: RepairOption = None,
     values: Annotated[bool, typer.Option(help="compare the values of all rows; goes on where it stopped")] = False,
+    accept_source: Annotated[bool, typer.Option(help="go on with a source that was promoted or restored")] = False,
 ) -> None:
     """Compare source and sinks, apply deletes of the source to every sink, and repair rows that differ."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
@@ -42,7 +43,8 @@ def reconcile(
     from include.medallion.runs.record import record_reconcile
 
     with opened(name) as (pipeline, connections):
-        report = compare(pipeline, connections, approve_deletes=approve_deletes, repair=repair, values=values)
+        options = {"approve_deletes": approve_deletes, "values": values, "accept": accept_source}
+        report = compare(pipeline, connections, repair=repair, **options)
         print(summary_line(report) if report else "a sink holds nothing yet: nothing to compare")
         if report:
             record_reconcile(connections.lake, report)

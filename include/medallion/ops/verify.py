@@ -9,30 +9,39 @@ Each range is recorded when it is done: a comparison that was interrupted goes o
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from include.medallion.bronze.horizon import read_horizon
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.selection.ranges import read_range
+from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import SettingError
 from include.medallion.lake.object_store import Lake
-from include.medallion.model.columns import Column, columns_from_schema
-from include.medallion.model.compare.ranges import KeyRange, bound_from_text, bound_to_text, plan_ranges
-from include.medallion.model.compare.rows import HashedRows, ValueDifference, compare_sinks, compare_values, hash_rows
+from include.medallion.model.columns import Column
+from include.medallion.model.compare.ranges import KeyRange, bound_from_text, bound_to_text
+from include.medallion.model.compare.rows import (
+    HashedRows,
+    ValueDifference,
+    compare_sinks,
+    compare_values,
+    find_stale,
+    hash_rows,
+)
 from include.medallion.model.differences import Verified, add_counts
-from include.medallion.model.window import Mode, plan_window
+from include.medallion.model.window import Mode, Window, plan_window
 from include.medallion.ops.repair import distinct_keys, repair_rows
 from include.medallion.quarantine.table import quarantined_keys
-from include.medallion.staging.files import read_staged_table
+from include.medallion.staging.records.key_ranges import divide_keys, key_columns
 from include.medallion.staging.records.source_keys import SourceKeys
 from include.medallion.staging.records.verification import Progress, forget_progress, read_progress, write_progress
 from include.medallion.staging.sink import Readable, Sink
@@ -40,12 +49,14 @@ from include.medallion.steps.enrich import place_sources
 from include.medallion.steps.schema.records import columns_to_compare
 from include.medallion.steps.schema.source import describe_source
 
+if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcConnection
+
 log = logging.getLogger(__name__)
 SHARE, ALL = "share", "all"
 """Passes over the table: the daily share, and the whole table on demand."""
 MAX_CELLS = 8_000_000
 """Values of one range, of the source and of each sink."""
-_SAMPLE_ROWS = 200_000
 
 
 def verify_values(
@@ -59,12 +70,14 @@ def verify_values(
         what: `SHARE` for as many rows as are due today, `ALL` for the rest of a pass over the table.
     """
     lake, now = connections.lake, datetime.now(UTC)
-    columns = _key_columns(lake, keys)
+    columns = key_columns(lake, keys)
     signature = tuple(f"{column.name} {column.type}" for column in columns)
     progress = read_progress(lake, pipeline.name, what)
     if progress is None or progress.key != signature:
         progress = Progress(now, signature)
-    ranges, rows_per_range = _plan(lake, keys, columns, progress, _width(pipeline, connections))
+    count = max(1, ceil(keys.rows * _width(pipeline, connections) / MAX_CELLS))
+    after = bound_from_text(columns, progress.after) if progress.after else None
+    ranges, rows_per_range = divide_keys(lake, keys, columns, count, after), ceil(keys.rows / count)
     budget = keys.rows if what == ALL else _rows_due(pipeline, keys.rows, progress.at, now)
     done, start = Verified(progress.rows, progress.different, progress.different), progress.rows
     for chosen in ranges:
@@ -89,30 +102,6 @@ def _rows_due(pipeline: Pipeline, rows: int, last: datetime, now: datetime) -> i
     """Return how many rows to compare, so that all are within `verify_within_days`: as many as the days since."""
     days = max(1.0, (now - last).total_seconds() / 86_400)
     return ceil(rows * min(1.0, days / max(1, pipeline.verify_within_days - 1)))
-
-
-def _key_columns(lake: Lake, keys: SourceKeys) -> tuple[Column, ...]:
-    return columns_from_schema(read_staged_table(lake, keys.parts[0].files[0]).schema)
-
-
-def _plan(
-    lake: Lake, keys: SourceKeys, columns: tuple[Column, ...], progress: Progress, width: int
-) -> tuple[list[KeyRange], int]:
-    """
-    Return the ranges from where the last comparison stopped, and how many rows each has.
-
-    Args:
-        width: columns of a row.
-    """
-    step = max(1, keys.rows // _SAMPLE_ROWS)
-    names = [column.name for column in columns]
-    pieces = []
-    for part in keys.parts:
-        table = read_staged_table(lake, part.files[0], names)
-        pieces.append(table.take(pa.array(range(0, table.num_rows, step), pa.int64())))
-    count = max(1, ceil(keys.rows * width / MAX_CELLS))
-    after = bound_from_text(columns, progress.after) if progress.after else None
-    return plan_ranges(columns, pa.concat_tables(pieces), count, after), ceil(keys.rows / count)
 
 
 def _width(pipeline: Pipeline, connections: Connections) -> int:
@@ -150,18 +139,51 @@ def _compare_range(
         window = plan_window(pipeline.name, snapshot, [*held.values()], datetime.now(UTC), Mode.RECONCILE)
         upto = min(window.upto, *(position.upto if position else 0 for position in held.values()))
         compared = columns_to_compare(connections.lake, pipeline, table, held)
-        key = [column.name for column in chosen.columns]
-        by_name = {column.name: column for column in compared}
-        chosen = replace(chosen, columns=tuple(by_name.get(c.name, c) for c in chosen.columns))
-        aside = quarantined_keys(connections.lake, pipeline.name)
-        rows = read_range(connection, pipeline.source, table, compared, window, chosen, aside)
-        with closing(rows):
-            source = hash_rows(rows, key, compared)
+        source = _read_source(pipeline, connections, connection, table, window, chosen, compared)
+    key = [column.name for column in chosen.columns]
     added = _added_columns(pipeline, connections, table.columns)
     names = [column.name for column in compared if column.name not in key]
     hashed = _read_sinks(sinks, chosen, [*compared, *added])
     found = {name: compare_values(source, rows, names, upto) for name, rows in hashed.items()}
     return len(source.versions), _with_added(found, hashed, [column.name for column in added])
+
+
+def stale_keys(
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], keys: SourceKeys
+) -> Iterator[pa.Table]:
+    """
+    Yield, range by range, the keys of the source's rows that a sink lacks or has in any other version or value.
+
+    For sinks of another source, which nothing else writes to meanwhile.
+    """
+    columns = key_columns(connections.lake, keys)
+    count = max(1, ceil(keys.rows * _width(pipeline, connections) / MAX_CELLS))
+    for chosen in divide_keys(connections.lake, keys, columns, count):
+        with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+            table = describe_source(connection, pipeline, connections)
+            snapshot = read_horizon(connection, table)
+            window = Window(pipeline.name, snapshot.source, 0, snapshot.xmin, 0, Mode.RECONCILE)
+            source = _read_source(pipeline, connections, connection, table, window, chosen, table.columns)
+        names = [column.name for column in table.columns]
+        for rows in _read_sinks(sinks, chosen, table.columns).values():
+            yield find_stale(source, rows, names)
+
+
+def _read_source(
+    pipeline: Pipeline,
+    connections: Connections,
+    connection: AdbcConnection,
+    table: SourceTable,
+    window: Window,
+    chosen: KeyRange,
+    columns: Sequence[Column],
+) -> HashedRows:
+    key = [column.name for column in chosen.columns]
+    by_name = {column.name: column for column in columns}
+    chosen = replace(chosen, columns=tuple(by_name.get(c.name, c) for c in chosen.columns))
+    aside = quarantined_keys(connections.lake, pipeline.name)
+    with closing(read_range(connection, pipeline.source, table, columns, window, chosen, aside)) as rows:
+        return hash_rows(rows, key, columns)
 
 
 def _read_sinks(sinks: Sequence[Sink], chosen: KeyRange, columns: Sequence[Column]) -> dict[str, HashedRows]:

@@ -192,7 +192,7 @@ def _reload(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Ap
     return Applied(rows, written - (held - newer), held - newer, rows - written)
 
 
-_WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups, Mode.RELOAD: _reload}
+_WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups, Mode.RELOAD: _reload, Mode.ACCEPT: _reload}
 
 
 def _sql_params(batch: Batch, columns: Sequence[Column], table: str, others: Sequence[str]) -> dict[str, object]:

@@ -65,7 +65,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         enrichments = open_enrichments(pipeline, table.columns, connections.environ, sources)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
         window, changes = read_changes(pipeline, connections, table, window)
-        if changes.is_empty if changes else (window.mode is not Mode.REFRESH and window.after >= window.upto):
+        if changes.is_empty if changes else _is_empty(window):
             note_nothing_new(pipeline, connections, window, changes)
             return ()
         reader = open_reader(pipeline, lake, connection, table, window, changes) if changes else None
@@ -121,9 +121,13 @@ def partition_key(enrichments: Sequence[Enrichment], columns: Sequence[str]) -> 
     return PartitionKey(first.reads, first.normalise, first.limits is not None)
 
 
+def _is_empty(window: Window) -> bool:
+    return window.mode not in {Mode.REFRESH, Mode.ACCEPT} and window.after >= window.upto
+
+
 def _empty_schema(window: Window, table: SourceTable) -> Schema | None:
     """Return the columns if a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
-    counts = window.mode is Mode.REFRESH or (window.mode is Mode.WINDOW and window.after == 0)
+    counts = window.mode in {Mode.REFRESH, Mode.ACCEPT} or (window.mode is Mode.WINDOW and window.after == 0)
     return raw_schema(table.columns) if counts else None
 
 
@@ -161,7 +165,7 @@ def _read_whole(
         now = datetime.now(UTC)
         enrichments = expiry.with_data_versions(lake, enrichments, now)
         return expiry.read_rows_to_refresh(lake, pipeline, table.columns, enrichments, now)
-    if window.mode is Mode.RELOAD:
+    if window.mode in {Mode.RELOAD, Mode.ACCEPT}:
         return _read_selected(pipeline, lake, connection, table, window)
     if window.mode is not Mode.QUARANTINE:
         return read_rows(connection, pipeline.source, table, window)

@@ -64,7 +64,8 @@ def open_window(
         condition = _reload_condition(connection, pipeline, options)
         opened = open_log(pipeline, connections, table, connection) if _may_read_log(pipeline, options) else None
         snapshot = read_horizon(connection, table)
-        positions = read_positions(open_sinks(pipeline, connections), snapshot.source, remembered or {})
+        hints = {n: p for n, p in (remembered or {}).items() if p is None or p.is_of(snapshot)}
+        positions = read_positions(open_sinks(pipeline, connections), snapshot.source, hints)
         now, at, newest = datetime.now(UTC), [*positions.values()], newest_id(lake, pipeline.name)
         window = plan_window(pipeline.name, snapshot, at, now, options.mode, options.max_rows, newest)
         record_id(lake, pipeline.name, window.batch_id)

@@ -65,5 +65,5 @@ def _is_of_newer_batch(both: pa.Table, window: Window) -> pa.ChunkedArray:
     return pc.fill_null(pc.greater(both[BATCH_ID], window.batch_id), fill_value=False)
 
 
-_UNWANTED = {Mode.LOOKUPS: _is_not_updated, Mode.RELOAD: _is_of_newer_batch}
+_UNWANTED = {Mode.LOOKUPS: _is_not_updated, Mode.RELOAD: _is_of_newer_batch, Mode.ACCEPT: _is_of_newer_batch}
 """Rows of a batch that the table does not take, where it is not only those that it holds in a newer version."""

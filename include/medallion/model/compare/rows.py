@@ -53,7 +53,8 @@ def hash_rows(batches: Iterable[pa.RecordBatch], key: Sequence[str], columns: Se
         for column in columns:
             hashes[column.name].append(fingerprints(rows.column(column.name), column))
     versions, ids = (np.concatenate([pair[n] for pair in numbers] or [np.empty(0, np.int64)]) for n in (0, 1))
-    keys = pa.concat_tables(tables) if tables else pa.table({name: pa.array([], pa.string()) for name in key})
+    types = {column.name: column.type for column in columns}
+    keys = pa.concat_tables(tables) if tables else pa.table({name: pa.array([], types[name]) for name in key})
     whole = {name: np.concatenate(some or [np.empty(0, np.uint64)]) for name, some in hashes.items()}
     return HashedRows(keys, composite_key(keys.columns), versions, ids, whole)
 
@@ -70,6 +71,16 @@ def compare_values(source: HashedRows, sink: HashedRows, columns: Sequence[str],
     same = source.versions[mine] == sink.versions[theirs]
     other = {VERSION: due & ~same & (sink.versions[theirs] < upto) & (sink.versions[theirs] > source.versions[mine])}
     return _difference(source, sink, mine, theirs, columns, due & same, other)
+
+
+def find_stale(source: HashedRows, sink: HashedRows, columns: Sequence[str]) -> pa.Table:
+    """Return the keys of the source's rows that a sink lacks, or has in another version or with another value."""
+    mine, theirs = _matches(source, sink)
+    stale = np.ones(len(source.versions), bool)
+    stale[mine] = source.versions[mine] != sink.versions[theirs]
+    for name in columns:
+        stale[mine] |= source.hashes[name][mine] != sink.hashes[name][theirs]
+    return source.keys.filter(pa.array(stale & (source.versions >= 0)))
 
 
 def compare_sinks(first: HashedRows, second: HashedRows, columns: Sequence[str]) -> ValueDifference:
