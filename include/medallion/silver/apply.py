@@ -188,7 +188,8 @@ def _reload(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Ap
     """Write chosen rows whatever their version there, once each; rows that a newer batch wrote stay."""
     held, newer = run_sql(cursor, "reload_held", **params)
     run_sql(cursor, "reload_clear", **params)
-    (written,) = run_sql(cursor, "reload_insert", **params)
+    run_sql(cursor, "reload_skip", **params)
+    (written,) = run_sql(cursor, "replace", **params)
     return Applied(rows, written - (held - newer), held - newer, rows - written)
 
 
