@@ -112,8 +112,7 @@ def plan_window(
 
     Raises:
         ClockSkew: the clocks of this worker and of the source are too far apart.
-        SourceChanged: a sink was filled from another table, or the source was restored from an older copy; the message
-            says that a full refresh fixes it.
+        SourceChanged: a sink was filled from another table, or the source was restored from an older copy.
     """
     check_clocks(pipeline, moment.clock, now)
     batch_id = new_batch_id(now, max([newest_id, *(p.batch_id for p in held if p)]))
@@ -153,7 +152,6 @@ def is_applied(sink: str, held: Position | None, window: Window) -> bool:
     Args:
         sink: its name, for messages.
         held: the sink's position, None if it has never applied a batch.
-        window: of the batch.
 
     Raises:
         SinkBehind: rows between the sink's position and the window's start would be lost, or the sink has columns that
