@@ -63,10 +63,7 @@ def reconcile(
         TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
         SourceChanged, SettingError: another source than the sinks', or a table that another pipeline writes to.
     """
-    _check_alone(pipeline)
-    sinks = open_sinks(pipeline, connections)
-    for keys in unfinished_reconciles(connections.lake, pipeline.name):
-        finish_deletes(connections.lake, sinks, keys)
+    sinks = _open_finished(pipeline, connections)
     pipeline = pipeline.model_copy(update={"repair": repair}) if repair else pipeline
     if accept:
         accept_source(pipeline, connections, sinks, approve_deletes=approve_deletes)
@@ -79,6 +76,15 @@ def reconcile(
         report = with_values(report, verified)
     write_report(connections.lake, report)
     return report
+
+
+def _open_finished(pipeline: Pipeline, connections: Connections) -> list[Sink]:
+    """Open the sinks, and apply the deletes of reconciles that were killed."""
+    _check_alone(pipeline)
+    sinks = open_sinks(pipeline, connections)
+    for keys in unfinished_reconciles(connections.lake, pipeline.name):
+        finish_deletes(connections.lake, sinks, keys)
+    return sinks
 
 
 def _compare_keys(

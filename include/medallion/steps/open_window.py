@@ -18,7 +18,7 @@ from include.medallion.errors import SchemaChanged, SettingError
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.schema.changes import Action
 from include.medallion.model.schema.source import SourceSchema
-from include.medallion.model.window import Mode, Position, Window, plan_window
+from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, plan_window
 from include.medallion.staging.records.selection import write_condition
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.staging.removal import schedule_removal
@@ -64,8 +64,7 @@ def open_window(
         condition = _reload_condition(connection, pipeline, options)
         opened = open_log(pipeline, connections, table, connection) if _may_read_log(pipeline, options) else None
         snapshot = read_horizon(connection, table)
-        hints = {n: p for n, p in (remembered or {}).items() if p is None or p.is_of(snapshot)}
-        positions = read_positions(open_sinks(pipeline, connections), snapshot.source, hints)
+        positions = read_positions(open_sinks(pipeline, connections), snapshot.source, _of(remembered, snapshot))
         now, at, newest = datetime.now(UTC), [*positions.values()], newest_id(lake, pipeline.name)
         window = plan_window(pipeline.name, snapshot, at, now, options.mode, options.max_rows, newest)
         record_id(lake, pipeline.name, window.batch_id)
@@ -78,6 +77,11 @@ def open_window(
     if condition is not None:
         write_condition(lake, window, condition)
     return continue_log(pipeline, lake, opened, positions.values(), window, snapshot.lsn) if opened else window
+
+
+def _of(remembered: Remembered | None, snapshot: SourceSnapshot) -> Remembered:
+    """Return the remembered positions that can be of this source: after it was accepted, older ones are not."""
+    return {name: p for name, p in (remembered or {}).items() if p is None or p.is_of(snapshot)}
 
 
 def _with_schemas(lake: Lake, window: Window, positions: Remembered, plan: SchemaPlan, seen: SourceSchema) -> Window:
