@@ -47,9 +47,6 @@ def reconcile(
     """
     Apply the source's deletes to every sink, compare values, repair rows, and report how they compare.
 
-    Faults are looked for twice: a full refresh or another reconcile may have changed a sink after the keys of the
-    source were read.
-
     Args:
         approve_deletes: delete however large a share of a sink.
         repair: in place of the pipeline's setting.
@@ -90,7 +87,7 @@ def _open_finished(pipeline: Pipeline, connections: Connections) -> list[Sink]:
 def _compare_keys(
     pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
 ) -> Found | None:
-    """Compare once; if something is wrong, once more, with the deletes of both."""
+    """Compare once; if something is wrong, once more: a refresh may have changed a sink after the keys were read."""
     first = compare_once(pipeline, connections, sinks, approve_deletes)
     if first is None or not first.report.faults:
         return first
