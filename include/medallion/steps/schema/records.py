@@ -96,7 +96,8 @@ def check_comparable(
 def _has_other_rows(before: SourceSchema, now: SourceSchema) -> bool:
     """Return whether rows, or the keys by which they are known, are other ones than before."""
     where = (dict(schema.settings).get("where") for schema in (before, now))
-    return len({*where}) > 1 or has_other_keys(before, now)
+    keys = ([_form(column) for column in schema.columns if column.name in now.key] for schema in (before, now))
+    return len({*where}) > 1 or len({*map(tuple, keys)}) > 1 or has_other_keys(before, now)
 
 
 def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: SourceTable) -> tuple[Column, ...]:
