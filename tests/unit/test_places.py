@@ -150,7 +150,6 @@ def test_the_directory_of_the_ons_is_imported(lake, tmp_path):
 
 def test_code_point_open_is_imported(lake, tmp_path):
     """Eastings and northings become degrees; without a place they are 0."""
-    pytest.importorskip("pyproj")
     done = load(lake, written(tmp_path / "sw.csv", CODE_POINT))
     assert (done.places, done.unplaced) == (1, 1)
     ((status, latitude, longitude, _),) = answers(lake, ("GB", "SW1A 1AA"))

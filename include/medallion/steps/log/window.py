@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection
 
 DECODED_BYTES_PER_SECOND, SCANNED_BYTES_PER_SECOND = 50 << 20, 300 << 20
-"""How fast PostgreSQL decodes its log, and scans a table: measured (docs/performance.md)."""
+"""About how fast PostgreSQL 18 decodes its log (194 MB of changes in 4 s, on two cores), and scans a cached table."""
 WORTH_DECODING, MIN_SECONDS = 4, 60
 """Decoding is given up if it would take longer than a minute, and so many times as long as a scan."""
 _LATER = "deletes since the last run are found by the next reconcile"
