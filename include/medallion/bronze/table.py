@@ -66,10 +66,7 @@ def describe_table(
     if not found:
         raise SettingError(f"{where} does not exist or cannot be seen: check source.schema, source.table and the role")
     table = found[0]
-    if table["kind"] not in _KINDS:
-        raise ContractBroken(f"{where} is no table (kind {table['kind']!r}): rows of views carry no transaction id")
-    if table["kind"] == "r" and table["has_children"]:
-        raise ContractBroken(f"{where} has tables that inherit from it, over which no key is unique: use partitions")
+    _check_kind(table, where)
     found = fetch_rows(connection, "columns", relation=table["relation"], separator=quote_literal(_SEPARATOR))
     names = [r["name"] for r in found]
     if unknown := selection.named - {*names}:
@@ -83,6 +80,13 @@ def describe_table(
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
     excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
     return SourceTable(table["identity"], table["relation"], table["rows"], columns, details, excluded)
+
+
+def _check_kind(table: Mapping[str, Any], where: str) -> None:
+    if table["kind"] not in _KINDS:
+        raise ContractBroken(f"{where} is no table (kind {table['kind']!r}): rows of views carry no transaction id")
+    if table["kind"] == "r" and table["has_children"]:
+        raise ContractBroken(f"{where} has tables that inherit from it, over which no key is unique: use partitions")
 
 
 def _source_type(row: Mapping[str, Any]) -> SourceType:

@@ -15,23 +15,15 @@ from typing import TYPE_CHECKING
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.parquet_files import read_schema
-from include.medallion.model.columns import (
-    BATCH_ID,
-    LOADED_AT,
-    SYSTEM_COLUMNS,
-    Column,
-    check_names,
-    columns_from_schema,
-    quote_identifier,
-    snowflake_name,
-)
+from include.medallion.model.columns import SYSTEM_COLUMNS, Column, check_names, columns_from_schema
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.silver.ledger import open_ledger, read_position, record_batch, record_change
-from include.medallion.silver.staging_table import Content, drop_orphans, staged_values, staging_table
+from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
 from include.medallion.silver.withdraw import withdraw, withdrawn_table
+from include.medallion.silver.write import sql_params, write_of
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 
@@ -105,8 +97,8 @@ def _apply(
     check_types(pipeline, types, every)
     add_columns(cursor, pipeline, types, every)
     lacking = sorted(types.keys() - {c.snowflake_name for c in every})
-    params = _sql_params(batch, columns, table, lacking)
-    write = _WRITES.get(batch.window.mode, _merge)
+    params = sql_params(batch, columns, table, lacking)
+    write = write_of(batch.window.mode)
 
     def write_all() -> Applied:
         applied = write(cursor, params, batch.rows)
@@ -129,7 +121,7 @@ def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
 
     A kill between it and the ledger's row leaves new rows under an old position: the next try replaces them again.
     """
-    params = _sql_params(batch, columns, table, ())
+    params = sql_params(batch, columns, table, ())
     is_applied(SINK, read_position(cursor, batch.pipeline), batch.window)
     run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS]))
     count = fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(batch.pipeline)}")[0][0]  # noqa: S608
@@ -164,58 +156,3 @@ def _check_row_counts(applied: Applied, pipeline: Pipeline) -> None:
             "holds rows without a _VERSION, which another writer wrote. Nothing was loaded; trigger a full_refresh, "
             "or use another table"
         )
-
-
-def _merge(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Applied:
-    inserted, updated = run_sql(cursor, "merge", **params)
-    fenced = rows - inserted - updated
-    superseded = run_sql(cursor, "superseded", **params)[0] if fenced else 0
-    return Applied(rows, inserted, updated, superseded)
-
-
-def _replace_all(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Applied:
-    cursor.execute(f"DELETE FROM {params['target']}")  # noqa: S608
-    return Applied(rows, run_sql(cursor, "replace", **params)[0], 0, 0)
-
-
-def _update_lookups(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Applied:
-    (updated,) = run_sql(cursor, "update_lookups", **params)
-    superseded = run_sql(cursor, "not_updated", **params)[0] if updated < rows else 0
-    return Applied(rows, 0, updated, superseded)
-
-
-def _reload(cursor: SnowflakeCursor, params: dict[str, object], rows: int) -> Applied:
-    """Write chosen rows whatever their version there, once each; rows that a newer batch wrote stay."""
-    held, newer = run_sql(cursor, "reload_held", **params)
-    run_sql(cursor, "reload_clear", **params)
-    run_sql(cursor, "reload_skip", **params)
-    (written,) = run_sql(cursor, "replace", **params)
-    return Applied(rows, written - (held - newer), held - newer, rows - written)
-
-
-_WRITES = {Mode.REFRESH: _replace_all, Mode.LOOKUPS: _update_lookups, Mode.RELOAD: _reload, Mode.ACCEPT: _reload}
-
-
-def _sql_params(batch: Batch, columns: Sequence[Column], table: str, others: Sequence[str]) -> dict[str, object]:
-    """Return the words of the statements; `others` are columns of the table that the batch does not have: NULL."""
-    names = [quote_identifier(c.snowflake_name) for c in [*columns, *SYSTEM_COLUMNS]]
-    key = [quote_identifier(snowflake_name(c)) for c in batch.key]
-    return {
-        "target": table_name(batch.pipeline),
-        "staged": table,
-        "batch_id": batch.window.batch_id,
-        "loaded_at": batch.window.opened_at.isoformat(),
-        "staged_values": staged_values(columns),
-        "key": ", ".join(key),
-        "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
-        "assignments": ", ".join(
-            [*(f"{n} = s.{n}" for n in names if n not in key), *(f"{quote_identifier(n)} = NULL" for n in others)]
-        ),
-        "lookup_assignments": ", ".join(f"{n} = s.{n}" for n in _lookup_columns(batch.pipeline)),
-        "columns": ", ".join(names),
-        "values": ", ".join(f"s.{n}" for n in names),
-    }
-
-
-def _lookup_columns(pipeline: Pipeline) -> list[str]:
-    return [quote_identifier(snowflake_name(name)) for name in (*pipeline.added_columns, BATCH_ID, LOADED_AT)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 from include.medallion.config.enrichment import Name
-from include.medallion.model.types.choices import check_type
+from include.medallion.model.types.names import check_type
 
 TypeSettings = dict[Name, Annotated[str, AfterValidator(check_type)]]
 _Word = Literal["quarantine", "null", "clamp"]

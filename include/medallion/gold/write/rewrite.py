@@ -21,17 +21,15 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.gold.write import match as gold_match
+from include.medallion.gold.write.changed import changed_columns
 from include.medallion.gold.write.files import GoldBatch, RowChanges, can_add_files, write_file, write_rows
 from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, WinRule, conform
 from include.medallion.lake.parquet import RowGroup, Writer
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.lake.parquet_files import read_row_groups
-from include.medallion.model.columns import BATCH_ID, DELETED_AT, LOADED_AT, VERSION
+from include.medallion.model.columns import BATCH_ID, LOADED_AT
 
 MAX_BATCH_BYTES = 32 << 20  # of staged files; their rows take a few times as much
-_MARKS = {VERSION, BATCH_ID, LOADED_AT, DELETED_AT}
-"""Columns that change in a row that the source no longer has."""
-_FLOAT_BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 RewrittenGroup = tuple[RowGroup, frozenset[str], pa.RecordBatch]
 """A row group of the old file, its columns that are copied as they are encoded, and the columns to encode."""
 RewriteRule = Callable[[BatchRows, RowGroup, pa.Array, frozenset[str]], RewrittenGroup]
@@ -170,7 +168,7 @@ def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: fr
     """Replace rows by those of the batch; columns in which these are identical are copied as they are encoded."""
     read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in copyable])
     old = conform(group.read(read.names), read)
-    taken = _changed_columns(rows, old, over)
+    taken = changed_columns(rows, old, over)
     copied = copyable - taken.keys()
     others = [field for field in rows.batch.schema if field.name not in copied]
     arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
@@ -190,30 +188,6 @@ def _remove_rows(rows: BatchRows, group: RowGroup, over: pa.Array, _: frozenset[
     """Remove rows; what is left is encoded."""
     left = conform(group.read(rows.batch.schema.names), rows.batch.schema).filter(over.is_null())
     return group, frozenset(), left
-
-
-def _changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
-    """Return the columns that rows of the batch change."""
-    live = pc.if_else(pc.less(over, rows.first_gone), over, pa.scalar(None, over.type))  # the others are marked only
-    taken = {True: over, False: live}
-    few = {marks: rows.table.take(places.drop_null()) for marks, places in taken.items()}
-    where = {marks: pc.indices_nonzero(places.is_valid()) for marks, places in taken.items()}
-    changed = {}
-    for name in rows.columns:
-        marks, held = name in _MARKS, old.column(name)
-        if not _identical(few[marks].column(name), held.take(where[marks])):
-            new = rows.table.column(name).take(taken[marks])
-            changed[name] = pc.if_else(taken[marks].is_valid(), new, held)
-    return changed
-
-
-def _identical(some: pa.Array, others: pa.Array) -> bool:
-    """Compare values; floats by their bits, because 0.0 equals -0.0, and NaN does not equal itself."""
-    if pa.types.is_list(some.type):
-        lengths = pc.list_value_length(some), pc.list_value_length(others)
-        return bool(lengths[0].equals(lengths[1])) and _identical(some.flatten(), others.flatten())
-    bits = _FLOAT_BITS.get(some.type)
-    return bool(some.view(bits).equals(others.view(bits)) if bits else some.equals(others))
 
 
 def commit_changes(batch: GoldBatch, changes: list[FileChange], inserted: list[AddAction]) -> RowChanges:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,11 +10,11 @@ import pyarrow as pa
 from include.medallion.errors import SettingError
 from include.medallion.model.columns import Column, plain_text, source_column
 from include.medallion.model.types.catalogue import ROWS
+from include.medallion.model.types.names import TEXT, read_digits
 from include.medallion.model.types.ranges import OutOfRange
-from include.medallion.model.types.table import AS_TEXT, MAX_PRECISION, SinkType, SourceType, exact_digits
+from include.medallion.model.types.table import AS_TEXT, SinkType, SourceType, exact_digits
 
 _DEFAULT = "default"
-_NUMBER = re.compile(r"number\((\d+)(?:, ?(\d+))?\)")
 _READABLE_AS_NUMBERS = {"numeric", "int2", "int4", "int8", "text", "varchar", "bpchar"}
 _KNOWN = {*ROWS, *(row.name for row in ROWS.values() if row.name and not row.dimensions)}
 
@@ -97,27 +96,7 @@ class TypeChoices:
         return OutOfRange(self.out_of_range.get(column.name, self.out_of_range.get(_DEFAULT, OutOfRange.QUARANTINE)))
 
 
-def check_type(chosen: str) -> str:
-    """
-    Return a type of the pipeline file.
-
-    Raises:
-        ValueError: there is no such type.
-
-    >>> check_type("number(20, 4)")
-    'number(20, 4)'
-    """
-    _parse(chosen)
-    return chosen
-
-
 def _parse(chosen: str) -> SinkType:
-    if chosen == "text":
-        return AS_TEXT
-    if chosen == "double":
-        return SinkType(pa.float64(), "FLOAT", as_text=True)
-    digits = _NUMBER.fullmatch(chosen)
-    precision, scale = (int(digits[1]), int(digits[2] or 0)) if digits else (0, 0)
-    if not 0 < precision <= MAX_PRECISION or scale > precision:
-        raise ValueError(f"{chosen!r} is no type: use text, double, or number(p,s) with at most {MAX_PRECISION} digits")
-    return SinkType(pa.decimal128(precision, scale), f"NUMBER({precision},{scale})", as_text=True)
+    if digits := read_digits(chosen):
+        return SinkType(pa.decimal128(*digits), "NUMBER({},{})".format(*digits), as_text=True)
+    return AS_TEXT if chosen == TEXT else SinkType(pa.float64(), "FLOAT", as_text=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from include.medallion.model.types.arrow import TIMESTAMP_UTC, list_of
+from include.medallion.model.types.names import MAX_PRECISION
 
 TEXT, BINARY, VARIANT, ARRAY, TIME = "VARCHAR", "BINARY", "VARIANT", "ARRAY", "TIME(6)"
-MAX_PRECISION = 38
 TEXT_BYTES, BINARY_BYTES = 128 << 20, 64 << 20
 """The longest values that Snowflake holds (https://docs.snowflake.com/en/sql-reference/data-types-text)."""
 _LENGTHS = {TEXT: TEXT_BYTES, BINARY: BINARY_BYTES}
