@@ -90,15 +90,21 @@ class Oracle:
         return [_plain(row) for row in zip(*(table[c].to_pylist() for c in (*COLUMNS, *PLACED)), strict=True)]
 
     def _compare_other_columns(self, quarantined: dict[int, int], verdict: Verdict) -> None:
-        """Compare the columns that DDL added, and count rows that are marked as deleted: the workload deletes none."""
+        """
+        Compare the columns that DDL added, and which rows are marked as deleted.
+
+        The workload deletes none: those are the rows whose newest version was quarantined.
+        """
         with psycopg.connect(self.cluster.dsn) as connection:
             names = sorted(row[0] for row in connection.execute(ddl.COLUMNS))
             read = ", ".join(["id", "xmin::text::bigint", *names])
             source = {row[0]: row[1:] for row in connection.execute(f"SELECT {read} FROM chaos")}
         kept = {key: _texts(names, row[1:]) for key, row in source.items() if quarantined.get(key) != row[0]}
         for name, rows in (("Silver", self._silver_values()), ("Gold", self._gold_values())):
-            deleted = [key for key, row in rows.items() if row["_deleted_at"] is not None]
-            verdict.count("lost", deleted, f"rows of {name} are marked as deleted")
+            deleted = {key for key, row in rows.items() if row["_deleted_at"] is not None}
+            verdict.count("lost", sorted(deleted & kept.keys()), f"rows of {name} are marked as deleted")
+            stale = rows.keys() - kept.keys() - deleted
+            verdict.count("regressed", sorted(stale), f"rows of {name} are current, and quarantined in the source")
             other = [key for key, row in kept.items() if not row.items() <= rows.get(key, {}).items()]
             verdict.count("lost", other, f"rows of {name} have other values in {names}")
 
@@ -128,7 +134,8 @@ class Oracle:
         """
         Look at each version of Gold: no key twice, none older than before, and none gone.
 
-        An exception is a row whose newest version was quarantined: windows keep the last valid one, a refresh does not.
+        An exception is a row whose newest version was quarantined: windows mark the last valid one as deleted, a
+        refresh leaves it out.
         """
         for version in range(self.walked + 1, self._delta("chaos").version() + 1):
             table = self._delta("chaos", version).to_pyarrow_table(columns=["id", "_version"])

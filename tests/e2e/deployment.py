@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from include.sandbox.google import Google
 from include.sandbox.sentry import Receiver
 
 SUMMARY = TypeAdapter(RunSummary)
+VARIANT = 5  # of `snowflake.connector.constants.FIELD_TYPES`
 OPTIONS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
 
 
@@ -182,6 +185,9 @@ class Deployment:
             cursor.execute(f"SELECT * FROM {table}")
             names = [column[0].lower() for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            documents = [column[0].lower() for column in cursor.description if column[1] == VARIANT]
+        for row, document in product(rows, documents):
+            row[document] = row[document] and json.dumps(json.loads(row[document]))  # as Postgres prints it
         assert len({row["id"] for row in rows}) == len(rows), "a key is there twice"
         return {row["id"]: row for row in rows}
 

@@ -38,8 +38,9 @@ def test_first_run_succeeds(first):
 def test_the_log_of_commit_ends_with_the_row_accounting(first):
     """The last thing that `commit` logs is a table: a line for each sink, with every row's outcome."""
     title, *sinks = spoken(first.log("commit"))[-1].strip().splitlines()
-    assert title.split() == ["sink", "read", "inserted", "updated", "superseded", "quarantined", "unchanged"]
-    assert [line.split() for line in sinks] == [[name, "307", "307", "0", "0", "0", "0"] for name in ("silver", "gold")]
+    columns = ["sink", "read", "inserted", "updated", "deleted", "superseded", "quarantined", "unchanged"]
+    assert title.split() == columns
+    assert [line.split() for line in sinks] == [[name, "307", "307", *["0"] * 5] for name in ("silver", "gold")]
 
 
 def test_a_dag_can_be_scheduled_on_gold(first, deployment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -54,7 +55,11 @@ def assert_equal(one):
 
 
 def plain(value):
-    """Return a value as it can be compared: numbers by value, others as text."""
+    """Return a value as it can be compared: numbers by value, arrays as Postgres prints them, others as text."""
+    if isinstance(value, str) and value.startswith("["):  # a Snowflake ARRAY
+        value = json.loads(value)
+    if isinstance(value, list):
+        return f"{{{','.join(map(str, value))}}}"
     return value if value is None or isinstance(value, bool) else str(value)
 
 
