@@ -9,7 +9,7 @@ import pytest
 from include.medallion.errors import ClockSkew
 from include.medallion.lake.object_store import delete_files, write_bytes
 from include.medallion.model.window import Mode, SourceSnapshot, new_batch_id, plan_window
-from include.medallion.ops import reconcile
+from include.medallion.ops import comparison, reconcile
 from include.medallion.staging.records.used_ids import newest_id, record_id
 from include.medallion.steps import open_window
 from tests.integration.fake_google import FIVE, insert, paid, set_geocode, statuses
@@ -72,7 +72,7 @@ def test_a_worker_with_a_wrong_clock_opens_no_window(rows, monkeypatch, ahead):
 def test_a_worker_with_a_wrong_clock_does_not_reconcile(rows, monkeypatch):
     """Its id would be the time of deletes."""
     rows.run()
-    monkeypatch.setattr(reconcile, "datetime", clock(AHEAD))
+    monkeypatch.setattr(comparison, "datetime", clock(AHEAD))
     with pytest.raises(ClockSkew):
         reconcile.reconcile(rows.pipeline, rows.connections)
 
@@ -90,7 +90,7 @@ def test_every_batch_id_counts_as_used(rows, monkeypatch, mode):
 def test_the_id_of_a_reconcile_counts_as_used(rows, monkeypatch):
     """It stages keys below the same folder."""
     rows.run()
-    monkeypatch.setattr(reconcile, "datetime", clock(timedelta(minutes=9)))
+    monkeypatch.setattr(comparison, "datetime", clock(timedelta(minutes=9)))
     report = reconcile.reconcile(rows.pipeline, rows.connections)
     assert rows.begin().batch_id > report.batch_id
 
