@@ -29,7 +29,7 @@ from include.medallion.ops.comparison import Found, compare_once, finish_deletes
 from include.medallion.ops.repair import distinct_keys, explain_missing, repair_rows
 from include.medallion.ops.verify import ALL, SHARE, verify_values
 from include.medallion.staging.records.source_keys import unfinished_reconciles
-from include.medallion.staging.sink import Sink
+from include.medallion.staging.sink import Readable, Sink
 from include.medallion.steps.sinks import open_sinks
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,18 @@ def reconcile(
     if found is None:
         return None
     report = _repair(pipeline, connections, sinks, found) if found.report.faults else found.report
-    if values or pipeline.verify_within_days:
+    if (values or pipeline.verify_within_days) and _are_readable(pipeline, sinks):
         verified = verify_values(pipeline, connections, sinks, found.keys, ALL if values else SHARE)
         report = with_values(report, verified)
     write_report(connections.lake, report)
     return report
+
+
+def _are_readable(pipeline: Pipeline, sinks: Sequence[Sink]) -> bool:
+    unreadable = [sink.name for sink in sinks if not isinstance(sink, Readable)]
+    if unreadable:
+        log.info("%s: values in %s are not compared: a sink needs `read_rows` for it", pipeline.name, unreadable)
+    return len(unreadable) < len(sinks)
 
 
 def _open_finished(pipeline: Pipeline, connections: Connections) -> list[Sink]:
