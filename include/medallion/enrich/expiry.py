@@ -126,8 +126,8 @@ def apply_refresh(
     """
     Apply new answers to rows that `read_rows_to_refresh` has read.
 
-    A row gets the answer to its key. Without one (over the call budget), an expired answer is set to NULL, unless the
-    pipeline keeps it.
+    A row gets the answer to its key; one that costs nothing is not cached, so it is written only where it is due.
+    Without an answer (over the call budget), an expired one is set to NULL, unless the pipeline keeps it.
 
     Args:
         start: index of the batch's first row in the part.
@@ -144,9 +144,12 @@ def apply_refresh(
         after, before = lookup.columns.take(rows), batch.select(lookup.columns.schema.names)
         replaced = lookup.answered.take(rows)
         if tracked := lookup.enrichment.tracked:
+            due = needs_refresh(batch, tracked, now)
+            if lookup.enrichment.limits is None:
+                replaced = pc.and_(replaced, due)
             if lookup.enrichment.expires:
                 replaced = pc.or_(replaced, is_expired(batch, tracked, now))
-            changes.append(pc.and_(replaced, needs_refresh(batch, tracked, now)))
+            changes.append(pc.and_(replaced, due))
         pairs = zip(after.columns, before.columns, strict=True)
         arrays = [pc.if_else(replaced, new, old) for new, old in pairs]
         batch = replace_columns(batch, pa.RecordBatch.from_arrays(arrays, schema=after.schema))
