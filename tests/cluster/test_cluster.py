@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
+from include.medallion.config.connections import read_connection
 from include.sandbox import client
-from include.sandbox.containers import servers
+from include.sandbox.containers import bronze
+from include.sandbox.snowflake import Snowflake
 from tests.chaos.cluster import until
 
 from .cluster import Cluster
@@ -140,10 +142,10 @@ def states(api: client.Api, dag_id: str, run_id: str) -> dict[str, str | None]:
 
 def compare(cluster: Cluster) -> int:
     """Assert that source, Silver and Gold hold the same rows, and Silver and Gold the same columns; return how many."""
-    there = servers(cluster.settings)
-    with psycopg.connect(there.bronze.dsn("bronze")) as connection:
+    server, database = bronze(cluster.settings)
+    with psycopg.connect(server.dsn(database)) as connection:
         source = sorted(connection.execute(f"SELECT {SOURCE}, xmin::text::bigint FROM employees").fetchall())
-    with closing(there.silver.connect()) as connection:
+    with closing(silver_account(cluster.settings).connect()) as connection:
         cursor = connection.cursor().execute(f"SELECT {', '.join([*SHARED, *ADDED])} FROM employees_enriched")
         silver = sorted(map(tuple, cursor.fetchall()), key=lambda row: row[0])
     options = {k: v for k, v in cluster.settings.items() if k.startswith("AWS_") and k != "AWS_URI"}
@@ -152,6 +154,13 @@ def compare(cluster: Cluster) -> int:
     assert [row[: len(SHARED)] for row in gold] == source
     assert silver == gold
     return len(source)
+
+
+def silver_account(environ: Mapping[str, str]) -> Snowflake:
+    """Return the Snowflake stand-in as the settings of Airflow's services name it."""
+    given = read_connection("silver", environ)
+    bundle = Path(environ["REQUESTS_CA_BUNDLE"])
+    return Snowflake(int(given.extra["port"]), given.password, bundle, str(given.extra["host"]), given.login)
 
 
 def _received(server: socket.socket) -> Iterator[str]:

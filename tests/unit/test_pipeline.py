@@ -238,7 +238,7 @@ def test_both_enrichments_or_neither_are_refused(written, enrich):
         ("source__key", []),
         ("source__table", ""),
         ("source__table", "x" * 64),
-        ("source__read", "log"),
+        ("source__read", "wal"),
         ("enrich__geocode__geocoder", "gogle"),
         ("enrich__geocode__calls_per_second", 0),
         ("enrich__geocode__keep_days", 0),

@@ -57,7 +57,7 @@ def check(*files):
         ("key:", "source.key: is empty: give it a value, or remove it"),
         ("key: []", "source.key: must have at least 1 entry; add one"),
         ("key: {id: x}", "source.key: must be a list, or a single name"),
-        ("key: id, read: log", "source.read: must be one of 'xmin'"),
+        ("key: id, read: wal", "source.read: must be one of 'xmin' or 'log'"),
         ("key: id, exclude: ['']", "source.exclude: was renamed; write columns.exclude instead"),
     ],
 )
