@@ -59,6 +59,7 @@ def copy_staged_files(batch: GoldBatch) -> RowChanges | None:
         return None
     with ThreadPoolExecutor(PARALLEL_COPIES, thread_name_prefix="copy") as pool:
         names = pool.map(partial(_copy, batch), batch.files)
+        list(pool.map(partial(_verify, batch), batch.files))  # meanwhile; raises before the commit
         batch.write([add_action(batch, name, footer) for name, footer in zip(names, footers, strict=True)])
     return RowChanges()
 
@@ -113,8 +114,11 @@ def _has_fitting_sizes(sizes: list[int]) -> bool:
 
 
 def _copy(batch: GoldBatch, file: StagedFile) -> str:
-    """Verify a staged file and copy it within the storage, into the table's folder; return its new name there."""
+    """Copy a staged file within the storage, into the table's folder; return its new name there."""
     name, lake = new_file_name(), batch.lake
-    verify(lake, file.path, file.info)
     filesystem(lake).copy_file(lake.path(file.path), lake.path(batch.path(name)))
     return name
+
+
+def _verify(batch: GoldBatch, file: StagedFile) -> None:
+    verify(batch.lake, file.path, file.info)
