@@ -20,7 +20,7 @@ def reload(
     where: Annotated[str | None, typer.Option(help="SQL condition that the rows meet")] = None,
     keys: Annotated[str | None, typer.Option(help="values of the first key column: 7,9 or 100..200")] = None,
 ) -> None:
-    """Read chosen rows of the source again and write them to all sinks, whatever those hold."""
+    """Read chosen rows of the source again and write them to all sinks, over any version there."""
     from include.medallion.steps.row_counts import summary_line
     from include.medallion.steps.run import run
     from include.medallion.steps.run_options import parse_reload

@@ -146,7 +146,7 @@ def slot_error(error: adbc_driver_manager.Error, source: Source) -> Exception:
     if error.sqlstate == _LIMIT:
         return SettingError(
             f"the server of connection `{source.connection}` has no replication slot left: raise "
-            "max_replication_slots, drop slots that nobody uses, or set read: xmin"
+            "max_replication_slots, drop unused slots, or set read: xmin"
         )
     if error.sqlstate == _IN_USE:
         return slot_in_use(source)

@@ -51,7 +51,7 @@ def _is_text(column: Column) -> bool:
 
 
 def _expression(column: Column) -> str:
-    """Return what PostgreSQL compares: texts by their bytes in UTF-8, whatever its collation."""
+    """Return what PostgreSQL compares: texts by their bytes in UTF-8, in any collation."""
     name = quote_identifier(column.source_name or column.name)
     text = mask_sql(column.mask, f"{name}::text") if column.mask else f"{name}::text"
     if _is_text(column):

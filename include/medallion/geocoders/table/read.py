@@ -99,7 +99,7 @@ def _read_postgres(sources: Sources, settings: TableSettings) -> pa.Table:
 
 
 def _select(column: str, name: str) -> str:
-    """Return a column of a statement: numbers as such, whatever number type they have."""
+    """Return a column of a statement: numbers of any type as numbers."""
     kind = "::float8" if name in {"latitude", "longitude", "radius_m"} else "::text"
     return f"{quote_identifier(column)}{kind} AS {quote_identifier(name)}"
 
