@@ -78,7 +78,7 @@ def reconcile(
 def _are_readable(pipeline: Pipeline, sinks: Sequence[Sink]) -> bool:
     unreadable = [sink.name for sink in sinks if not isinstance(sink, Readable)]
     if unreadable:
-        log.info("%s: values in %s are not compared: a sink needs `read_rows` for it", pipeline.name, unreadable)
+        log.warning("%s: values in %s are not compared: a sink needs `read_rows` for it", pipeline.name, unreadable)
     return len(unreadable) < len(sinks)
 
 
