@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import psycopg
@@ -168,6 +169,43 @@ def test_rows_beside_a_long_transaction_get_their_final_version(gold_only):
     assert people.read_log().read == 2
     people.check()
     assert people.run() is None
+
+
+def test_a_commit_that_is_not_visible_yet_is_not_lost(gold_only):
+    """
+    It is in the log, but its rows are not in a snapshot until the synchronous standby confirms it.
+
+    Its run reads by transaction id, where it waits; deletes of the same time are found by the run after it.
+    """
+    people = gold_only()
+    people.read_log("UPDATE people SET name = 'a' WHERE id = 1")
+    with psycopg.connect(people.dsn, autocommit=True) as admin, ThreadPoolExecutor() as pool:
+        for statement in ("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"):
+            admin.execute(statement)
+        try:
+            wait_until(admin, "SELECT current_setting('synchronous_standby_names') = 'nobody'")
+            written = pool.submit(people.sql, "INSERT INTO people VALUES (77, 'late')")
+            wait_until(admin, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            admin.execute("SET synchronous_commit = local")
+            admin.execute("DELETE FROM people WHERE id = 2")
+            window = people.begin()
+            assert window.log
+            run_window(people.pipeline, people.connections, window)
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+        written.result()
+    people.read_log()
+    people.check()
+
+
+def wait_until(connection, query):
+    """Wait until a query returns true."""
+    for _ in range(1000):
+        if connection.execute(query).fetchone()[0]:
+            return
+        connection.execute("SELECT pg_sleep(0.01)")
+    raise AssertionError(query)
 
 
 CASES = {

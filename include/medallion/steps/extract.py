@@ -64,7 +64,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         seen, sources = current_schema(pipeline, table), place_sources(pipeline, connections)
         enrichments = open_enrichments(pipeline, table.columns, connections.environ, sources)
         check_names([*table.columns, *(c for e in enrichments for c in e.columns), *SYSTEM_COLUMNS, OP_COLUMN])
-        window, changes = read_changes(pipeline, connections, table, window)
+        window, changes = read_changes(pipeline, connections, connection, table, window)
         if changes.is_empty if changes else _is_empty(window):
             note_nothing_new(pipeline, connections, window, changes)
             return ()

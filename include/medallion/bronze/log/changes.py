@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing
 
 import adbc_driver_manager
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
 from include.medallion.bronze.log.slot import find_slot, slot_in_use
+from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.sections import Source
 from include.medallion.model.columns import quote_identifier, quote_literal
@@ -19,6 +20,7 @@ from include.medallion.model.log_range import LogRange, lsn_text
 Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection]]
 _ATTEMPTS, _SECONDS_BETWEEN = 20, 0.5
 _BUSY = "is active for PID"
+_XIDS = 1 << 32
 
 
 class LogLost(Exception):
@@ -55,6 +57,24 @@ def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange
                 raise LogLost("the server cannot decode the log from this slot") from None
             time.sleep(_SECONDS_BETWEEN)
     raise slot_in_use(source)
+
+
+def check_visible(connection: adbc_driver_manager.AdbcConnection, transactions: Collection[int]) -> None:
+    """
+    Check that the snapshot of a connection sees transactions whose commit is in the log.
+
+    A commit is in the log first. With a synchronous standby it stays invisible until the standby has confirmed it.
+
+    Args:
+        transactions: their ids, of 32 bits.
+
+    Raises:
+        LogLost: it does not see one: its rows would seem to be as they were before, or deleted.
+    """
+    now = fetch_rows(connection, "in_progress")[0]
+    running = {xid % _XIDS for xid in now["running"]}
+    if any(xid in running or (xid - now["xmax"]) % _XIDS < _XIDS // 2 for xid in transactions):
+        raise LogLost("a commit is in the log but not visible yet, because a synchronous standby has not confirmed it")
 
 
 def _collect(

@@ -12,7 +12,7 @@ from struct import Struct
 from struct import error as struct_error
 
 _INT16, _INT32 = Struct(">H"), Struct(">I")
-_RELATION, _INSERT, _UPDATE, _DELETE, _TRUNCATE, _NEW = b"RIUDTN"
+_BEGIN, _RELATION, _INSERT, _UPDATE, _DELETE, _TRUNCATE, _NEW = b"BRIUDTN"
 _NULL, _UNCHANGED = b"nu"
 Key = tuple[str, ...]
 
@@ -34,6 +34,7 @@ class KeyCollector:
         self.relation, self.key = relation, tuple(key)
         self.keys: dict[Key, None] = {}
         self.truncated = False
+        self.transactions: set[int] = set()  # their ids, of 32 bits
         self._places: tuple[int, ...] = ()  # of the key columns in a row
 
     def feed(self, messages: Iterable[bytes]) -> None:
@@ -53,7 +54,9 @@ class KeyCollector:
 
     def _decode(self, message: bytes) -> None:
         kind = message[0]
-        if kind == _RELATION:
+        if kind == _BEGIN:
+            self.transactions.add(_INT32.unpack_from(message, 17)[0])
+        elif kind == _RELATION:
             self._describe(message)
         elif kind == _TRUNCATE:
             count = _INT32.unpack_from(message, 1)[0]

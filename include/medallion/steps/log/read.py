@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.medallion.bronze.extract import Gone
-from include.medallion.bronze.log.changes import LogLost, collect_keys
+from include.medallion.bronze.log.changes import LogLost, check_visible, collect_keys
 from include.medallion.bronze.log.pgoutput import Key
 from include.medallion.bronze.log.rows import KeyedRows, gone_schema, read_keyed_rows
 from include.medallion.bronze.log.slot import MEGABYTE
@@ -65,10 +65,13 @@ class LogChanges:
 
 
 def read_changes(
-    pipeline: Pipeline, connections: Connections, table: SourceTable, window: Window
+    pipeline: Pipeline, connections: Connections, connection: AdbcConnection, table: SourceTable, window: Window
 ) -> tuple[Window, LogChanges | None]:
     """
     Collect the keys that a window has to read.
+
+    Args:
+        connection: its snapshot is the one in which the rows of these keys are read.
 
     Returns:
         The window, and what the log has of it. If the log cannot be read, or is not to be, the window as it is read by
@@ -81,19 +84,25 @@ def read_changes(
         return window, None
     forget_log_read(connections.lake, window)
     try:
-        return window, _collect(pipeline, connections, table, window, window.log)
+        return window, _collect(pipeline, connections, connection, table, window, window.log)
     except LogLost as e:
         log.warning("read by transaction id, not from the log: %s. Deletes are found by the next reconcile", e)
         return replace(window, log=None), None
 
 
 def _collect(
-    pipeline: Pipeline, connections: Connections, table: SourceTable, window: Window, span: LogRange
+    pipeline: Pipeline,
+    connections: Connections,
+    connection: AdbcConnection,
+    table: SourceTable,
+    window: Window,
+    span: LogRange,
 ) -> LogChanges:
     connect = partial(bronze_connection.connect, connections.bronze, pipeline.source.connection)
     collected = collect_keys(connect, pipeline.source, table.relation, span)
     if collected is None:
         return LogChanges(is_held=True)
+    check_visible(connection, collected.transactions)
     earlier = find_log_read(connections.lake, span.late) if span.late else None
     if span.late and earlier is None:
         raise LogLost("keys of an earlier window are not staged any more")
