@@ -34,6 +34,7 @@ COUNTERS = {
     "gold_superseded": "rows that Delta held in a newer version",
     "keys": "distinct keys to look up",
     "keys_cached": "of these, answered by the cache",
+    "keys_unresolved": "of these, without a result: neither OK nor waiting for a budget",
     "calls": "calls to a provider",
     "spend_usd": "what they cost at the provider's list price",
     "conflicts": "Delta commits that lost a race and were tried again",
@@ -71,6 +72,7 @@ def counters(summary: RunSummary) -> dict[str, float]:
         **sinks,
         "keys": lookups.keys,
         "keys_cached": lookups.cached,
+        "keys_unresolved": lookups.unresolved,
         "calls": lookups.calls,
         "spend_usd": lookups.cost_usd,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -92,9 +93,20 @@ def test_runs_that_end_together_are_all_recorded(store):
     assert sorted(row["pipeline"] for row in recorded(store)) == [f"p{n}" for n in range(8)]
 
 
+def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(store):
+    """Runs that were recorded before have no position of the log; those of now have one."""
+    record_run(store, summary(at=NOW - timedelta(hours=1)))
+    rows = read_snapshot(store, None).runs.drop_columns(["log_position"])
+    write_deltalake(
+        store.table("runs"), rows, mode="overwrite", schema_mode="overwrite", storage_options=dict(store.options)
+    )
+    record_run(store, replace(summary(), log_position=25))
+    assert [row["log_position"] for row in recorded(store)] == [None, 25]
+
+
 def test_a_record_that_cannot_be_written_fails_nothing(store, caplog):
     """The run has loaded its rows: a lake that refuses the record is a warning."""
-    wrong = pa.table({"something": ["else"]})
+    wrong = pa.table({"sinks": [1]})
     write_deltalake(store.table("runs"), wrong, storage_options=dict(store.options))
     record_run(store, summary())
     assert "was not recorded in the table runs" in caplog.text

@@ -37,7 +37,9 @@ from include.medallion.steps.row_counts import RunSummary
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7, log=LogRange("slot", 10, 30, 0))
 SINK = Applied(read=6, inserted=3, updated=2, superseded=1)
-LOOKUPS = LookupCounts(rows=8, keys=5, cached=4, calls=1, cost_usd=0.005)
+LOOKUPS = LookupCounts(
+    rows=8, keys=5, cached=4, calls=1, cost_usd=0.005, statuses={"OK": 2, "UNSUPPORTED": 2, "PENDING": 1}
+)
 SUMMARY = RunSummary("people", WINDOW.batch_id, "window", 1, 9, 7, 8, 2, 0, {"silver": SINK, "gold": SINK}, LOOKUPS)
 KNOWN = medallion_metrics.COUNTERS | medallion_metrics.GAUGES
 
@@ -80,6 +82,7 @@ def test_every_number_of_a_run_arrives_at_statsd(arrived, tmp_path, monkeypatch)
     got = {name.removeprefix("airflow.medallion.people."): value for name, value in arrived().items()}
     assert set(got) == set(KNOWN) - {"conflicts"}
     assert (got["rows_read"], got["gold_updated"], got["calls"]) == ("8|c", "2|c", "1|c")
+    assert got["keys_unresolved"] == "2|c"
     assert (got["spend_usd"], got["quarantine_depth"], got["lag_transactions"]) == ("0.005|c", "2|g", "7|g")
     assert float(got["held_at"].removesuffix("|g")) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     assert 20 <= float(got["run_seconds"].removesuffix("|g")) < 60

@@ -115,16 +115,22 @@ def test_the_layers_show_the_last_run_and_the_last_reconcile():
     """Each layer has what the last run did to it, its rows by the last reconcile, and its position."""
     compared = json.dumps({"silver": COMPARED, "gold": {**COMPARED, "live": 1199}})
     found = details(snapshot(run(3, kind="reconcile", read=1201, sinks=compared), run(1)), PEOPLE)
-    assert [(layer["name"], layer["rows"], layer["upto"]) for layer in found["layers"]] == [
-        ("Bronze", 1201, 50),
+    assert [(layer["name"], layer["rows"], layer["position"]) for layer in found["layers"]] == [
+        ("Bronze", 1201, "50"),
         ("staging", None, None),
-        ("Silver", 1200, 50),
-        ("Gold", 1199, 50),
+        ("Silver", 1200, "50"),
+        ("Gold", 1199, "50"),
     ]
     assert [layer["last"] for layer in found["layers"]] == [
         *("10 read", "9 staged"),
         *["7 inserted, 1 updated, 1 superseded"] * 2,
     ]
+
+
+def test_a_pipeline_that_reads_the_log_shows_how_far():
+    """Beside the transaction ids, the position of the log as PostgreSQL writes it."""
+    found = details(snapshot(run(1, log_position=25_000_000_000)), PEOPLE)
+    assert {layer["position"] for layer in found["layers"] if layer["name"] != "staging"} == {"50, log 5/D21DBA00"}
 
 
 def test_a_pipeline_without_runs_has_a_page():

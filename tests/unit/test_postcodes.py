@@ -43,6 +43,7 @@ INVISIBLE = [*"\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202a\ufe0f"]
         ("US", "98052", ["98052\u20131234", "98052 1234", "US-98052", "USA 98052", "ZIP 98052", "98052.0", "98052,00"]),
         ("US", "98052", [98052, 98052.0, Decimal("98052.00"), 980526399, "\u0669\u0668\u0660\u0665\u0662"]),
         ("US", "00501", ["00501", "00501-0001"]),
+        ("US", "94040", ["94040-111", "94040-1", "94040 111"]),
         (
             "GB",
             "SW1A 1AA",
@@ -74,6 +75,13 @@ INVISIBLE = [*"\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202a\ufe0f"]
         ("AU", "0800", ["0800"]),
         ("KY", "KY1-1001", ["ky1 1001", "KY11001"]),
         ("HK", "999077", ["999077"]),
+        ("US", "98052", ["WA 98052", "WA, 98052-6399", "United States 98052", "usa - 98052", "U.S.A. 98052"]),
+        ("CA", "M5V 3L9", ["ON M5V 3L9", "on, m5v3l9", "Canada M5V 3L9", "CDN-M5V 3L9"]),
+        ("AU", "2000", ["NSW 2000", "AUS-2000", "Australia 2000"]),
+        ("SG", "018956", ["Singapore 018956", "S018956", "S(018956)", "SG 018956"]),
+        ("GR", "104 31", ["GR-104 31", "EL-10431", "10431"]),
+        ("DE", "10115", ["Deutschland 10115", "D 10115", "de10115"]),
+        ("NZ", "6011", ["New Zealand 6011"]),
     ],
 )
 def test_every_spelling_of_a_postcode_gives_one_key(country, postcode, spellings):
@@ -215,7 +223,7 @@ def test_nothing_else_gets_zeros(key):
     assert restore_zeros(key) == key
 
 
-@pytest.mark.parametrize("typed", ["980526", "9805A", "98052-98053", "ABCDE", "WA 98052"])
+@pytest.mark.parametrize("typed", ["980526", "9805A", "98052-98053", "ABCDE", "XX 98052", "WA98052X"])
 def test_what_has_no_form_stays_as_it_is(typed):
     """Nothing is cut off and nothing is repaired: the geocoder answers."""
     assert normalise("US", typed) == ("US", typed)

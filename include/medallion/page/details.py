@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.model.columns import BATCH_ID
+from include.medallion.model.log_range import lsn_text
 from include.medallion.model.window import Mode
 from include.medallion.page.overview import share
 from include.medallion.page.snapshot import Snapshot
@@ -43,21 +44,29 @@ def _layers(pipeline: Pipeline, runs: Sequence[Row], reconciles: Sequence[Row]) 
     """Yield each layer with what the last run did to it, its rows as the last reconcile counted them, its position."""
     last, compared = (rows[-1] if rows else None for rows in (runs, reconciles))
     full = [row for row in runs if Mode(row["kind"]).advances_watermark]
-    upto = full[-1]["upto"] if full else None
+    position = _position(full[-1]) if full else None
     counted, applied = (_sinks(row) for row in (compared, last))
     read = last["read"] if last else None
     source = f"{pipeline.source.schema_}.{pipeline.source.table}"
-    yield _layer("Bronze", source, f"{read:,} read" if last else "", compared["read"] if compared else None, upto)
+    yield _layer("Bronze", source, f"{read:,} read" if last else "", compared["read"] if compared else None, position)
     staged = read - last["quarantined"] - last["unchanged"] if last else None
     yield _layer("staging", f"batch {last[BATCH_ID]}" if last else "", f"{staged:,} staged" if last else "", None, None)
     names = {"silver": pipeline.silver and pipeline.silver.table, "gold": pipeline.gold and pipeline.gold.table}
     for sink in pipeline.sink_steps:
         counts = counted.get(sink, {})
-        yield _layer(sink.capitalize(), names.get(sink) or sink, _outcome(applied.get(sink)), counts.get("live"), upto)
+        yield _layer(
+            sink.capitalize(), names.get(sink) or sink, _outcome(applied.get(sink)), counts.get("live"), position
+        )
 
 
-def _layer(name: str, table: str, last: str, rows: int | None, upto: int | None) -> dict[str, Any]:
-    return {"name": name, "table": table, "last": last, "rows": rows, "upto": upto}
+def _layer(name: str, table: str, last: str, rows: int | None, position: str | None) -> dict[str, Any]:
+    return {"name": name, "table": table, "last": last, "rows": rows, "position": position}
+
+
+def _position(row: Row) -> str:
+    """Return what a layer holds: all transactions below an id, and with `read: log` the log up to a position."""
+    log_position = row.get("log_position")
+    return f"{row['upto']:,}" + (f", log {lsn_text(log_position)}" if log_position else "")
 
 
 def _sinks(row: Row | None) -> dict[str, dict[str, Any]]:

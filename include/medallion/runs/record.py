@@ -21,13 +21,14 @@ log = logging.getLogger(__name__)
 def record_run(lake: Lake, summary: RunSummary, run_id: str = "") -> None:
     """Record a run that ends now; `run_id` is Airflow's, empty for a run from a shell."""
     lookups = summary.lookups
-    counts = {
+    counts: dict[str, object] = {
         "read": summary.read,
         "quarantined": summary.quarantined,
         "unchanged": summary.unchanged,
         "lag": summary.lag_transactions,
         "after": summary.after,
         "upto": summary.upto,
+        "log_position": summary.log_position,
         "keys": lookups.keys,
         "cached": lookups.cached,
         "calls": lookups.calls,

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         ("lag", pa.int64()),  # transactions begun, but not below `upto`
         ("after", pa.int64()),
         ("upto", pa.int64()),
+        ("log_position", pa.int64()),  # LSN up to which the source's log was read; null if it was not
         ("keys", pa.int64()),
         ("cached", pa.int64()),
         ("calls", pa.int64()),
@@ -53,7 +54,9 @@ def append(lake: Lake, row: dict[str, object]) -> None:
 
     def attempt() -> None:
         table = delta.open_or_create(lake, TABLE, SCHEMA, statistics=[BATCH_ID])
-        write_deltalake(table, rows, mode="append", writer_properties=delta.writer_properties(table))
+        write_deltalake(
+            table, rows, mode="append", schema_mode="merge", writer_properties=delta.writer_properties(table)
+        )
 
     delta.retry_on_conflict(attempt)
 

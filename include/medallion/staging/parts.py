@@ -69,6 +69,11 @@ class LookupCounts:
     provider: str = ""
     price_per_1000: float = 0.0
 
+    @property
+    def unresolved(self) -> int:
+        """Keys without a result: neither OK, nor PENDING until the call budget allows another call."""
+        return sum(count for status, count in self.statuses.items() if status not in {"OK", "PENDING"})
+
 
 def sum_lookups(counts: Iterable[LookupCounts]) -> LookupCounts:
     """Return the sum of some counts."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.counts import Applied
+from include.medallion.model.log_range import lsn_text
 from include.medallion.model.window import Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, sum_lookups
 
@@ -33,6 +34,7 @@ class RunSummary:
         notes: why the log was not read, for instance.
         expectations: rows that do not meet each expectation, by its name.
         warnings: what a person should look at although the run succeeded.
+        log_position: up to which the source's log was read; None if it was not.
     """
 
     pipeline: str
@@ -51,6 +53,7 @@ class RunSummary:
     gone: int = 0
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    log_position: int | None = None
 
 
 def check_row_counts(
@@ -81,7 +84,8 @@ def check_row_counts(
     ids = (window.pipeline, window.batch_id, str(window.mode), window.after, window.upto, window.lag)
     lookups = sum_lookups(part.lookups for part in parts)
     about = (dict(sinks), lookups, window.changes, count_failures(parts), gone, window.notes)
-    return RunSummary(*ids, read, quarantined, unchanged, *about)
+    log_position = window.log.upto if window.log else None
+    return RunSummary(*ids, read, quarantined, unchanged, *about, log_position=log_position)
 
 
 def count_failures(parts: Sequence[EnrichedPart]) -> dict[str, int]:
@@ -129,6 +133,7 @@ def summary_line(summary: RunSummary) -> str:
         f"{lookups.keys:,} keys: {lookups.cached:,} cached, {lookups.calls:,} calls, "
         f"{lookups.cost_usd:.2f} USD; {_statuses(lookups)}; "
         f"watermark {summary.upto}, lag {summary.lag_transactions} transactions"
+        + (f", log read up to {lsn_text(summary.log_position)}" if summary.log_position else "")
         + "".join(f"; schema: {change}" for change in summary.schema_changes)
         + "".join(f"; {note}" for note in summary.notes)
         + "".join(f"; {label} fails in {count:,} rows" for label, count in summary.expectations.items() if count)

@@ -49,11 +49,11 @@ function summary(line) {
 
 function layers(found) {
   const items = found.map((layer) => {
-    const facts = [["rows", layer.rows], ["position", layer.upto]].filter(([, value]) => value !== null);
-    const list = facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, number(value))]);
+    const facts = [["rows", layer.rows], ["position", layer.position]].filter(([, value]) => value !== null);
+    const list = facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, typeof value === "number" ? number(value) : value)]);
     return element("li", {}, element("h3", {}, layer.name), element("div", {}, layer.table || "–"), element("div", { class: "quiet" }, layer.last || "no run recorded yet"), element("dl", {}, ...list));
   });
-  const note = "Counts of the last run; rows as the last reconcile counted them; position: transaction ids below it are held.";
+  const note = "Counts of the last run; rows as the last reconcile counted them; position: transaction ids below it are held, and with read: log, changes up to that place in the log.";
   return section("Layers", element("ol", { class: "layers" }, ...items), element("p", { class: "quiet" }, note));
 }
 

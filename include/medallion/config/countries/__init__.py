@@ -23,7 +23,7 @@ from include.medallion.config.countries.aliases import CODES
 from include.medallion.config.countries.names import COMMON, ENGLISH, OTHERS, alpha2_codes, fold
 
 _SPELLINGS = 4096  # that are remembered
-_SEPARATORS = re.compile(r"[()\[\]/|;]|\s[-\u2010-\u2015]\s")
+_SEPARATORS = re.compile(r"[()\[\]/|;,]|\s[-\u2010-\u2015]\s")
 _NUMBER = re.compile(r"(\d{1,3})(?:\.0+)?", re.ASCII)
 _INITIALS = re.compile(r"[a-z]{2,4}|(?:[a-z][. ]+){1,4}[a-z]\.?", re.ASCII | re.IGNORECASE)
 

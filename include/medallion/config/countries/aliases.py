@@ -36,8 +36,10 @@ AMBIGUOUS = frozenset(_SHARED.split("|"))
 
 NAMES = {
     "AE": "emirates",
+    "AG": "antigua",
     "AX": "aland",
     "BA": "bosnia|bosnia hercegovina|herzegovina",
+    "BL": "st barts|st barths|st barth|saint barts",
     "BN": "brunei darussalam",
     "BO": "plurinational state of bolivia",
     "BQ": "bonaire|bonaire sint eustatius and saba|bonaire saint eustatius and saba|netherlands antilles bonaire",
@@ -53,12 +55,16 @@ NAMES = {
     "CY": "republic of cyprus",
     "CZ": "czech republic|czech|ceska republika|tschechische republik|republique tcheque|republica checa|"
     "repubblica ceca|tsjechische republiek|republika czeska|чешская республика",
-    "DE": "bundesrepublik deutschland|brd|federal republic of germany|west germany|east germany",
+    "DE": "fed rep of germany|fed republic germany|"
+    "bundesrepublik deutschland|brd|federal republic of germany|west germany|east germany",
+    "DO": "rep dominicana|dominican rep",
     "ER": "state of eritrea",
+    "ES": "canary islands|islas canarias|canarias|ceuta|melilla|ceuta and melilla|balearic islands|islas baleares",
     "FK": "falklands|falkland islands malvinas|malvinas|islas malvinas",
     "FM": "federated states of micronesia|micronesia fed sts|fs micronesia",
     "FR": "french republic|republique française|france metropolitaine|metropolitan france",
-    "GB": "great britain|britain|england|scotland|wales|northern ireland|england and wales|gt britain|"
+    "GB": "n ireland|gr britain|"
+    "great britain|britain|england|scotland|wales|northern ireland|england and wales|gt britain|"
     "united kingdom of great britain and northern ireland|united kingdom of great britain|great britain uk|"
     "grossbritannien|vereinigtes königreich|grande bretagne|gran bretaña|gran bretagna|grã bretanha|groot brittannie|"
     "inghilterra|inglaterra|angleterre|schottland|escocia|velika britanija|wielka brytania|velka britanie|"
@@ -92,15 +98,18 @@ NAMES = {
     "MO": "macao|macau|macao china|macau china|macao special administrative region of china|澳門|澳门",
     "MX": "united mexican states|estados unidos mexicanos|mexico d f",
     "NL": "holland|the netherlands|nederland|holanda|hollande|olanda|kingdom of the netherlands",
+    "PF": "tahiti",
     "PG": "independent state of papua new guinea",
     "PS": "palestine|palestinian territory|palestinian territory occupied|state of palestine|west bank and gaza|gaza|"
     "west bank|occupied palestinian territory",
-    "PT": "portuguese republic",
+    "PT": "azores|açores|madeira|portuguese republic",
     "QA": "state of qatar",
+    "RE": "reunion island|île de la réunion",
     "RU": "russian federation|russia federation|rossiya|rossija|российская федерация|рф",
     "RW": "rwandese republic",
     "SC": "the seychelles",
-    "SH": "saint helena ascension and tristan da cunha|ascension island|tristan da cunha",
+    "SH": "ascension|saint helena ascension and tristan da cunha|ascension island|tristan da cunha",
+    "SJ": "jan mayen|spitsbergen",
     "SK": "slovak republic|slovenska republika",
     "ST": "sao tome",
     "SX": "sint maarten dutch part|st maarten",
@@ -111,10 +120,13 @@ NAMES = {
     "TL": "east timor|timor leste|timor",
     "TR": "turkey|türkiye cumhuriyeti",
     "TT": "trinidad",
-    "TW": "taiwan province of china|taiwan roc|taiwan republic of china|chinese taipei|臺灣|republic of china|formosa|"
+    "TW": "中華民國|中華民国|"
+    "taiwan province of china|taiwan roc|taiwan republic of china|chinese taipei|臺灣|republic of china|formosa|"
     "taiwan china",
     "TZ": "united republic of tanzania|tanzania united republic",
-    "US": "united states of america|the states|us of a|the usa|estados unidos de america|etats unis d amerique|"
+    "UM": "wake island|midway|midway islands|midway atoll",
+    "US": "アメリカ|米国|美利坚合众国|美利堅合衆國|"
+    "united states of america|the states|us of a|the usa|estados unidos de america|etats unis d amerique|"
     "vereinigte staaten von amerika|stati uniti d america|соединенные штаты америки|сша|usa",
     "UY": "eastern republic of uruguay",
     "VA": "vatican|holy see|holy see vatican city state|vatican city state|santa sede|vatikan",

@@ -10,10 +10,11 @@ postcode, the first half of a Canadian one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
-from include.medallion.geocoders.postcodes.territories import system_of
+from include.medallion.config.countries import to_alpha2
+from include.medallion.geocoders.postcodes.territories import STATES, system_of
 
 _DIGITS = {
     3: "FO GN IS LS MG OM PG TW",
@@ -75,15 +76,18 @@ WITH_AREAS = frozenset(_AREAS)
 # A British sector, "OX1 2", has the letters and digits of another outward code, "OX12": its space counts.
 _SECTOR = re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)[ -](\d)", re.ASCII)
 
+_SHORT_PLUS_4 = re.compile(r"(\d{5})[ -]\d{1,3}", re.ASCII)  # "94040-111": the ZIP is whole, its add-on is not
+
 _PUNCTUATION = re.compile(r"[\W_]")
 
 # Signs of vehicles, where they are not the alpha-2 code: https://unece.org/DAM/trans/conventn/Distsigns.pdf
 _SIGN_PAIRS = (
     "AT:A AU:AUS BA:BIH BE:B CA:CDN DE:D EE:EST ES:E FI:FIN FR:F GB:UK GL:KN HU:H IE:IRL IT:I JP:J LI:FL LU:L ME:MNE "
-    "NO:N PT:P RS:SRB RU:RUS SE:S SI:SLO SM:RSM US:USA VA:V"
+    "NO:N PT:P RS:SRB RU:RUS SE:S SG:S SI:SLO SM:RSM US:USA VA:V"
 )
 _SIGNS = dict(pair.split(":") for pair in _SIGN_PAIRS.split())
 _WORDS = ("ZIPCODE", "ZIP", "PLZ", "CEP", "CP", "CAP", "PINCODE", "PIN", "POSTCODE")
+_GAP = re.compile(r"(?<=[^\W\d])[ .,:-]+(?=\w)")
 _LOST = 2  # leading zeros that a code may have lost: 00501 is 501
 
 
@@ -97,7 +101,15 @@ def prefixed(country: str, text: str) -> str | None:
     form = system_form(country)
     starts = (country, _SIGNS.get(country, country), *_WORDS)
     rests = (text.removeprefix(start).strip(" -.:") for start in starts if text.startswith(start))
-    return next((found for rest in rests if (found := _bare(form, rest))), None)
+    return next((found for rest in (*rests, *_after_name(country, text)) if (found := _bare(form, rest))), None)
+
+
+def _after_name(country: str, text: str) -> Iterator[str]:
+    """Yield what follows a name of the country, or of one of its states: "WA 98052", "Singapore 018956"."""
+    for gap in _GAP.finditer(text):
+        start = text[: gap.start()]
+        if start in STATES.get(system_of(country), ()) or to_alpha2(start) == country:
+            yield text[gap.end() :]
 
 
 @cache
@@ -147,6 +159,8 @@ def is_area(country: str, code: str) -> bool:
 
 
 def _bare(form: str, text: str) -> str | None:
+    if form == "US" and (whole := _SHORT_PLUS_4.fullmatch(text)):
+        return whole[1]
     letters = _letters(text)
     return _whole(form, letters) or (_area(form, text, letters) if form in _AREAS else None)
 

@@ -43,6 +43,15 @@ _STARTS = {
 }
 """How the codes of each served territory begin; the first that fits counts."""
 
+_STATES = {
+    "AU": "ACT NSW NT QLD SA TAS VIC WA",
+    "CA": "AB BC MB NB NL NS NT NU ON PE QC SK YT",
+    "US": "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
+    "OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS FM GU MH MP PR PW VI AA AE AP",
+}
+STATES = {country: frozenset(states.split()) for country, states in _STATES.items()}
+"""States and provinces that people write before a postcode: "WA 98052"."""
+
 _SYSTEM_OF = {member: system for system, members in SYSTEMS.items() for member in (system, *members)}
 
 
