@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -63,7 +64,7 @@ class Batch:
         """Columns of the primary key."""
         return self.pipeline.key
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """Columns of the staged rows: those of the source, of the enrichments, and the system columns."""
         first = self.files[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thrift.Thrift import TException
 
@@ -46,9 +47,10 @@ class FileLayout:
     groups: list[GroupLayout]
 
 
+@lru_cache(maxsize=8)
 def read_layout(data: bytes, end: int) -> FileLayout:
     """
-    Decode a footer.
+    Decode a footer. A file is read several times on its way (its keys, then its rows): the last ones are remembered.
 
     Args:
         data: the footer, as `read_footer` returns it.

@@ -41,13 +41,12 @@ class Reader:
         info: what a manifest records of the file; None if no manifest lists it.
 
     Raises:
-        ContractBroken: the size or the footer is not what `info` says, or the footer cannot be decoded.
+        ContractBroken: the size or the footer is not what `info` says.
     """
 
     def __init__(self, file: pa.NativeFile, name: str, info: FileInfo | None = None) -> None:
         self._file, self._name = file, name
         self._footer = self._read_footer(info)
-        self._layout = self._decode_footer()
 
     @cached_property
     def metadata(self) -> pq.FileMetaData:
@@ -81,7 +80,7 @@ class Reader:
             A row group for each of the file, or several for one that is larger than MAX_GROUP_ROWS or MAX_GROUP_BYTES.
 
         Raises:
-            ContractBroken: a column chunk does not match its checksum.
+            ContractBroken: the footer cannot be decoded, or a column chunk does not match its checksum.
         """
         for group in self._layout.groups:
             wanted = [chunk for chunk in group.chunks if columns is None or chunk.name in columns]
@@ -129,7 +128,9 @@ class Reader:
             raise self._damaged("its footer does not match its checksum")
         return footer
 
-    def _decode_footer(self) -> FileLayout:
+    @cached_property
+    def _layout(self) -> FileLayout:
+        """Where the column chunks are; decoded when the first is read, which a schema does without."""
         try:
             return read_layout(self._footer, self._file.size() - len(self._footer))
         except DECODE_ERRORS as error:
