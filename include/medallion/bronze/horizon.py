@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import adbc_driver_manager
 
@@ -12,6 +14,7 @@ from include.medallion.errors import Transient
 from include.medallion.model.window import SourceSnapshot
 
 SECONDS_BEFORE_TRIGGER, SECONDS_TO_FLUSH = 0.1, 30
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FEATURE_NOT_SUPPORTED = "0A000"  # by servers that keep their log elsewhere
 
 
@@ -21,9 +24,16 @@ def read_horizon(connection: adbc_driver_manager.AdbcConnection, table: SourceTa
 
     What is read afterwards may be of a later snapshot.
     """
-    row = fetch_rows(connection, "moment")[0]
+    snapshot = read_snapshot(connection, table)
     lsn = wait_for_wal_flush(connection) or int(fetch_rows(connection, "log_end")[0]["position"])
-    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], row["clock"], lsn)
+    return replace(snapshot, lsn=lsn)
+
+
+def read_snapshot(connection: adbc_driver_manager.AdbcConnection, table: SourceTable) -> SourceSnapshot:
+    """Return the transaction ids of the connection's snapshot, which a crash of the source may take back."""
+    row = fetch_rows(connection, "moment")[0]
+    clock = _EPOCH + timedelta(microseconds=row["clock"])
+    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], clock)
 
 
 def wait_for_wal_flush(connection: adbc_driver_manager.AdbcConnection) -> int:

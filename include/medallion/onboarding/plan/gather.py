@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from include.medallion.bronze.horizon import read_snapshot
 from include.medallion.bronze.postgres.connection import connect
 from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
@@ -25,7 +26,6 @@ from include.medallion.onboarding.plan.source import (
     plan_columns,
     plan_source,
     read_keys,
-    read_snapshot,
 )
 from include.medallion.staging.records.used_ids import newest_id
 from include.medallion.steps.enrich import place_sources

@@ -21,7 +21,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import Column, quote_identifier
 from include.medallion.model.keys import Key, KeyIndex, encode_keys
-from include.medallion.model.window import Mode, SourceSnapshot, Window
+from include.medallion.model.window import Mode, Window
 from include.medallion.onboarding.inspect import KINDS
 from include.medallion.onboarding.plan.report import ColumnPlan, SourcePlan
 
@@ -47,12 +47,6 @@ class Keys:
     found: list[Key]
     total: int
     is_exact: bool
-
-
-def read_snapshot(connection: Connection, table: SourceTable) -> SourceSnapshot:
-    """Return the transaction ids of the connection's snapshot; unlike a run, it does not wait for the disk."""
-    row = fetch_rows(connection, "moment")[0]
-    return SourceSnapshot(table.identity, row["xmin"], row["xmax"], row["clock"])
 
 
 def check_rights(connection: Connection, pipeline: Pipeline, table: SourceTable) -> None:
