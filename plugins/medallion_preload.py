@@ -50,7 +50,6 @@ def preload() -> None:
     os.environ.setdefault("SNOWFLAKE_DISABLE_MINICORE", "true")
     for name in LIBRARIES:
         import_module(name)
-    import_module("zipcodes").similar_to("00501")  # the first call unpacks 38 MB, which takes 0.25 s
 
 
 def _executors() -> str:

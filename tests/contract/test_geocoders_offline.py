@@ -4,17 +4,19 @@ import importlib.util
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zipcodes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.places.united_states import CORRECTED, read_places
 from include.medallion.config.countries.names import alpha2_codes
 from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.geocoders import offline, open_geocoder
 from include.medallion.geocoders.coordinates.boxes import COUNTRIES, REGIONS, plausible
 from include.medallion.geocoders.location import AREA, LOCATED, Location, Status
-from include.medallion.geocoders.offline import united_states
+from include.medallion.geocoders.offline.united_states import FILE
 from include.medallion.geocoders.postcodes import normalise
 from include.medallion.geocoders.postcodes.territories import SYSTEMS
 
@@ -29,7 +31,7 @@ WITHOUT = {
 
 def test_every_shipped_us_code_lies_in_its_state_or_has_no_place():
     """All 42,789 codes are compared with the box of their state, or of the country that the code lies in."""
-    rows = [row for area in range(100) for row in zipcodes.similar_to(f"{area:02}")]
+    rows = zipcodes.list_all()
     found = offline.locate_many(pa.array(["US"] * len(rows)), pa.array([row["zip_code"] for row in rows]))
     places = zip(rows, found["latitude"].to_pylist(), found["longitude"].to_pylist(), strict=True)
     known = [(row["state"], place) for row, *place in places if place[0] is not None]
@@ -38,12 +40,17 @@ def test_every_shipped_us_code_lies_in_its_state_or_has_no_place():
     assert len(known) == 41_920  # the others are 0, 0 in the data, or the armed forces'
 
 
+def test_the_shipped_us_codes_are_those_of_the_package():
+    """The file equals what its script makes of the installed package; where not, run the script again."""
+    assert pq.read_table(FILE).equals(read_places(), check_metadata=True)
+
+
 def _inside(state, place):
     country = normalise("US", "98052")[0] if state not in SYSTEMS["US"] else state
     return plausible(country, *np.array([place], float).T, region=state)[0]
 
 
-@pytest.mark.parametrize("code", sorted(united_states._CORRECTED))
+@pytest.mark.parametrize("code", sorted(CORRECTED))
 def test_every_correction_lies_in_its_country(code):
     """A place that stands for a wrong one is in the box of the country that the code lies in."""
     country, _ = normalise("US", code)

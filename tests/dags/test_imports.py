@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = ("dags", "plugins", "include", "benchmarks")
 HEAVY = {
-    *("snowflake", "pandas", "polars", "pyarrow", "numpy", "deltalake", "sentry_sdk", "requests", "zipcodes"),
+    *("snowflake", "pandas", "polars", "pyarrow", "numpy", "deltalake", "sentry_sdk", "requests"),
     *("adbc_driver_manager", "adbc_driver_postgresql", "boto3", "botocore", "psycopg", "faker", "duckdb"),
 }
 MAX_LINES, MAX_LINES_OF_A_FUNCTION = 220, 40

@@ -9,10 +9,16 @@ from babel import Locale, languages, localedata
 from babel.core import get_global
 
 from include.medallion.config.countries import suggest, to_alpha2
+from include.medallion.config.countries.alpha2 import ALPHA2
 from include.medallion.config.countries.names import alpha2_codes, english_names
 
 ROOT = Path(__file__).parents[2]
 CODES = sorted(alpha2_codes())
+
+
+def test_the_codes_that_are_known_without_a_library_are_those_of_cldr():
+    """A new or withdrawn country of CLDR must be added to, or taken out of, the list."""
+    assert alpha2_codes() == ALPHA2
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from importlib import import_module
 
 from include.medallion.config.countries import names
 from include.medallion.config.countries.aliases import CODES
+from include.medallion.config.countries.alpha2 import ALPHA2
 from include.medallion.config.countries.names import COMMON, ENGLISH, OTHERS, alpha2_codes, fold
 
 _SPELLINGS = 4096  # that are remembered
@@ -70,7 +71,10 @@ def _code(spelling: str) -> str | None:
     text = spelling.strip()
     if number := _NUMBER.fullmatch(text):
         return _codes().get(number[1].zfill(3))
-    return _codes().get(re.sub(r"[. ]", "", text).upper()) if _INITIALS.fullmatch(text) else None
+    if not _INITIALS.fullmatch(text):
+        return None
+    code = re.sub(r"[. ]", "", text).upper()
+    return code if code in ALPHA2 else _codes().get(code)  # those take Babel 40 ms to load
 
 
 def _name(spelling: str) -> str | None:

