@@ -69,7 +69,7 @@ def enrich(name: str, staged: dict) -> dict:
     """Look up one part's distinct keys and join its rows with the results."""
     from include.medallion.staging.archive import read_window
     from include.medallion.steps.enrich import enrich
-    from include.medallion.steps.row_counts import part_summary_line
+    from include.medallion.steps.summary.row_counts import part_summary_line
 
     with readable_failures():
         pipeline, connections = find_and_connect(name)
@@ -106,7 +106,7 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
     from include.medallion.runs.record import record_run
     from include.medallion.staging.archive import read_window
     from include.medallion.steps.commit import commit
-    from include.medallion.steps.row_counts import summary_line, summary_table
+    from include.medallion.steps.summary.row_counts import summary_line, summary_table
 
     with readable_failures():
         pipeline, context, store = find_pipeline(name), get_current_context(), lake()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from include.medallion.config.columns import ColumnSettings
-from include.medallion.config.enrichment import EnrichmentSettings
-from include.medallion.config.expectations import Expectation
 from include.medallion.config.files import airflow_schedule
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.columns import ColumnSettings
+from include.medallion.config.sections.enrichment import EnrichmentSettings
+from include.medallion.config.sections.expectations import Expectation
 
 GEOCODE_TYPES: Mapping[str, str] = {"latitude": "double", "longitude": "double", "geocoded_at": "timestamp"}
 """Types of the columns that geocoding adds, without those of text."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from include.medallion.model.window import Window
-    from include.medallion.steps.row_counts import RunSummary
+    from include.medallion.steps.summary.row_counts import RunSummary
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ import typer
 
 from include.medallion.config.files import json_schema, pipeline_files
 from include.medallion.onboarding.command import init, plan
-from include.medallion.ops import places, tables
-from include.medallion.ops import reconcile_commands as commands
-from include.medallion.ops.command import opened, opened_batch
+from include.medallion.ops.shell import places, tables
+from include.medallion.ops.shell import reconcile as commands
+from include.medallion.ops.shell.opened import opened, opened_batch
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 app.command()(init)
@@ -83,9 +83,9 @@ def run(
     """Bring one batch from source to sinks in this process."""
     from include.medallion.ops.log import finish_log
     from include.medallion.runs.record import record_run
-    from include.medallion.steps.row_counts import summary_line
     from include.medallion.steps.run import run as run_batch
     from include.medallion.steps.run_options import parse_run_options
+    from include.medallion.steps.summary.row_counts import summary_line
 
     options = {"full_refresh": full_refresh, "max_rows": max_rows}
     options |= {"refresh_lookups": refresh_lookups, "replay_quarantine": replay_quarantine}
@@ -134,7 +134,7 @@ def enrich(name: Name, batch_id: BatchId) -> None:
     """Enrich the parts of a staged batch (again)."""
     from include.medallion.staging.records.manifests import read_extracted
     from include.medallion.steps.enrich import enrich as enrich_part
-    from include.medallion.steps.row_counts import part_summary_line
+    from include.medallion.steps.summary.row_counts import part_summary_line
 
     with opened_batch(name, batch_id) as (pipeline, connections, window):
         for part in read_extracted(connections.lake, window):

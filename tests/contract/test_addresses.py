@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.google_address_validation import LONGEST_ADDRESS, _judged_address

@@ -22,8 +22,8 @@ import trustme
 from google.maps.addressvalidation import ValidateAddressRequest
 
 from include.medallion import geocoders
-from include.medallion.config.enrichment import GeocodeSettings
-from include.medallion.config.geocoding import FREE_GEOCODERS
+from include.medallion.config.sections.enrichment import GeocodeSettings
+from include.medallion.config.sections.geocoding import FREE_GEOCODERS
 from include.medallion.errors import MedallionError, ProviderRefused, SettingError, Transient
 from include.medallion.geocoders import (
     answering,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.places.united_states import CORRECTED, read_places
 from include.medallion.config.countries.names import alpha2_codes
-from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.geocoders import offline, open_geocoder
 from include.medallion.geocoders.coordinates.boxes import COUNTRIES, REGIONS, plausible
 from include.medallion.geocoders.location import AREA, LOCATED, Location, Status

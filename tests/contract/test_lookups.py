@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.errors import ProviderRefused, Transient
 from include.medallion.geocoders import open_geocoder
 from include.medallion.lookups import calls
-from include.medallion.lookups.call_budget import CallBudget
+from include.medallion.lookups.limits.call_budget import CallBudget
 from include.sandbox.google import KEY, serving
 
 

@@ -17,7 +17,7 @@ HEAVY = {
     *("snowflake", "pandas", "polars", "pyarrow", "numpy", "deltalake", "sentry_sdk", "requests"),
     *("adbc_driver_manager", "adbc_driver_postgresql", "boto3", "botocore", "psycopg", "faker", "duckdb"),
 }
-MAX_LINES, MAX_LINES_OF_A_FUNCTION = 220, 40
+MAX_LINES, MAX_LINES_OF_A_FUNCTION, MAX_MODULES = 220, 40, 10
 IMPORT_ALL = """
 import json, pkgutil, sys
 from importlib import import_module
@@ -127,6 +127,13 @@ def test_plugins_shadow_nothing():
 def test_files_are_short(file):
     """A file can be read in one sitting."""
     assert len(file.read_text().splitlines()) <= MAX_LINES
+
+
+def test_packages_are_small():
+    """A package of the core has at most ten modules; what has more is divided."""
+    packages = {file.parent for file in sources("include/medallion")}
+    sizes = {name(p): len([*p.glob("[!_]*.py")]) for p in packages}
+    assert {package: size for package, size in sizes.items() if size > MAX_MODULES} == {}
 
 
 @pytest.mark.parametrize("file", sources(*CODE), ids=name)

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 from include.sandbox import client, stack
 from include.sandbox.client import Api
 from include.sandbox.google import Google

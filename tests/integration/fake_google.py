@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from include.medallion.config.enrichment import EnrichmentSettings, GeocodeSettings
+from include.medallion.config.sections.enrichment import EnrichmentSettings, GeocodeSettings
 
 QUICK = {"calls_per_second": 1000, "concurrency": 4, "max_attempts": 4, "timeout_seconds": 60}
 FIVE = ("98052", "10001", "60601", "94105", "33101")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.medallion.config.enrichment import LookupSettings
-from include.medallion.config.sections import Gold, Parts, Silver
+from include.medallion.config.sections.enrichment import LookupSettings
+from include.medallion.config.sections.tables import Gold, Parts, Silver
 from include.medallion.lookups import leases, usage_ledger
 from include.medallion.lookups.usage_ledger import BillingKey
 from include.medallion.staging.parts import LookupCounts

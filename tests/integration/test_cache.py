@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from include.medallion.config.sections import Gold, Parts, Silver
+from include.medallion.config.sections.tables import Gold, Parts, Silver
 from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.errors import ProviderRefused
 from include.medallion.geocoders import offline

@@ -15,7 +15,7 @@ from include.medallion.bronze import chunks as bronze_chunks
 from include.medallion.bronze import table as bronze_table
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.postgres import connection as bronze_connection
-from include.medallion.config.sections import Parts
+from include.medallion.config.sections.tables import Parts
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import filesystem, list_files, write_bytes
 from include.medallion.lake.parquet_files import create_parquet, read_schema

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from include.medallion.config.sections import Silver
+from include.medallion.config.sections.tables import Silver
 from include.medallion.errors import SinkBehind
 from include.medallion.lake.object_store import filesystem
 from include.medallion.steps.open_window import open_window

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.sections import Quarantine
+from include.medallion.config.sections.tables import Quarantine
 from include.medallion.errors import ContractBroken, Refused
 from include.medallion.gold.sink import GoldSink
 from include.medallion.lake import delta

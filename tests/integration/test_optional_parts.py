@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.medallion.config.geocoding import GEOCODE_COLUMNS
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.geocoding import GEOCODE_COLUMNS
 from include.medallion.errors import SettingError
 from include.medallion.model.differences import Difference
 from include.medallion.model.window import Mode

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.sections import Parts
+from include.medallion.config.sections.tables import Parts
 from include.medallion.errors import ProviderRefused, SettingError, Transient
 from include.medallion.model.window import Mode
 from tests.integration import own_functions

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from include.medallion.config.sections import Parts, Quarantine
+from include.medallion.config.sections.tables import Parts, Quarantine
 from include.medallion.errors import QuarantineOverflow
 from include.medallion.model.window import Mode
 from tests.integration.one_table import OneTable

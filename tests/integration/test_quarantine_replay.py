@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.medallion.config.sections import Quarantine
+from include.medallion.config.sections.tables import Quarantine
 from include.medallion.model.window import Mode
 from tests.integration.fake_google import insert, set_geocode
 from tests.integration.one_table import OneTable

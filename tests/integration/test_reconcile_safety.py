@@ -17,8 +17,8 @@ from include.medallion.__main__ import app
 from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.table import describe_table
-from include.medallion.config.columns import ColumnSettings
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.columns import ColumnSettings
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import TooManyDeletes
 from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile

@@ -21,7 +21,7 @@ from include.medallion.page.rows import MAX_CELLS, density, preview
 from include.medallion.page.snapshot import read_snapshot
 from include.medallion.runs.record import record_reconcile, record_run
 from include.medallion.staging.parts import LookupCounts
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 
 NOW = datetime.now(UTC)
 APPLIED = Applied(10, 8, 2, 0)

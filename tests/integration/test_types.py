@@ -14,7 +14,7 @@ from psycopg import sql
 
 from include.medallion.bronze.postgres.connection import connect
 from include.medallion.bronze.table import describe_table
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import source_column
 from include.medallion.model.types.catalogue import ROWS
 from include.medallion.model.types.table import ARRAY, TEXT, VARIANT, sink_type

@@ -21,7 +21,7 @@ from include.medallion.bronze import horizon
 from include.medallion.bronze import rows as bronze_rows
 from include.medallion.bronze import table as bronze_table
 from include.medallion.bronze.postgres import connection as bronze_connection
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SourceChanged, Transient
 from include.medallion.model.window import Mode, Position, Window, plan_window
 from tests.integration.one_cluster import Cluster, cluster

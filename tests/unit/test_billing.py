@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.medallion.config.lookup_settings import LookupSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.lookup_settings import LookupSettings
 from include.medallion.lake.object_store import open_lake
 from include.medallion.lookups.usage_ledger import BillingKey, billed_calls, reserve, settle
 from include.medallion.model.window import Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, sum_lookups
-from include.medallion.steps.billing import with_billed_cost
+from include.medallion.steps.summary.billing import with_billed_cost
 
 NOVEMBER, DECEMBER = datetime(2026, 11, 30, 23, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 

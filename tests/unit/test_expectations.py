@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.config.expectations import Expectation
+from include.medallion.config.sections.expectations import Expectation
 from include.medallion.enrich.expectations import open_expectations
 from include.medallion.errors import SettingError
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.config.enrichment import FunctionSettings, GeocodeSettings
+from include.medallion.config.sections.enrichment import FunctionSettings, GeocodeSettings
 from include.medallion.enrich.expiry import expires_at, is_expired
 from include.medallion.enrich.functions import open_function
 from include.medallion.enrich.geocoding import open_geocoding

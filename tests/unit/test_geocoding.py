@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.errors import SettingError
 from include.medallion.model.columns import Column

@@ -32,7 +32,7 @@ from include.medallion.model.log_range import LogRange
 from include.medallion.model.window import Window
 from include.medallion.quarantine.table import SCHEMA, TABLE
 from include.medallion.staging.parts import LookupCounts
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 WINDOW = Window("people", "s", 1, 9, 20260101000000000, lag=7, log=LogRange("slot", 10, 30, 0))

@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.config.enrichment import GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.coordinates.centres import centres

@@ -23,7 +23,8 @@ child = os.fork()
 if child == 0:
     import pyarrow as pa, pyarrow.compute as pc
     from deltalake import DeltaTable, write_deltalake
-    from include.medallion.steps import row_counts, run
+    from include.medallion.steps import run
+    from include.medallion.steps.summary import row_counts
     from include.medallion.geocoders.offline import locate
     write_deltalake(sys.argv[0], pa.table({"n": [1, 2]}))
     write_deltalake(sys.argv[0], pa.table({"n": [4]}), mode="append")

@@ -13,7 +13,7 @@ from include.medallion.lake.parquet import FileInfo
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, StagedFile
-from include.medallion.steps.row_counts import check_row_counts, part_summary_line, summary_line
+from include.medallion.steps.summary.row_counts import check_row_counts, part_summary_line, summary_line
 
 WINDOW = Window("one", "source", 500, 900, 20261122203059123, lag=7)
 APPLIED = Applied(read=9, inserted=4, updated=3, superseded=2, version=5)

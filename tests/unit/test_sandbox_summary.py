@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from include.medallion.model.counts import Applied
 from include.medallion.staging.parts import LookupCounts
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 from include.sandbox import summary
 
 APPLIED = Applied(1200, 1000, 150, 50, version=3)

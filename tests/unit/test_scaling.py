@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow.configuration import conf
 
 from benchmarks import scaling_trials
-from include.medallion.config.sections import Parts
+from include.medallion.config.sections.tables import Parts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
 

@@ -6,7 +6,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts
-from include.medallion.steps.unresolved import check_resolved, find_unresolved
+from include.medallion.steps.summary.unresolved import check_resolved, find_unresolved
 
 FUNCTION = {"function": {"call": "m:f", "keys": "id", "returns": {"b": "string"}}}
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from include.medallion.bronze import rows as bronze_rows
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Parts, Source
+from include.medallion.config.sections.tables import Parts, Source
 from include.medallion.lake.parquet.prefetch import prefetch
 from include.medallion.model.window import Window
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from include.medallion.bronze import checkpoint
 from include.medallion.bronze.checkpoint import Checkpoint
 from include.medallion.bronze.rows import BATCH_BYTES
-from include.medallion.config.sections import Parts
+from include.medallion.config.sections.tables import Parts
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import Writer
 from include.medallion.lake.parquet_files import create_parquet, read_schema

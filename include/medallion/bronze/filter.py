@@ -8,7 +8,7 @@ import adbc_driver_manager
 
 from include.medallion.bronze.postgres.connection import execute, read_error
 from include.medallion.config.checks.expressions import columns_of
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SettingError
 from include.medallion.model.columns import quote_identifier
 

@@ -17,7 +17,7 @@ import adbc_driver_manager
 from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows
 from include.medallion.bronze.rows import lock_table
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import quote_identifier, quote_literal
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from include.medallion.bronze.postgres.connection import execute, fetch_rows, read_error
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
 from include.medallion.model.types.ranges import OutOfRange, bring_into_range

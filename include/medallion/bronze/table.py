@@ -16,9 +16,9 @@ import adbc_driver_manager
 
 from include.medallion.bronze.filter import check_filter
 from include.medallion.bronze.postgres.connection import fetch_rows
-from include.medallion.config.columns import ColumnSettings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.columns import ColumnSettings
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.model.columns import Column, quote_literal, selected_column
 from include.medallion.model.schema.source import SchemaColumn

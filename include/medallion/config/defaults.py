@@ -16,10 +16,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from include.medallion.config.checks.error_messages import describe_errors
-from include.medallion.config.columns import NewColumns
-from include.medallion.config.enrichment import FunctionSettings, GeocodeSettings, Settings
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.sections import Gold, Parts, Quarantine, Silver, Source
+from include.medallion.config.sections.columns import NewColumns
+from include.medallion.config.sections.enrichment import FunctionSettings, GeocodeSettings, Settings
+from include.medallion.config.sections.tables import Gold, Parts, Quarantine, Silver, Source
 from include.medallion.config.yaml_documents import load_yaml
 from include.medallion.errors import SettingError
 

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from include.medallion.config.checks.reserved import check_pipeline_name
 from include.medallion.config.checks.schedules import check_schedule
-from include.medallion.config.columns import ColumnSettings
-from include.medallion.config.enrichment import EnrichmentSettings, Settings
-from include.medallion.config.expectations import Expectation, check_expectations
-from include.medallion.config.schema_policies import SchemaChangeKind, SchemaPolicy, one_policy, policy_for
-from include.medallion.config.sections import Gold, Parts, Quarantine, Silver, Source, UserSink
+from include.medallion.config.sections.columns import ColumnSettings
+from include.medallion.config.sections.enrichment import EnrichmentSettings, Settings
+from include.medallion.config.sections.expectations import Expectation, check_expectations
+from include.medallion.config.sections.schema_policies import SchemaChangeKind, SchemaPolicy, one_policy, policy_for
+from include.medallion.config.sections.tables import Gold, Parts, Quarantine, Silver, Source, UserSink
 from include.medallion.config.values.types import OutOfRangeSettings, TypeSettings
 from include.medallion.errors import SettingError
 

@@ -9,7 +9,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.geocoding import VERDICT_COLUMN, GeocodeSettings
+from include.medallion.config.sections.geocoding import VERDICT_COLUMN, GeocodeSettings
 from include.medallion.geocoders.location import LOCATED, LocateAddress, Status
 from include.medallion.geocoders.postcodes import UNKNOWN, normalise_columns, read_countries
 from include.medallion.geocoders.postcodes.addresses import normalise_address

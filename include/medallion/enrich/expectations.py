@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.expectations import Expectation
+from include.medallion.config.sections.expectations import Expectation
 from include.medallion.errors import SettingError
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.keys import combine_chunks

@@ -36,7 +36,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.medallion.config.checks.imports import import_function
-from include.medallion.config.enrichment import FunctionSettings
+from include.medallion.config.sections.enrichment import FunctionSettings
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, Enrichment, Tracking
 from include.medallion.model.columns import ENRICHMENT_TYPES, Column

@@ -9,8 +9,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.config.geocoding import FREE_GEOCODERS, H3_COLUMN, VERDICT_COLUMN, GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.geocoding import FREE_GEOCODERS, H3_COLUMN, VERDICT_COLUMN, GeocodeSettings
 from include.medallion.enrich.addresses import by_address, locate_addresses
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import Geocoder, open_geocoder

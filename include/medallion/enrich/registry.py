@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from include.medallion.config.enrichment import EnrichmentSettings, GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.enrichment import EnrichmentSettings, GeocodeSettings
 from include.medallion.geocoders.location import Sources
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import Column

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocoderName, GeocodeSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.location import (
     AREA,

@@ -11,7 +11,7 @@ import typer
 
 from include.medallion.config.connections import lake_from_environment
 from include.medallion.config.countries import suggest
-from include.medallion.config.enrichment import GeocoderName, GeocodeSettings
+from include.medallion.config.sections.enrichment import GeocoderName, GeocodeSettings
 from include.medallion.errors import Refused, SettingError, Transient
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.location import Location, Sources

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from include.medallion.config.geocoding import TableSettings
+from include.medallion.config.sections.geocoding import TableSettings
 from include.medallion.lake.object_store import Lake
 
 

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 import tenacity
 from pyrate_limiter import GCRA, Limiter, Rate, SingleBucketFactory, StateBucket
 
-from include.medallion.config.enrichment import LookupSettings
+from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.errors import ProviderRefused, Transient
-from include.medallion.lookups.call_budget import CallBudget
-from include.medallion.lookups.circuit_breaker import CircuitBreaker
+from include.medallion.lookups.limits.call_budget import CallBudget
+from include.medallion.lookups.limits.circuit_breaker import CircuitBreaker
 
 R = TypeVar("R")  # a request
 A = TypeVar("A")  # its answer

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from include.medallion.config.enrichment import LookupSettings
+from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.model.columns import TIMESTAMP_UTC, Column, typed_column
 from include.medallion.model.keys import Key, Normalise
 

@@ -19,12 +19,12 @@ from functools import partial
 
 import pyarrow as pa
 
-from include.medallion.config.enrichment import LookupSettings
+from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import cache, leases, usage_ledger
-from include.medallion.lookups.call_budget import CallBudget
 from include.medallion.lookups.calls import make_calls
 from include.medallion.lookups.enrichment import KEEP_FOR, Enrichment
+from include.medallion.lookups.limits.call_budget import CallBudget
 from include.medallion.lookups.progress import Progress, report_progress
 from include.medallion.lookups.results import LookupResults
 from include.medallion.lookups.usage_ledger import BillingKey

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.enrichment import LookupSettings
+from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.lake import delta, shared_table
 from include.medallion.lake.object_store import Lake
 

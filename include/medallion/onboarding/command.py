@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from include.medallion.config.files import pipelines_folder
-from include.medallion.ops.command import failures_in_one_line, opened
+from include.medallion.ops.shell.opened import failures_in_one_line, opened
 from include.medallion.redaction.library_errors import redact_library_errors
 
 Table = Annotated[str, typer.Argument(metavar="TABLE", help="public.customers, or a pattern: 'public.*'")]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from include.medallion.config.countries import to_alpha2
-from include.medallion.config.enrichment import GEOCODE_COLUMNS
+from include.medallion.config.sections.enrichment import GEOCODE_COLUMNS
 from include.medallion.geocoders.location import Status
 from include.medallion.geocoders.offline import locate_many
 from include.medallion.geocoders.postcodes import is_area, normalise

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.medallion.config.connections import Connections, lake_from_environment
-from include.medallion.config.geocoding import GeocoderName, GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.geocoding import GeocoderName, GeocodeSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders import open_geocoder
 from include.medallion.geocoders.coordinates.accuracy import Accuracy, measure

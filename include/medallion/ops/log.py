@@ -10,7 +10,7 @@ from include.medallion.model import differences
 from include.medallion.ops.reconcile import reconcile
 from include.medallion.staging.archive import read_window
 from include.medallion.steps.log.advance import advance_log, read_of
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 
 log = logging.getLogger(__name__)
 

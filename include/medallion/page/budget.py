@@ -6,8 +6,8 @@ from calendar import monthrange
 from collections.abc import Mapping
 from datetime import datetime
 
-from include.medallion.config.enrichment import EnrichmentSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.enrichment import EnrichmentSettings
 from include.medallion.geocoders import declarations
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.config.sections import Quarantine
+from include.medallion.config.sections.tables import Quarantine
 from include.medallion.errors import QuarantineOverflow
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake

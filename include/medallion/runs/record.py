@@ -13,7 +13,7 @@ from include.medallion.model.columns import BATCH_ID
 from include.medallion.model.differences import Report
 from include.medallion.model.window import Mode
 from include.medallion.runs.table import append
-from include.medallion.steps.row_counts import RunSummary
+from include.medallion.steps.summary.row_counts import RunSummary
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from include.medallion.quarantine.table import check_bad_share, record_rows
 from include.medallion.staging.batch import Batch, open_batch
 from include.medallion.staging.records.manifests import write_applied
 from include.medallion.steps.enrich import enrichments_of
-from include.medallion.steps.row_counts import check_expectations
 from include.medallion.steps.sinks import open_sinks
-from include.medallion.steps.unresolved import check_resolved
+from include.medallion.steps.summary.row_counts import check_expectations
+from include.medallion.steps.summary.unresolved import check_resolved
 
 
 def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, sink_name: str) -> Applied:

@@ -8,10 +8,10 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Window
 from include.medallion.staging.records.manifests import read_applied, read_enriched, read_gone
-from include.medallion.steps.billing import with_billed_cost
-from include.medallion.steps.row_counts import RunSummary, check_row_counts
 from include.medallion.steps.schema.removal import remove_old_values
-from include.medallion.steps.unresolved import find_unresolved
+from include.medallion.steps.summary.billing import with_billed_cost
+from include.medallion.steps.summary.row_counts import RunSummary, check_row_counts
+from include.medallion.steps.summary.unresolved import find_unresolved
 
 
 def commit(pipeline: Pipeline, lake: Lake, window: Window) -> RunSummary:

@@ -15,8 +15,8 @@ from include.medallion.steps.enrich import enrich
 from include.medallion.steps.extract import extract
 from include.medallion.steps.log.advance import advance_log
 from include.medallion.steps.open_window import open_window
-from include.medallion.steps.row_counts import RunSummary
 from include.medallion.steps.run_options import RunOptions
+from include.medallion.steps.summary.row_counts import RunSummary
 
 
 def run(

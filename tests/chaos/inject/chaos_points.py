@@ -66,14 +66,14 @@ POINTS = {
     "gold.replacing": Point(COMMIT, "during", WRITE),
     "gold.replaced": Point(COMMIT, "after", WRITE),
     "commit.before": Point(f"{CORE}.steps.watermark:advanced"),
-    "commit.after": Point(f"{CORE}.steps.row_counts:summary_line"),
+    "commit.after": Point(f"{CORE}.steps.summary.row_counts:summary_line"),
 }
 SETTINGS = {f"{CORE}.bronze.rows": {"BATCH_BYTES": 1 << 18}}
 """Constants to set: smaller record batches, so that a window has a middle."""
 
 PRELOADED = (
     f"{CORE}.steps.run",
-    f"{CORE}.steps.row_counts",
+    f"{CORE}.steps.summary.row_counts",
     "airflow.providers.snowflake.hooks.snowflake",
 )
 """Imported by the scheduler before it forks: otherwise each of hundreds of tasks spends seconds on it."""

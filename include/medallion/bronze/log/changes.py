@@ -13,7 +13,7 @@ from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
 from include.medallion.bronze.log.slot import find_slot, slot_in_use
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.rows import BATCH_BYTES
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import quote_identifier, quote_literal
 from include.medallion.model.log_range import LogRange, lsn_text
 

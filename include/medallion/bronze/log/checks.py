@@ -8,7 +8,7 @@ import adbc_driver_manager
 
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.model.columns import quote_identifier, quote_literal
 

@@ -20,7 +20,7 @@ from include.medallion.bronze.rows import mask_rows, read_rows, select_list
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import VERSION, Column, quote_identifier, quote_literal
 from include.medallion.model.values.validation import to_sink_types, validate
 from include.medallion.model.window import Window

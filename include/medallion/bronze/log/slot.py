@@ -12,7 +12,7 @@ from hashlib import sha256
 import adbc_driver_manager
 
 from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SettingError, Transient
 from include.medallion.model.columns import quote_literal
 from include.medallion.model.log_range import lsn_text

@@ -16,7 +16,7 @@ import adbc_driver_postgresql
 import pyarrow as pa
 
 from include.medallion.bronze.postgres.failures import connection_failure, read_failure
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SettingError
 
 _SQL = Path(__file__).parents[1] / "sql"

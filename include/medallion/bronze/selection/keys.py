@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from include.medallion.bronze.rows import read_rows
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import Column, quote_identifier, quote_literal
 from include.medallion.model.keys import combine_chunks, composite_key
 from include.medallion.model.values.masks import mask_sql

@@ -10,7 +10,7 @@ import pyarrow as pa
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.selection.keys import KEYS_PER_STATEMENT, key_condition
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import quote_identifier
 
 _MOST = 0.9

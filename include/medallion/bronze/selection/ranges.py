@@ -12,7 +12,7 @@ import pyarrow as pa
 from include.medallion.bronze.rows import read_rows
 from include.medallion.bronze.source_keys import QuarantinedKeys, due_versions
 from include.medallion.bronze.table import SourceTable
-from include.medallion.config.sections import Source
+from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import VERSION, Column, quote_identifier, quote_literal
 from include.medallion.model.compare.ranges import KeyRange
 from include.medallion.model.values.masks import mask_sql

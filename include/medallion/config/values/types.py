@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from include.medallion.config.enrichment import Name
+from include.medallion.config.sections.enrichment import Name
 from include.medallion.model.types.names import check_type
 
 TypeSettings = dict[Name, Annotated[str, AfterValidator(check_type)]]

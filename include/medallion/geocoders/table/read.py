@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from include.medallion.config.geocoding import TableSettings
+from include.medallion.config.sections.geocoding import TableSettings
 from include.medallion.errors import SettingError
 from include.medallion.geocoders.location import Access, Sources
 from include.medallion.geocoders.postcodes import UNKNOWN, normalise_columns, system_of

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import usage_ledger
 from include.medallion.lookups.cache import find_answers

@@ -10,9 +10,9 @@ from adbc_driver_manager import AdbcConnection
 from include.medallion.bronze.locked import describe_locked
 from include.medallion.bronze.rows import has_values_before
 from include.medallion.bronze.table import SourceTable, describe_table
-from include.medallion.config.columns import HmacKey, MaskSettings
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.columns import HmacKey, MaskSettings
 from include.medallion.errors import SettingError
 from include.medallion.model.schema.source import SchemaColumn, SourceSchema
 from include.medallion.model.types.choices import TypeChoices

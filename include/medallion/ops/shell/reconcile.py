@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from include.medallion.ops.command import opened
+from include.medallion.ops.shell.opened import opened
 
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 RepairOption = Annotated[
@@ -21,9 +21,9 @@ def reload(
     keys: Annotated[str | None, typer.Option(help="values of the first key column: 7,9 or 100..200")] = None,
 ) -> None:
     """Read chosen rows of the source again and write them to all sinks, over any version there."""
-    from include.medallion.steps.row_counts import summary_line
     from include.medallion.steps.run import run
     from include.medallion.steps.run_options import parse_reload
+    from include.medallion.steps.summary.row_counts import summary_line
 
     with opened(name) as (pipeline, connections):
         summary = run(pipeline, connections, parse_reload(where, keys))

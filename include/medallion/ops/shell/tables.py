@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from include.medallion.ops.command import opened
+from include.medallion.ops.shell.opened import opened
 
 Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="name of a pipeline file")]
 Rows = Annotated[int, typer.Option(min=0, help="rows to show")]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from include.medallion.config.enrichment import Name, Settings
+from include.medallion.config.sections.enrichment import Name, Settings
 
 NewColumns = Literal["include", "ignore"]
 DroppedColumns = Literal["keep", "drop"]

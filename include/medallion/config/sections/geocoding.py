@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from include.medallion.config.countries import suggest, to_alpha2
 from include.medallion.config.countries.alpha2 import ALPHA2
-from include.medallion.config.lookup_settings import LookupSettings, Name, Names, Settings
+from include.medallion.config.sections.lookup_settings import LookupSettings, Name, Names, Settings
 
 GeocoderName = Literal["offline", "table", "google_geocoding", "google_address_validation"]
 FREE_GEOCODERS = frozenset({"offline", "table"})

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from include.medallion.config.checks.expressions import check_condition
 from include.medallion.config.checks.reserved import check_gold_table, check_silver_table
-from include.medallion.config.enrichment import FunctionPath, Name, Names, Settings
+from include.medallion.config.sections.enrichment import FunctionPath, Name, Names, Settings
 
 
 class Source(Settings):

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from include.medallion.config.geocoding import GEOCODE_COLUMNS, GeocoderName, GeocodeSettings
-from include.medallion.config.lookup_settings import FunctionPath, LookupSettings, Name, Names, Settings
+from include.medallion.config.sections.geocoding import GEOCODE_COLUMNS, GeocoderName, GeocodeSettings
+from include.medallion.config.sections.lookup_settings import FunctionPath, LookupSettings, Name, Names, Settings
 
 __all__ = [
     "GEOCODE_COLUMNS",

@@ -37,7 +37,7 @@ def import_file(
     from include.medallion.config.connections import lake_from_environment
     from include.medallion.geocoders.places import formats
     from include.medallion.geocoders.places.store import import_places
-    from include.medallion.ops.command import failures_in_one_line
+    from include.medallion.ops.shell.opened import failures_in_one_line
 
     columns = {"country": country_column, "postcode": postcode, "latitude": latitude, "longitude": longitude}
     with failures_in_one_line():
@@ -60,7 +60,7 @@ def list_sources(table: Table = "places") -> None:
     """Show what a table holds: source, licence, version, date, and how many places."""
     from include.medallion.config.connections import lake_from_environment
     from include.medallion.geocoders.places.store import list_imports
-    from include.medallion.ops.command import failures_in_one_line
+    from include.medallion.ops.shell.opened import failures_in_one_line
 
     with failures_in_one_line():
         found = list_imports(lake_from_environment(os.environ), table)
@@ -86,7 +86,7 @@ def accuracy(
     """Compare coordinates with true ones: median, 90th and 99th percentile by country."""
     from include.medallion.geocoders.coordinates.accuracy import as_text
     from include.medallion.ops.accuracy import accuracy_of_file, accuracy_of_pipeline
-    from include.medallion.ops.command import failures_in_one_line, opened
+    from include.medallion.ops.shell.opened import failures_in_one_line, opened
 
     if Path(of).is_file():
         with failures_in_one_line():

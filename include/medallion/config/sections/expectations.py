@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from include.medallion.config.checks.expressions import check_condition, columns_of
-from include.medallion.config.enrichment import Name, Settings
+from include.medallion.config.sections.enrichment import Name, Settings
 
 Value = StrictBool | StrictInt | StrictFloat | datetime | date | StrictStr
 Consequence = Literal["warn", "quarantine", "fail"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from include.medallion.config.enrichment import GeocodeSettings
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.errors import ContractBroken
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, sum_lookups
