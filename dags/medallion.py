@@ -16,6 +16,7 @@ import medallion_lineage
 import medallion_metrics
 from airflow.sdk import DAG, Asset, dag, get_current_context, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
+from medallion_approvals import asking_task
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS
 from medallion_docs import describe, document
@@ -38,7 +39,7 @@ log = logging.getLogger("airflow.task.medallion")
 LONGEST_NAME = 200  # Airflow refuses DAG ids of more than 250 characters
 
 
-@task(multiple_outputs=False)
+@asking_task(multiple_outputs=False)
 def open_window(name: str) -> dict:
     """Fix what this run reads, so that every retry reads the same."""
     from include.medallion.steps.open_window import open_window
@@ -99,7 +100,7 @@ def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
     return [first]
 
 
-@task(multiple_outputs=False)
+@asking_task(multiple_outputs=False)
 def commit(name: str, staged: Sequence[dict]) -> dict:
     """Check the row counts, advance the watermark, publish the summary."""
     from include.medallion.ops.log import finish_log
@@ -117,7 +118,7 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
         remember(context, name, held)  # a trial before the first load leaves nothing to remember
     if window.log:
         with readable_failures():
-            finish_log(pipeline, connect(pipeline), summary)
+            finish_log(pipeline, connect(pipeline), summary, context["params"].get("approve_deletes", False))
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
     medallion_metrics.emit(window, summary, context["dag_run"].start_date)

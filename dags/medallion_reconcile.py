@@ -6,7 +6,8 @@ Compares the source with every sink by key and version, one task for each pipeli
 * **Rows that the source lost** are marked (`_deleted_at`) or removed in every sink, as `deletes` in the pipeline file
   says. Windows see inserts and updates only; this is how deletes arrive.
 * **Many deletes** (`max_delete_share` in the pipeline file) are not applied: the task fails and says how many rows of
-  which sink they are; trigger it with **approve_deletes** for that pipeline.
+  which sink they are; trigger it with **approve_deletes** for that pipeline. With `MEDALLION_APPROVAL_HOURS` the task
+  waits so long for an approval under *Required Actions*, which covers the rows that were lost when it asked.
 * **Rows that a sink lost**, has in an older version or more than once are read again and written to all sinks, as
   `repair` in the pipeline file or the parameter **repair** says. What is not repaired fails the task: its message says
   how many rows, in which sink, the cause if it is known, and what fixes it.
@@ -22,6 +23,7 @@ import logging
 from dataclasses import asdict
 
 from airflow.sdk import Param, dag, get_current_context, task
+from medallion_approvals import asking_task
 from medallion_connections import connect, lake
 from medallion_defaults import DAILY, SETTINGS
 from medallion_logs import readable_failures
@@ -80,7 +82,7 @@ def choose() -> list[str]:
     return [find_pipeline(wished).name] if wished else [pipeline_name(file) for file in pipeline_files()]
 
 
-@task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=MAX_PARALLEL)
+@asking_task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dag=MAX_PARALLEL)
 def reconcile(name: str) -> dict | None:
     """Compare one pipeline's source and sinks, apply deletes, and fail if a sink lost rows."""
     from include.medallion.model.differences import check_nothing_lost, summary_line
@@ -90,8 +92,8 @@ def reconcile(name: str) -> dict | None:
     with readable_failures():
         pipeline, context = find_pipeline(name), get_current_context()
         params = context["params"]
-        switches = {option: bool(params[option]) for option in ("approve_deletes", "values")}
-        switches["accept"] = bool(params["accept_source"])
+        switches = {"values": bool(params["values"]), "accept": bool(params["accept_source"])}
+        switches["approve_deletes"] = params["approve_deletes"] or False
         report = reconcile(pipeline, connect(pipeline), repair=params["repair"], **switches)
         if report is None:
             log.info("%s: a sink holds nothing yet, there is nothing to compare", name)

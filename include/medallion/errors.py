@@ -7,9 +7,10 @@ Every failure that the core raises on purpose.
     │   ├── ContractBroken     source, staged data or sink is not what was agreed
     │   ├── SourceChanged      the source is not the one the sinks were filled from
     │   ├── ProviderRefused    a key, a right or an allowance was refused by a provider
-    │   ├── SchemaChanged      a change of the table's schema needs a decision
     │   ├── QuarantineOverflow too large a share of a batch broke the contract
-    │   ├── TooManyDeletes     a reconcile would delete too large a share of a sink
+    │   ├── NeedsApproval      a person can approve what was refused
+    │   │   ├── SchemaChanged      a change of the table's schema needs a decision
+    │   │   └── TooManyDeletes     a reconcile would delete too large a share of a sink
     │   ├── ClockSkew          the clocks of a worker and of the source are too far apart
     │   └── SinkBehind         a sink lost batches: the window starts too late for it
     ├── Transient          may pass by itself; `retry_after` says when, if the other side did
@@ -17,6 +18,8 @@ Every failure that the core raises on purpose.
 
 Messages name the setting and the fix. They never hold a secret or a row's values.
 """
+
+from __future__ import annotations
 
 
 class MedallionError(Exception):
@@ -43,7 +46,16 @@ class ProviderRefused(Refused):
     """A look-up provider refused the key, the right or the allowance."""
 
 
-class SchemaChanged(Refused):
+class NeedsApproval(Refused):
+    """A person can approve what was refused."""
+
+    def __init__(self, message: str, *, approval: dict[str, int | str] | None = None) -> None:
+        """Keep the parameters of the run that approve exactly this, and no more; none if nobody can."""
+        super().__init__(message)
+        self.approval = approval or {}
+
+
+class SchemaChanged(NeedsApproval):
     """A change of the source table's schema needs a person's decision, or came while a run was starting."""
 
 
@@ -51,7 +63,7 @@ class QuarantineOverflow(Refused):
     """More of a batch broke the contract than `quarantine.max_share` allows."""
 
 
-class TooManyDeletes(Refused):
+class TooManyDeletes(NeedsApproval):
     """A reconcile would delete more of a sink than `max_delete_share` allows."""
 
 

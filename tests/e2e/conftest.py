@@ -50,6 +50,7 @@ def deployment(tmp_path_factory) -> Iterator[Deployment]:
             "GOOGLE_ADDRESS_VALIDATION_URL": google.validation_url,
             "SENTRY_DSN": sentry.dsn,
             "MEDALLION_PAGE_DATA": "on",
+            "MEDALLION_APPROVAL_HOURS": "24",
             "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.hiding_auth_manager.HidingAuthManager",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,outsider:viewer",
         }

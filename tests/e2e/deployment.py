@@ -32,6 +32,9 @@ VARIANT = 5  # of `snowflake.connector.constants.FIELD_TYPES`
 OPTIONS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
 
 
+WAITING_OR_FAILED = {"awaiting_input", "failed", "up_for_retry"}
+
+
 @dataclass(frozen=True)
 class Run:
     """A run, and its state when it was last read."""
@@ -57,6 +60,23 @@ class Run:
     def states(self) -> dict[str, str]:
         """The tasks' states by name, mapped ones as `enrich[0]`."""
         return {client.name(task): task["state"] for task in self.tasks}
+
+    def asks(self) -> dict:
+        """Wait until a task waits for an approval; return what Airflow shows of it under *Required Actions*."""
+        states = wait(lambda: WAITING_OR_FAILED & {*self.states.values()} and self.states, 240, every=0.4)
+        assert "awaiting_input" in states.values(), f"{states}: {self.failures}"
+        path = f"dags/{self.dag_id}/dagRuns/{self.run_id}/hitlDetails"
+        (asked,) = self.api.call("GET", path)["hitl_details"]
+        return asked
+
+    def answer(self, asked: Mapping, option: str) -> Run:
+        """Choose an option, as a person does, and wait for the end."""
+        task = asked["task_instance"]
+        path = (
+            f"dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        )
+        self.api.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+        return self.ended()
 
     @property
     def summary(self) -> RunSummary | None:

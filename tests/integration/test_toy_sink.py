@@ -358,6 +358,17 @@ def test_rows_that_the_sink_lost_are_reported(people, toy):
     assert held(toy) == source(people)
 
 
+def test_values_that_no_sink_can_show_are_not_called_equal(people, toy):
+    """`--values` is refused, before anything is deleted; without it the daily reconcile goes on with keys."""
+    people.pipeline = people.pipeline.model_copy(update={"gold": None, "silver": None})
+    people.run()
+    people.sql("DELETE FROM people WHERE id = 1")
+    with pytest.raises(SettingError, match=r"none of its sinks \(toy\) has read_rows"):
+        reconcile(people.pipeline, people.connections, values=True)
+    assert 1 in {row["id"] for row in toy.rows().values()}
+    assert reconcile(people.pipeline, people.connections).sinks["toy"].deleted == 1
+
+
 def test_the_sink_is_maintained_and_old_batches_are_deleted(people, toy):
     """Maintenance calls the sink, and deletes the staged batches that it no longer needs."""
     first = people.run().batch_id

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.errors import SinkBehind
+from include.medallion.errors import SchemaChanged, SinkBehind
 from include.medallion.model.schema.changes import Action, Kind
 from include.medallion.model.schema.compare import compare_schemas
 from include.medallion.model.schema.source import SchemaColumn, SourceSchema, fingerprint
@@ -139,3 +139,16 @@ def test_a_batch_is_not_applied_to_a_schema_that_it_was_not_planned_for(mode):
     with pytest.raises(SinkBehind, match="gold got other columns after batch 20 was opened, from batch 10") as caught:
         is_applied("gold", held, replace(WINDOW, mode=mode))
     assert caught.value.held == held
+
+
+@pytest.mark.parametrize("settings", [{"on_schema_change": "fail"}, {"max_reload_rows": 2}])
+def test_an_approval_is_for_the_change_that_was_shown(settings):
+    """Another change in between is not approved with it."""
+    held = {"gold": schema(B)}
+    retyped = schema(replace(B, type="integer", arrow="int32", snowflake="INTEGER"))
+    with pytest.raises(SchemaChanged) as stopped:
+        plan_schema(pipeline(**settings), held, retyped, 3)
+    approved = stopped.value.approval["approve_schema_change"]
+    assert plan_schema(pipeline(**settings), held, retyped, 3, approved=approved).action is Action.REPLACE
+    with pytest.raises(SchemaChanged):
+        plan_schema(pipeline(**settings), held, schema(replace(retyped.columns[1], name="c")), 3, approved=approved)

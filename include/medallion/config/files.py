@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,29 @@ def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
 def runs_on_schedule() -> bool:
     """Return whether DAGs run by themselves: not if MEDALLION_SCHEDULE is `manual`."""
     return os.environ.get("MEDALLION_SCHEDULE") != MANUAL
+
+
+def approval_time(environ: Mapping[str, str]) -> timedelta | None:
+    """
+    Return how long a task waits for an approval in Airflow, by `MEDALLION_APPROVAL_HOURS`.
+
+    Returns:
+        None if tasks do not ask: they fail, and a person triggers them again with the parameter that approves.
+
+    Raises:
+        SettingError: the variable holds no such number.
+    """
+    text = environ.get("MEDALLION_APPROVAL_HOURS")
+    if not text:
+        return None
+    try:
+        return timedelta(hours=float(text)) if float(text) > 0 else _no_hours()
+    except (ValueError, OverflowError):
+        return _no_hours()
+
+
+def _no_hours() -> timedelta:
+    raise SettingError("MEDALLION_APPROVAL_HOURS must be a number of hours above 0; unset it to approve by parameter")
 
 
 def json_schema() -> dict[str, Any]:

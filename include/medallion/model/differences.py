@@ -165,7 +165,8 @@ def check_delete_share(pipeline: str, sinks: Mapping[str, Difference], max_share
         raise TooManyDeletes(
             f"the source has lost {' and '.join(excessive)}, more than max_delete_share ({max_share:g}) allows: "
             f"nothing was deleted. If these rows are really gone, trigger medallion_reconcile with pipeline {pipeline} "
-            f"and approve_deletes (shell: reconcile {pipeline} --approve-deletes)"
+            f"and approve_deletes (shell: reconcile {pipeline} --approve-deletes)",
+            approval={"approve_deletes": max(sink.gone for sink in sinks.values())},
         )
 
 

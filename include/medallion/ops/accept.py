@@ -39,7 +39,7 @@ _EVERY_VERSION = 1 << 62
 
 
 def accept_source(
-    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], *, approve_deletes: bool
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], *, approve_deletes: int
 ) -> int | None:
     """
     Bring the sinks to a source that they were not filled from.

@@ -91,7 +91,7 @@ def _check_same_table(pipeline: Pipeline, snapshot: SourceSnapshot, table: Sourc
 
 
 def compare_once(
-    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: int
 ) -> Found | None:
     """Compare source and sinks as they are now, and apply the deletes; None if a sink holds nothing yet."""
     keys = stage_keys(pipeline, connections, sinks)
@@ -110,10 +110,13 @@ def write_report(lake: Lake, report: Report) -> None:
 
 
 def apply_deletes(
-    pipeline: Pipeline, lake: Lake, sinks: Sequence[Sink], keys: SourceKeys, *, approve_deletes: bool = False
+    pipeline: Pipeline, lake: Lake, sinks: Sequence[Sink], keys: SourceKeys, *, approve_deletes: int = False
 ) -> tuple[dict[str, Difference], list[pa.Table]]:
     """
     Compare every sink with the staged keys; then apply the source's deletes to each of them.
+
+    Args:
+        approve_deletes: as `ops.reconcile.reconcile`.
 
     Returns:
         What was found in each sink, and the keys of the rows to be repaired.
@@ -124,8 +127,9 @@ def apply_deletes(
     with ExitStack() as stack:
         comparisons = {sink.name: stack.enter_context(sink.compare(keys)) for sink in sinks}
         found = {name: comparison.difference for name, comparison in comparisons.items()}
-        if not approve_deletes:
-            check_delete_share(pipeline.name, found, pipeline.max_delete_share, pipeline.min_deletes)
+        if approve_deletes is not True:
+            allowed = max(pipeline.min_deletes, approve_deletes)
+            check_delete_share(pipeline.name, found, pipeline.max_delete_share, allowed)
         faulty = [_faulty_keys(pipeline, each) for name, each in comparisons.items() if found[name].faults]
         begin_deletes(lake, keys)
         done = {name: found[name].with_deletes(comparison.delete()) for name, comparison in comparisons.items()}

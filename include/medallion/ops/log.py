@@ -15,11 +15,16 @@ from include.medallion.steps.summary.row_counts import RunSummary
 log = logging.getLogger(__name__)
 
 
-def finish_log(pipeline: Pipeline, connections: Connections, summary: RunSummary | None) -> None:
+def finish_log(
+    pipeline: Pipeline, connections: Connections, summary: RunSummary | None, approve_deletes: int = False
+) -> None:
     """
     Let the slot go on behind a run's batch that all sinks hold.
 
     TRUNCATE names no keys: a reconcile deletes those that the source no longer has, before the slot goes on.
+
+    Args:
+        approve_deletes: as `ops.reconcile.reconcile`.
 
     Raises:
         TooManyDeletes: the source lost more rows than `max_delete_share` allows; the slot stays until they are approved
@@ -32,7 +37,7 @@ def finish_log(pipeline: Pipeline, connections: Connections, summary: RunSummary
     read = read_of(connections.lake, window)
     if read and read.truncated:
         log.info("%s was truncated: comparing its keys with the sinks", pipeline.source.table)
-        if report := reconcile(pipeline, connections):
+        if report := reconcile(pipeline, connections, approve_deletes=approve_deletes):
             log.info(differences.summary_line(report))
             differences.check_nothing_lost(report)
     advance_log(pipeline, connections, window, compared=True)

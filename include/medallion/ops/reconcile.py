@@ -39,7 +39,7 @@ def reconcile(
     pipeline: Pipeline,
     connections: Connections,
     *,
-    approve_deletes: bool = False,
+    approve_deletes: int = False,
     repair: Repair | None = None,
     values: bool = False,
     accept: bool = False,
@@ -48,7 +48,7 @@ def reconcile(
     Apply the source's deletes to every sink, compare values, repair rows, and report how they compare.
 
     Args:
-        approve_deletes: delete however large a share of a sink.
+        approve_deletes: delete however large a share of a sink; a number: at most so many rows of it.
         repair: in place of the pipeline's setting.
         values: compare the values of all rows, not only of those that are due today.
         accept: bind the sinks to a source that was promoted, restored or re-created.
@@ -58,9 +58,10 @@ def reconcile(
 
     Raises:
         TooManyDeletes: too large a share of a sink would be deleted; no sink is changed.
-        SourceChanged, SettingError: another source than the sinks', or a table that another pipeline writes to.
+        SourceChanged, SettingError: another source than the sinks', a table that another pipeline writes to, or sinks
+            whose values cannot be read although they are to be compared.
     """
-    sinks = _open_finished(pipeline, connections)
+    sinks = _open_finished(pipeline, connections, values=values)
     pipeline = pipeline.model_copy(update={"repair": repair}) if repair else pipeline
     if accept:
         accept_source(pipeline, connections, sinks, approve_deletes=approve_deletes)
@@ -75,6 +76,15 @@ def reconcile(
     return report
 
 
+def _check_readable(pipeline: Pipeline, sinks: Sequence[Sink]) -> None:
+    if not any(isinstance(sink, Readable) for sink in sinks):
+        raise SettingError(
+            f"the values of pipeline {pipeline.name} cannot be compared: none of its sinks "
+            f"({', '.join(sink.name for sink in sinks)}) has read_rows. Add it to the sink, as staging.sink.Readable "
+            "describes it, or reconcile without values"
+        )
+
+
 def _are_readable(pipeline: Pipeline, sinks: Sequence[Sink]) -> bool:
     unreadable = [sink.name for sink in sinks if not isinstance(sink, Readable)]
     if unreadable:
@@ -82,17 +92,19 @@ def _are_readable(pipeline: Pipeline, sinks: Sequence[Sink]) -> bool:
     return len(unreadable) < len(sinks)
 
 
-def _open_finished(pipeline: Pipeline, connections: Connections) -> list[Sink]:
+def _open_finished(pipeline: Pipeline, connections: Connections, *, values: bool) -> list[Sink]:
     """Open the sinks, and apply the deletes of reconciles that were killed."""
     _check_alone(pipeline)
     sinks = open_sinks(pipeline, connections)
+    if values:
+        _check_readable(pipeline, sinks)
     for keys in unfinished_reconciles(connections.lake, pipeline.name):
         finish_deletes(connections.lake, sinks, keys)
     return sinks
 
 
 def _compare_keys(
-    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: bool
+    pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink], approve_deletes: int
 ) -> Found | None:
     """Compare once; if something is wrong, once more: a refresh may have changed a sink after the keys were read."""
     first = compare_once(pipeline, connections, sinks, approve_deletes)

@@ -25,14 +25,15 @@ class RunOptions:
 
     Args:
         max_rows: at most so many rows, in a trial.
-        approve_schema_change: apply a schema change that is frozen, refused, or reads many rows again.
+        approve_schema_change: apply a schema change that is frozen, refused, or reads many rows again: any, or the one
+            with this description.
         reload_where: SQL condition that the rows of a reload meet.
         reload_keys: their keys, in place of a condition.
     """
 
     mode: Mode = Mode.WINDOW
     max_rows: int | None = None
-    approve_schema_change: bool = False
+    approve_schema_change: bool | str = False
     reload_where: str | None = None
     reload_keys: str | None = None
 
@@ -50,7 +51,8 @@ def parse_run_options(params: Mapping[str, object]) -> RunOptions:
     chosen = [name for name in RUN_OPTIONS if params.get(name)]
     if len(chosen) > 1:
         raise SettingError(f"{' and '.join(chosen)} are mutually exclusive: trigger one run for each")
-    approved, rows = bool(params.get("approve_schema_change")), params.get("max_rows")
+    approval, rows = params.get("approve_schema_change"), params.get("max_rows")
+    approved = approval if isinstance(approval, str) else bool(approval)
     mode = RUN_OPTIONS[chosen[0]] if chosen else Mode.WINDOW
     where, keys = (str(params[name]) if params.get(name) else None for name in ("reload_where", "reload_keys"))
     return RunOptions(mode, int(str(rows)) if rows else None, approved, where, keys)

@@ -44,7 +44,7 @@ def plan_schema(
     rows: float,
     *,
     unrecorded: Sequence[str] = (),
-    approved: bool = False,
+    approved: bool | str = False,
 ) -> SchemaPlan:
     """
     Decide what a run does about the difference between the source's schema and those of the sinks.
@@ -54,7 +54,8 @@ def plan_schema(
         now: schema of the source.
         rows: of the table, estimated.
         unrecorded: sinks whose schema was recorded, and the record is gone: any change is possible.
-        approved: a person has approved the change: it is applied under every policy.
+        approved: a person has approved the change, which is applied under every policy: any, or the one that the
+            `approval` of an earlier `SchemaChanged` describes.
 
     Raises:
         SchemaChanged: the policy is to fail, a frozen column cannot be filled any more, or more than `max_reload_rows`
@@ -62,14 +63,15 @@ def plan_schema(
     """
     changes = {name: compare_schemas(schema, now) for name, schema in held.items() if schema}
     every = list(dict.fromkeys(change for some in changes.values() for change in some))
+    approved = approved is True or approved == _described(every, unrecorded)
     frozen = [] if approved else [c for c in every if _policy(pipeline, c) == "freeze"]
     if not approved:
-        _check_policy(pipeline, every, frozen)
+        _check_policy(pipeline, every, frozen, _described(every, unrecorded))
     active = {name: [c for c in some if c not in frozen] for name, some in changes.items()}
     actions = {change: _action_of(pipeline, change, active) for change in every}
     action = max([Action.REPLACE if unrecorded else Action.NOTHING, *actions.values()])
     if action >= Action.RELOAD and rows > pipeline.max_reload_rows and not approved:
-        raise _too_many_rows(pipeline, every, rows)
+        raise _too_many_rows(pipeline, every, rows, _described(every, unrecorded))
     schema = _freeze(next(s for s in held.values() if s), now, frozen) if frozen else now
     schema = schema if action is Action.REPLACE else _with_kept_columns(held, schema)
     lines = [f"{change}: {'frozen' if change in frozen else _words(actions[change])}" for change in every]
@@ -136,21 +138,28 @@ def _words(action: Action) -> str:
     }[action]
 
 
-def _check_policy(pipeline: Pipeline, changes: Sequence[Change], frozen: Sequence[Change]) -> None:
+def _described(changes: Sequence[Change], unrecorded: Sequence[str]) -> str:
+    """Return what an approval is for."""
+    return ", ".join([*map(str, changes), *(f"the recorded schema of {name} is gone" for name in unrecorded)])
+
+
+def _check_policy(pipeline: Pipeline, changes: Sequence[Change], frozen: Sequence[Change], described: str) -> None:
     stopped = [c for c in changes if _policy(pipeline, c) == "fail" or (c in frozen and c.kind in _CANNOT_FREEZE)]
     if stopped:
         raise SchemaChanged(
             f"the schema of {_table(pipeline)} changed: {_list(stopped)}. Nothing was written. Undo the change, set "
             f"on_schema_change: evolve in the file of pipeline {pipeline.name}, or trigger medallion_{pipeline.name} "
-            "once with approve_schema_change"
+            "once with approve_schema_change",
+            approval={"approve_schema_change": described},
         )
 
 
-def _too_many_rows(pipeline: Pipeline, changes: Sequence[Change], rows: float) -> SchemaChanged:
+def _too_many_rows(pipeline: Pipeline, changes: Sequence[Change], rows: float, described: str) -> SchemaChanged:
     return SchemaChanged(
         f"the schema of {_table(pipeline)} changed: {_list(changes)}. About {int(rows):,} rows have to be read again, "
         f"more than max_reload_rows ({pipeline.max_reload_rows:,}); cached look-ups are not billed again. Nothing was "
-        f"written. Trigger medallion_{pipeline.name} once with approve_schema_change, or raise max_reload_rows"
+        f"written. Trigger medallion_{pipeline.name} once with approve_schema_change, or raise max_reload_rows",
+        approval={"approve_schema_change": described},
     )
 
 
