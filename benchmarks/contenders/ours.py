@@ -1,4 +1,4 @@
-"""The core in one process, source to Gold, with enrichment; the time of each stage."""
+"""The core in one process as a command runs it, source to Gold, with enrichment; the time of each stage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from benchmarks.contenders.clock import Clock
 from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import open_lake
+from include.medallion.ops.shell.pandas_import import spare_pandas
 from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich
@@ -21,6 +22,7 @@ clock = Clock()
 def main(task: dict) -> dict:
     """Bring one batch to Gold, as a pipeline without Silver does."""
     pipeline = Pipeline.model_validate({name: value for name, value in task["pipeline"].items() if name != "silver"})
+    spare_pandas(pipeline)
     connections = connection_settings.Connections(task["source"], None, open_lake(task["lake"], task["options"]), {})
     with clock.timed("open_window"):
         window = open_window(pipeline, connections)

@@ -8,6 +8,7 @@ batch and each sink's position names the schema that it has.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 
 from pydantic import TypeAdapter
@@ -94,5 +95,10 @@ def fingerprint(schema: SourceSchema) -> int:
     Equal schemas have equal numbers on every machine and in every version. It is a number because a transaction line of
     the Delta log holds nothing else.
     """
-    text = TypeAdapter(SourceSchema).dump_json(schema)
+    text = _adapter().dump_json(schema)
     return int.from_bytes(sha256(text).digest()[:8], "big") >> 1 or 1
+
+
+@cache
+def _adapter() -> TypeAdapter[SourceSchema]:
+    return TypeAdapter(SourceSchema)  # takes some milliseconds
