@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 import medallion_lineage
 import medallion_metrics
-from airflow.sdk import DAG, Asset, dag, get_current_context, get_parsing_context, task
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, dag, get_current_context, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from medallion_approvals import asking_task
 from medallion_connections import connect, lake
-from medallion_defaults import SETTINGS
+from medallion_defaults import SETTINGS, deadline
 from medallion_docs import describe, document
 from medallion_logs import log_group, readable_failures
 from medallion_params import PARAMS
 from medallion_state import bronze, correct, from_json, remember, remembered, to_json
 
 from include.medallion.config.checks.reserved import PIPELINES as RESERVED
+from include.medallion.config.checks.schedules import ON_CHANGE
 from include.medallion.config.checks.validation import load_files
 from include.medallion.config.files import airflow_schedule, find_pipeline, pipeline_files, pipeline_name
-from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.pipeline import DEFAULT_SCHEDULE, Pipeline
 from include.medallion.errors import SettingError, SinkBehind
 from include.medallion.model.window import Window
 from include.medallion.steps.watermark import advanced
@@ -147,9 +148,9 @@ def build(pipeline: Pipeline) -> DAG:
     state = {"inlets": [bronze(name)]}
     settings = SETTINGS | {"default_args": {**SETTINGS["default_args"], "owner": pipeline.owner}}
     settings |= {"tags": [*SETTINGS["tags"], *pipeline.tags], "params": PARAMS}
-    settings |= {"description": describe(pipeline), "doc_md": document(pipeline)}
+    settings |= {"description": describe(pipeline), "doc_md": document(pipeline), "deadline": deadline(pipeline)}
 
-    @dag(pipeline.dag_id, schedule=airflow_schedule(pipeline.schedule), **settings)
+    @dag(pipeline.dag_id, schedule=schedule_of(pipeline), **settings)
     def medallion() -> None:
         staged = extract(name, open_window.override(**state)(name))
         if pipeline.enrich:
@@ -159,6 +160,16 @@ def build(pipeline: Pipeline) -> DAG:
         commit.override(**state, outlets=sinks(pipeline))(name, staged)
 
     return medallion()
+
+
+def schedule_of(pipeline: Pipeline) -> str | AssetOrTimeSchedule | None:
+    """Return when Airflow starts runs of a pipeline."""
+    schedule = airflow_schedule(pipeline.schedule)
+    if schedule != ON_CHANGE:
+        return schedule
+    from medallion_on_change import on_change
+
+    return on_change(pipeline)
 
 
 def build_broken(file: Path, reason: str) -> None:
@@ -180,9 +191,10 @@ def build_broken(file: Path, reason: str) -> None:
 def broken_schedule() -> str | None:
     """Return when the DAG of a bad file fails: as often as a good one would run, so that it is noticed."""
     try:
-        return airflow_schedule()
+        schedule = airflow_schedule()
     except SettingError:
         return None
+    return DEFAULT_SCHEDULE if schedule == ON_CHANGE else schedule
 
 
 def build_all() -> None:

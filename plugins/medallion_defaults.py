@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 from medallion_logs import log_reason
 from medallion_retries import PatientRetries
 from sentry_notifier import SentryNotifier
 
 from include.medallion.config.files import runs_on_schedule
+from include.medallion.config.pipeline import Pipeline
+from include.medallion.config.values.durations import parse_duration
 
 REPORT = SentryNotifier()
 DAILY = "@daily" if runs_on_schedule() else None  # MEDALLION_SCHEDULE=manual: when triggered only
@@ -28,3 +31,13 @@ SETTINGS = {
         "on_retry_callback": log_reason,
     },
 }
+
+
+def deadline(pipeline: Pipeline) -> DeadlineAlert | None:
+    """Return what reports a run of a pipeline that takes longer than `fresh_within`."""
+    if pipeline.fresh_within is None:
+        return None
+    callback = SyncCallback(SentryNotifier)
+    return DeadlineAlert(
+        DeadlineReference.DAGRUN_QUEUED_AT, parse_duration(pipeline.fresh_within), callback, name="fresh_within"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from include.medallion.config.files import airflow_schedule
+from include.medallion.config.files import describe_schedule
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.config.sections.columns import ColumnSettings
 from include.medallion.config.sections.enrichment import EnrichmentSettings
@@ -33,7 +33,8 @@ def document(pipeline: Pipeline) -> str:
         "key": ", ".join(f"`{name}`" for name in source.key),
         "condition": f"`{source.where}`" if source.where else "all rows",
         **_sinks(pipeline),
-        "schedule": f"`{airflow_schedule(pipeline.schedule) or 'manual'}`",
+        "schedule": f"`{describe_schedule(pipeline)}`",
+        **({"fresh within": pipeline.fresh_within} if pipeline.fresh_within else {}),
         "deletes": "rows are marked with `_deleted_at`" if pipeline.deletes == "soft" else "rows are removed",
         "owner": pipeline.owner,
         "price": "; ".join(map(_price, pipeline.enrich)) or "no look-ups",

@@ -77,7 +77,8 @@ def refuse(tried: list[str]) -> object:
 def describe(dag: object) -> dict:
     """Return what the tests check of a DAG."""
     return {
-        "schedule": dag.schedule,
+        "schedule": _schedule(dag.schedule),
+        "deadline": [(alert.interval.total_seconds(), alert.callback.path) for alert in dag.deadline or ()],
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "doc": dag.doc_md,
@@ -89,6 +90,14 @@ def describe(dag: object) -> dict:
         "order": [task.task_id for task in dag.topological_sort()],
         "tasks": {task.task_id: _task(task) for task in dag.tasks},
     }
+
+
+def _schedule(schedule: object) -> object:
+    if schedule is None or isinstance(schedule, str):
+        return schedule
+    (asset,) = schedule.asset_condition.objects
+    (watcher,) = asset.watchers
+    return [schedule.timetable.delta.total_seconds(), asset.name, *watcher.trigger.serialize()]
 
 
 def _task(task: object) -> dict:

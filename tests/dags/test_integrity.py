@@ -28,6 +28,8 @@ schedule: "5 4 * * *"
 owner: facilities
 tags: [buildings]
 deletes: hard
+fresh_within: 5m
+on_change: {at_least_every: 1h, channel: others}
 columns: {exclude: [secret], mask: {email: sha256}, rename: {a: b}}
 """
 SWITCH = ["boolean", "null"]
@@ -70,6 +72,7 @@ def parsed(tmp_path_factory):
         "partial": {"MEDALLION_PIPELINES": str(partial)},
         "manual": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "manual"},
         "hourly": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "@hourly"},
+        "on_change": {"MEDALLION_PIPELINES": str(folder), "MEDALLION_SCHEDULE": "on_change"},
     }
     return parse(cases, tmp_path_factory.mktemp("airflow"))
 
@@ -287,6 +290,31 @@ def test_the_schedule_is_the_environments_else_the_files(parsed, case, schedules
     """MEDALLION_SCHEDULE overrides the schedule of every file; `manual` is none."""
     dags = {dag_id: dag for dag_id, dag in parsed[case]["dags"].items() if dag_id not in SHARED}
     assert {dag_id.removeprefix("medallion_"): dag["schedule"] for dag_id, dag in dags.items()} == schedules
+
+
+def test_a_pipeline_that_runs_on_change_is_watched(parsed):
+    """The trigger is one that the triggerer can import, with what it needs to know; a bad file fails every minute."""
+    dags = parsed["on_change"]["dags"]
+    every, asset, trigger, settings = dags["medallion_other"]["schedule"]
+    assert (every, asset, trigger) == (3600, "changes_other", "medallion_on_change.SourceChanged")
+    assert settings == {
+        "pipeline": "other",
+        "read": "xmin",
+        "connection": "bronze",
+        "schema": "public",
+        "table": "other",
+        "publication": "medallion_other",
+        "channel": "others",
+    }
+    assert dags["medallion_employees"]["schedule"][0] == 900
+    assert dags["medallion_broken"]["schedule"] == "* * * * *"
+
+
+def test_a_pipeline_may_have_a_deadline(parsed):
+    """It is reported by the notifier that reports failures."""
+    dags = parsed["folder"]["dags"]
+    assert dags["medallion_other"]["deadline"] == [[300, "sentry_notifier.SentryNotifier"]]
+    assert dags["medallion_employees"]["deadline"] == []
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAILY))

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.medallion.bronze.log.slot import slot_name
 from include.medallion.errors import SettingError
+from include.medallion.model.log_range import slot_name
 from tests.integration.one_table import OneTable
 from tests.integration.servers import psql, server
 

@@ -8,9 +8,9 @@ from functools import partial
 import psycopg
 import pytest
 
-from include.medallion.bronze.log.slot import slot_name
 from include.medallion.errors import ContractBroken, SettingError, TooManyDeletes
 from include.medallion.gold.write import rewrite
+from include.medallion.model.log_range import slot_name
 from include.medallion.model.window import Mode
 from include.medallion.ops.log import finish_log
 from include.medallion.steps.log.slots import drop_unneeded_slots

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from include.medallion.bronze.log.slot import slot_name
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SettingError, SinkBehind, SourceChanged
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.counts import Applied
 from include.medallion.model.differences import Difference, check_nothing_lost
+from include.medallion.model.log_range import slot_name
 from include.medallion.model.window import Mode, Position, check_same_source, is_applied
 from include.medallion.ops.maintenance import maintain, retention
 from include.medallion.ops.reconcile import reconcile

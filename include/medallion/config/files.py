@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from include.medallion.config.checks.error_messages import describe_errors
-from include.medallion.config.checks.schedules import MANUAL, check_schedule
+from include.medallion.config.checks.schedules import MANUAL, ON_CHANGE, check_schedule
 from include.medallion.config.defaults import FILE, origin, shared_settings, with_shared
 from include.medallion.config.pipeline import DEFAULT_SCHEDULE, Pipeline
 from include.medallion.config.yaml_documents import load_yaml
@@ -31,7 +31,7 @@ def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
         requested: the pipeline file's schedule; the environment variable MEDALLION_SCHEDULE overrides it.
 
     Returns:
-        A schedule, or None for a DAG that runs only when triggered.
+        A schedule of Airflow's, `on_change`, or None for a DAG that runs only when triggered.
 
     Raises:
         SettingError: MEDALLION_SCHEDULE is no schedule that Airflow accepts.
@@ -42,6 +42,16 @@ def airflow_schedule(requested: str = DEFAULT_SCHEDULE) -> str | None:
     except ValueError as e:
         raise SettingError(f"MEDALLION_SCHEDULE: {e}") from None
     return None if schedule == MANUAL else schedule
+
+
+def describe_schedule(pipeline: Pipeline) -> str:
+    """Return in words when runs of a pipeline start."""
+    schedule = airflow_schedule(pipeline.schedule)
+    if schedule != ON_CHANGE:
+        return schedule or MANUAL
+    channel, often = pipeline.on_change.channel, pipeline.on_change.at_least_every
+    seen = "in its log" if pipeline.source.read == "log" else "in its statistics"
+    return f"{ON_CHANGE}: a change is seen {seen}{' or notified' if channel else ''}; at least every {often}"
 
 
 def runs_on_schedule() -> bool:

@@ -17,8 +17,10 @@ from include.medallion.config.checks.schedules import check_schedule
 from include.medallion.config.sections.columns import ColumnSettings
 from include.medallion.config.sections.enrichment import EnrichmentSettings, Settings
 from include.medallion.config.sections.expectations import Expectation, check_expectations
+from include.medallion.config.sections.on_change import OnChange
 from include.medallion.config.sections.schema_policies import SchemaChangeKind, SchemaPolicy, one_policy, policy_for
 from include.medallion.config.sections.tables import Gold, Parts, Quarantine, Silver, Source, UserSink
+from include.medallion.config.values.durations import Duration
 from include.medallion.config.values.types import OutOfRangeSettings, TypeSettings
 from include.medallion.errors import SettingError
 
@@ -87,7 +89,11 @@ class Pipeline(Settings):
         "versions only",
     )
     schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
-        default=DEFAULT_SCHEDULE, description="cron, @continuous, or manual; MEDALLION_SCHEDULE overrides it"
+        default=DEFAULT_SCHEDULE, description="cron, @continuous, on_change, or manual; MEDALLION_SCHEDULE overrides it"
+    )
+    on_change: OnChange = Field(default_factory=OnChange)
+    fresh_within: Duration | None = Field(
+        default=None, description="a run that has not succeeded so long after it was queued is reported: 90s, 5m or 1h"
     )
     owner: str = Field(default="airflow", min_length=1, max_length=100, description="owner of the DAG, in Airflow's UI")
     tags: list[Tag] = Field(default=[], description="tags of the DAG, besides medallion")

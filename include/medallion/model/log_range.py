@@ -1,8 +1,9 @@
-"""The part of the source's write-ahead log that a window reads, in log positions (LSNs) as numbers."""
+"""The part of the source's write-ahead log that a window reads, in log positions (LSNs) as numbers, and its slot."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,19 @@ def lsn_text(position: int) -> str:
     '5/D21DBA00'
     """
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
+
+
+def slot_name(pipeline: str, lake_root: str) -> str:
+    """
+    Return the name of a pipeline's slot.
+
+    Args:
+        pipeline: its name, of lower-case letters, digits and underscores.
+        lake_root: URI of the lake.
+    """
+    return f"{slot_prefix(lake_root)}{pipeline}"[:63]
+
+
+def slot_prefix(lake_root: str) -> str:
+    """Return how the names of all slots of a lake's pipelines begin."""
+    return f"medallion_{sha256(lake_root.encode()).hexdigest()[:8]}_"

@@ -7,7 +7,6 @@ A slot belongs to one pipeline of one lake, so that two deployments never advanc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 import adbc_driver_manager
 
@@ -40,22 +39,6 @@ class Slot:
     retained: int
     lost: bool
     active: bool
-
-
-def slot_name(pipeline: str, lake_root: str) -> str:
-    """
-    Return the name of a pipeline's slot.
-
-    Args:
-        pipeline: its name, of lower-case letters, digits and underscores.
-        lake_root: URI of the lake.
-    """
-    return f"{slot_prefix(lake_root)}{pipeline}"[:63]
-
-
-def slot_prefix(lake_root: str) -> str:
-    """Return how the names of all slots of a lake's pipelines begin."""
-    return f"medallion_{sha256(lake_root.encode()).hexdigest()[:8]}_"
 
 
 def find_slots(connection: adbc_driver_manager.AdbcConnection, prefix: str) -> list[Slot]:

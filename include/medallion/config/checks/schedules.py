@@ -1,14 +1,15 @@
-"""Schedules as Airflow takes them: a preset, a cron expression, or none."""
+"""Schedules: a preset of Airflow's, a cron expression, whenever the source changed, or none."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 MANUAL = "manual"
+ON_CHANGE = "on_change"
 _PRESETS = frozenset(
-    {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", MANUAL}
+    {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", MANUAL, ON_CHANGE}
 )
-"""What Airflow knows besides cron expressions (airflow.sdk.definitions.timetables), and our own word for none."""
+"""What Airflow knows besides cron expressions (airflow.sdk.definitions.timetables), and our own words."""
 
 
 def check_schedule(schedule: str) -> str:

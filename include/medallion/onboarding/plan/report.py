@@ -55,6 +55,7 @@ class SourcePlan:
         bytes: of the table without indexes, all partitions together.
         rows_to_read: counted in the window; None where the table is too large to count.
         scan_seconds: that each run takes to scan the table, roughly.
+        starts: when runs start.
     """
 
     server: str
@@ -72,6 +73,7 @@ class SourcePlan:
     scan_seconds: float
     chunks: int
     parts: int
+    starts: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from include.medallion.bronze.postgres.connection import fetch_rows, fetch_sql, 
 from include.medallion.bronze.rows import read_rows
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
+from include.medallion.config.files import describe_schedule
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import Column, quote_identifier
@@ -89,6 +90,7 @@ def plan_source(
         scan_seconds=round(seconds, 1),
         chunks=layout.chunks,
         parts=parts,
+        starts=describe_schedule(pipeline),
     )
     return plan, layout
 

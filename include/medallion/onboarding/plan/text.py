@@ -42,6 +42,7 @@ def _source(source: SourcePlan) -> Iterator[str]:
     counted = f"{source.rows_to_read:,} rows" if source.rows_to_read is not None else "rows not counted"
     work = f"{_count(source.chunks, 'chunk')}, {_count(source.parts, 'part')}"
     yield f"  run     reads {source.window}: {counted}, {work}"
+    yield f"  starts  {source.starts}"
     yield f"  scan    about {source.scan_seconds:,.1f} s in each run"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from include.medallion.bronze.log.slot import MEGABYTE, Slot, drop_slot, find_slot, find_slots, slot_name, slot_prefix
+from include.medallion.bronze.log.slot import MEGABYTE, Slot, drop_slot, find_slot, find_slots
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.connections import Connections
 from include.medallion.config.files import pipeline_files, pipeline_name, valid_pipelines
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.model.log_range import slot_name, slot_prefix
 from include.medallion.model.window import Window
 from include.medallion.staging.records.log_position import forget_log_position, read_log_position
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.medallion.bronze.log.checks import check_log_source
-from include.medallion.bronze.log.slot import MEGABYTE, Slot, create_slot, drop_slot, find_slot, slot_name
+from include.medallion.bronze.log.slot import MEGABYTE, Slot, create_slot, drop_slot, find_slot
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.table import SourceTable
@@ -19,7 +19,7 @@ from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SettingError
 from include.medallion.lake.object_store import Lake
-from include.medallion.model.log_range import LogRange
+from include.medallion.model.log_range import LogRange, slot_name
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.staging.archive import read_window
 from include.medallion.staging.records.log_position import (
