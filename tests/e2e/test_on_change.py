@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from psycopg import sql
 
 from include.sandbox import client
 
-from .deployment import Deployment, wait
+from .deployment import Deployment, Run, wait
 
 pytestmark = pytest.mark.timeout(900)  # the first test of a session boots everything
 DAG = """
@@ -20,7 +21,7 @@ import os
 os.environ |= {{"MEDALLION_PIPELINES": {folder!r}, "MEDALLION_SCHEDULE": "on_change"}}
 import medallion
 """
-FILE = """
+FILE = """\
 source: {{table: {name}, key: id, read: {read}}}
 gold: {{table: {name}}}
 on_change: {{at_least_every: 1d}}
@@ -29,7 +30,7 @@ fresh_within: 1s
 WAYS = {"by_xmin": "xmin", "by_log": "log"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def watched(deployment: Deployment):
     """Make a table and a pipeline for each way of reading; let their first runs end."""
     folder, file = deployment.project / "watched", deployment.project / "dags" / "watched.py"
@@ -48,7 +49,8 @@ def watched(deployment: Deployment):
             wait(lambda: is_idle(api, name), 90)  # noqa: B023
         yield api
     finally:
-        file.unlink()
+        file.unlink(missing_ok=True)
+        (deployment.project / "include" / "pipelines" / "by_log.yaml").unlink(missing_ok=True)
         for name in WAYS:
             api.call("PATCH", f"dags/medallion_{name}", json={"is_paused": True})
 
@@ -58,6 +60,14 @@ def arrived(deployment: Deployment, table: str) -> dict[int, int]:
     found = deployment.table(table)
     rows = found.to_pyarrow_table().to_pylist() if found else []
     return {row["id"]: row["n"] for row in rows if row["_deleted_at"] is None}
+
+
+def slot(deployment: Deployment) -> tuple | None:
+    """Return the name and position of the slot of the pipeline that reads the log; None if there is none."""
+    found = deployment.sql(
+        "SELECT slot_name, confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name LIKE '%by_log'"
+    )
+    return found[0] if found else None
 
 
 def runs(api: client.Api, name: str) -> list[str]:
@@ -112,3 +122,21 @@ def test_changes_start_runs_and_nothing_else_does(deployment, watched):
     assert len(runs(watched, "by_log")) == len(ran["by_log"]) + 1
     (missed,) = wait(lambda: [*deployment.issues("by_log").values()])
     assert missed[0]["message"] == "medallion_by_log: deadline missed"
+
+
+def test_maintenance_drops_the_slot_of_a_paused_pipeline(deployment, watched):
+    """Until then each run lets the slot go on; a DAG that is paused would keep the source's log for ever."""
+    at = slot(deployment)
+    deployment.sql("UPDATE by_log SET n = 3")
+    wait(lambda: {*arrived(deployment, "by_log").values()} == {3}, 90)
+    wait(lambda: is_idle(watched, "by_log"), 60)
+    assert slot(deployment)[1] > at[1]
+    watched.call("PATCH", "dags/medallion_by_log", json={"is_paused": True})
+    (deployment.project / "dags" / "watched.py").unlink()
+    shutil.copy(deployment.project / "watched" / "by_log.yaml", deployment.project / "include" / "pipelines")
+    client.await_dag(watched, "medallion_maintenance", deployment.project)
+    run = Run(
+        watched, "medallion_maintenance", client.trigger(watched, "medallion_maintenance", {"pipeline": "by_log"})
+    )
+    assert run.ended().state == "success"
+    assert slot(deployment) is None

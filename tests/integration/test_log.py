@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from threading import Timer
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from include.medallion.gold.write import rewrite
 from include.medallion.model.log_range import slot_name
 from include.medallion.model.window import Mode
 from include.medallion.ops.log import finish_log
+from include.medallion.steps.log.advance import advance
 from include.medallion.steps.log.slots import drop_unneeded_slots
 from include.medallion.steps.run import run_window
 from tests.integration.one_table import OneTable
@@ -206,6 +209,22 @@ def wait_until(connection, query):
             return
         connection.execute("SELECT pg_sleep(0.01)")
     raise AssertionError(query)
+
+
+def test_a_slot_that_another_session_reads_is_waited_for(gold_only):
+    """A watcher uses it for a moment: the commit of a run goes on when it is free."""
+    people = gold_only()
+    at = people.slot_is_at()
+    people.sql("DELETE FROM people WHERE id = 1")
+    window = people.begin()
+    run_window(people.pipeline, people.connections, replace(window, log=None))
+    with psycopg.connect(f"{people.dsn}?replication=database", autocommit=True) as reader:
+        options = "(proto_version '1', publication_names 'medallion_people')"
+        reader.pgconn.exec_(f'START_REPLICATION SLOT "{people.slot}" LOGICAL 0/0 {options}'.encode())
+        assert people.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{people.slot}'") == [(True,)]
+        Timer(0.3, reader.pgconn.finish).start()
+        advance(people.pipeline, people.connections, window, window.log, window.batch_id, "")
+    assert people.slot_is_at() > at
 
 
 CASES = {

@@ -10,7 +10,7 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
-from include.medallion.bronze.log.slot import find_slot, slot_in_use
+from include.medallion.bronze.log.slot import ATTEMPTS, SECONDS_BETWEEN, find_slot, slot_in_use
 from include.medallion.bronze.postgres.connection import fetch_rows
 from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.sections.tables import Source
@@ -18,7 +18,6 @@ from include.medallion.model.columns import quote_identifier, quote_literal
 from include.medallion.model.log_range import LogRange, lsn_text
 
 Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection]]
-_ATTEMPTS, _SECONDS_BETWEEN = 20, 0.5
 _BUSY = "is active for PID"
 _XIDS = 1 << 32
 
@@ -41,7 +40,7 @@ def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange
         LogLost: the slot is gone or was invalidated, or the changes cannot be decoded.
         Transient: another session uses the slot.
     """
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         try:
             with connect() as connection:
                 slot = find_slot(connection, span.slot)
@@ -55,7 +54,7 @@ def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange
         except (adbc_driver_manager.Error, OSError, pa.ArrowException) as e:
             if _BUSY not in str(e):
                 raise LogLost("the server cannot decode the log from this slot") from None
-            time.sleep(_SECONDS_BETWEEN)
+            time.sleep(SECONDS_BETWEEN)
     raise slot_in_use(source)
 
 

@@ -6,6 +6,7 @@ A slot belongs to one pipeline of one lake, so that two deployments never advanc
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import adbc_driver_manager
@@ -18,6 +19,8 @@ from include.medallion.model.log_range import lsn_text
 
 PLUGIN = "pgoutput"
 MEGABYTE = 1 << 20
+ATTEMPTS, SECONDS_BETWEEN = 100, 0.1
+"""How long a slot is waited for that another session uses."""
 _FAILOVER_VERSION = 170_000
 _SECONDS_TO_CREATE = 10  # creating waits for transactions that are open
 _NO_RIGHT, _LIMIT, _IN_USE, _TIMEOUT = "42501", "53400", "55006", "57014"
@@ -97,10 +100,7 @@ def advance_slot(connection: adbc_driver_manager.AdbcConnection, source: Source,
     if slot is None or slot.lost or slot.confirmed >= position:
         return
     where = f"{quote_literal(name)}, {quote_literal(lsn_text(position))}"
-    try:
-        execute(connection, f"SELECT pg_catalog.pg_replication_slot_advance({where})")
-    except adbc_driver_manager.Error as e:
-        raise slot_error(e, source) from None
+    _execute(connection, source, f"SELECT pg_catalog.pg_replication_slot_advance({where})")
 
 
 def drop_slot(connection: adbc_driver_manager.AdbcConnection, source: Source, name: str) -> None:
@@ -113,10 +113,22 @@ def drop_slot(connection: adbc_driver_manager.AdbcConnection, source: Source, na
     """
     if find_slot(connection, name) is None:
         return
-    try:
-        execute(connection, f"SELECT pg_catalog.pg_drop_replication_slot({quote_literal(name)})")
-    except adbc_driver_manager.Error as e:
-        raise slot_error(e, source) from None
+    _execute(connection, source, f"SELECT pg_catalog.pg_drop_replication_slot({quote_literal(name)})")
+
+
+def _execute(connection: adbc_driver_manager.AdbcConnection, source: Source, sql: str) -> None:
+    """Run a statement on a slot; one that another session uses for a moment, such as a watcher, is waited for."""
+    for waited in range(ATTEMPTS):
+        try:
+            execute(connection, sql)
+        except adbc_driver_manager.Error as e:
+            if e.sqlstate != _IN_USE or waited == ATTEMPTS - 1:
+                raise slot_error(e, source) from None
+            time.sleep(SECONDS_BETWEEN)
+            execute(connection, "ROLLBACK")
+            begin_snapshot(connection)
+        else:
+            return
 
 
 def slot_error(error: adbc_driver_manager.Error, source: Source) -> Exception:
