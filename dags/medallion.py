@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import medallion_lineage
-import medallion_metrics
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, dag, get_current_context, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from medallion_approvals import asking_task
 from medallion_connections import connect, lake
 from medallion_defaults import SETTINGS, deadline
 from medallion_docs import describe, document
+from medallion_lineage import emit as emit_lineage
 from medallion_logs import log_group, readable_failures
+from medallion_metrics import counting_conflicts, emit_nothing_new
+from medallion_metrics import emit as emit_metrics
 from medallion_params import PARAMS
 from medallion_state import bronze, correct, from_json, remember, remembered, to_json
 
@@ -62,7 +63,7 @@ def extract(name: str, window: dict) -> list[dict]:
         parts = extract(pipeline, connect(pipeline), opened)
         log.info("%s rows staged in %s parts", f"{sum(p.rows for p in parts):,}", len(parts))
         if not parts:
-            medallion_metrics.emit_nothing_new(opened)
+            emit_nothing_new(opened)
         return [{"batch_id": opened.batch_id, "part": part.number} for part in parts]
 
 
@@ -92,7 +93,7 @@ def apply(name: str, sink: str, staged: Sequence[dict]) -> list[dict]:
         raise AirflowSkipException("nothing new")
     first = staged[0]
     try:
-        with readable_failures(), log_group(sink), medallion_metrics.counting_conflicts(name):
+        with readable_failures(), log_group(sink), counting_conflicts(name):
             pipeline, connections = find_and_connect(name)
             apply_batch(pipeline, connections, read_window(connections.lake, name, first["batch_id"]), sink)
     except SinkBehind as e:
@@ -122,8 +123,8 @@ def commit(name: str, staged: Sequence[dict]) -> dict:
             finish_log(pipeline, connect(pipeline), summary, context["params"].get("approve_deletes", False))
     for asset in sinks(pipeline):
         context["outlet_events"][asset].extra = to_json(summary)
-    medallion_metrics.emit(window, summary, context["dag_run"].start_date)
-    medallion_lineage.emit(pipeline, store, window)
+    emit_metrics(window, summary, context["dag_run"].start_date)
+    emit_lineage(pipeline, store, window)
     log.info(summary_line(summary))
     for warning in summary.warnings:
         log.warning(warning)
@@ -212,6 +213,7 @@ def build_all() -> None:
 
 
 if __name__ == "__main__":  # one run in this process: python dags/medallion.py employees
-    build(find_pipeline(sys.argv[1])).test()
+    done = build(find_pipeline("".join(sys.argv[1:2]))).test()
+    sys.exit(done.state != "success")
 else:
     build_all()

@@ -64,7 +64,9 @@ def _lookups(lookups: Mapping[str, Any]) -> str:
 def _applied(applied: Mapping[str, Any]) -> str:
     if applied["replayed"]:
         return "held the batch already"
-    return counts({name: applied[name] for name in ("inserted", "updated", "superseded")})
+    rare = {name: n for name in ("deleted", "withdrawn") if (n := applied.get(name))}
+    usual = {name: applied[name] for name in ("inserted", "updated")}
+    return counts(usual | rare | {"superseded": applied["superseded"]})
 
 
 def counts(numbers: Mapping[str, Any]) -> str:

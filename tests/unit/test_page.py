@@ -117,7 +117,7 @@ def test_the_layers_show_the_last_run_and_the_last_reconcile():
     found = details(snapshot(run(3, kind="reconcile", read=1201, sinks=compared), run(1)), PEOPLE)
     assert [(layer["name"], layer["rows"], layer["position"]) for layer in found["layers"]] == [
         ("Bronze", 1201, "50"),
-        ("staging", None, None),
+        ("Staging", None, None),
         ("Silver", 1200, "50"),
         ("Gold", 1199, "50"),
     ]
@@ -127,17 +127,24 @@ def test_the_layers_show_the_last_run_and_the_last_reconcile():
     ]
 
 
+def test_deleted_and_withdrawn_rows_are_shown_where_there_are_any():
+    """They are part of a run's row accounting; most runs have none."""
+    found = details(snapshot(run(1, sinks=json.dumps({"gold": {**APPLIED, "deleted": 2, "withdrawn": 1}}))), PEOPLE)
+    assert found["layers"][3]["last"] == "7 inserted, 1 updated, 2 deleted, 1 withdrawn, 1 superseded"
+    assert found["runs"][0]["sinks"]["gold"]["deleted"] == 2
+
+
 def test_a_pipeline_that_reads_the_log_shows_how_far():
     """Beside the transaction ids, the position of the log as PostgreSQL writes it."""
     found = details(snapshot(run(1, log_position=25_000_000_000)), PEOPLE)
-    assert {layer["position"] for layer in found["layers"] if layer["name"] != "staging"} == {"50, log 5/D21DBA00"}
+    assert {layer["position"] for layer in found["layers"] if layer["name"] != "Staging"} == {"50, log 5/D21DBA00"}
 
 
 def test_a_pipeline_without_runs_has_a_page():
     """Before the first run everything is empty, and nothing fails."""
     found = details(snapshot(), PEOPLE)
     assert (found["runs"], found["timeline"], found["cache_hit_rate"]) == ([], [], None)
-    assert [layer["name"] for layer in found["layers"]] == ["Bronze", "staging", "Silver", "Gold"]
+    assert [layer["name"] for layer in found["layers"]] == ["Bronze", "Staging", "Silver", "Gold"]
 
 
 def test_the_timeline_has_what_is_out_of_the_ordinary():

@@ -30,6 +30,12 @@ def test_each_sink_has_a_line_with_its_counts():
     ]
 
 
+def test_deleted_and_withdrawn_rows_are_counted_where_there_are_any():
+    """A run that reads the log deletes rows; a version that is quarantined withdraws the older one."""
+    lines = printed({"gold": Applied(1200, 1000, 150, 48, deleted=2, withdrawn=1)})
+    assert lines[1] == "  gold      inserted 1,000, updated 150, deleted 2, withdrawn 1, superseded 48"
+
+
 def test_saved_calls_are_counted():
     """Rows that share a key, and keys that the cache had, cost no call."""
     assert printed({"gold": APPLIED})[-1] == (

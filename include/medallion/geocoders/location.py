@@ -7,7 +7,7 @@ when `status` is OK, and both None otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -29,6 +29,15 @@ class Status(StrEnum):
     NO_POSTCODE = "NO_POSTCODE"  # the row has none: nothing was looked up
     PENDING = "PENDING"  # over budget: to be looked up later
     INVALID_REQUEST = "INVALID_REQUEST"  # the provider cannot read the key: quarantined
+
+
+ADVICE: Mapping[str, str] = {
+    Status.UNSUPPORTED: "the geocoder has no data of their countries: make offline-extras, or another geocoder",
+    Status.ZERO_RESULTS: "the geocoder does not know the postcode in that country: check country or country_column",
+    Status.UNKNOWN_COUNTRY: "the country is missing or unclear: set default_country, or check country_column",
+    Status.INVALID_POSTCODE: "the postcode has too few digits: restore_leading_zeros reads 501 as 00501",
+}
+"""What to do if many keys have a status."""
 
 
 ANSWERS = frozenset({Status.OK, Status.ZERO_RESULTS, Status.WRONG_COUNTRY})

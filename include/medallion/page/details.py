@@ -50,7 +50,7 @@ def _layers(pipeline: Pipeline, runs: Sequence[Row], reconciles: Sequence[Row]) 
     source = f"{pipeline.source.schema_}.{pipeline.source.table}"
     yield _layer("Bronze", source, f"{read:,} read" if last else "", compared["read"] if compared else None, position)
     staged = read - last["quarantined"] - last["unchanged"] if last else None
-    yield _layer("staging", f"batch {last[BATCH_ID]}" if last else "", f"{staged:,} staged" if last else "", None, None)
+    yield _layer("Staging", f"batch {last[BATCH_ID]}" if last else "", f"{staged:,} staged" if last else "", None, None)
     names = {"silver": pipeline.silver and pipeline.silver.table, "gold": pipeline.gold and pipeline.gold.table}
     for sink in pipeline.sink_steps:
         counts = counted.get(sink, {})
@@ -78,7 +78,13 @@ def _outcome(applied: Mapping[str, Any] | None) -> str:
         return ""
     if applied["replayed"]:
         return "held the batch already"
-    return ", ".join(f"{applied[name]:,} {name}" for name in ("inserted", "updated", "superseded"))
+    return ", ".join(f"{count:,} {name}" for name, count in _outcomes(applied).items())
+
+
+def _outcomes(applied: Mapping[str, Any]) -> dict[str, int]:
+    """Return what became of the rows in a sink; deleted and withdrawn ones only if there are any."""
+    rare = {name: count for name in ("deleted", "withdrawn") if (count := applied.get(name))}
+    return {name: applied[name] for name in ("inserted", "updated")} | rare | {"superseded": applied["superseded"]}
 
 
 def _points(runs: Sequence[Row]) -> dict[str, list[float]]:
@@ -131,6 +137,6 @@ def _compared(row: Row) -> str:
 def _accounting(row: Row) -> dict[str, Any]:
     """Return the row accounting of a run: for each sink, every row that was read."""
     same = {name: row[name] for name in ("run_id", "kind", "read", "quarantined", "unchanged", "keys", "calls")}
-    sinks = {name: {k: a[k] for k in ("inserted", "updated", "superseded")} for name, a in _sinks(row).items()}
+    sinks = {name: _outcomes(applied) for name, applied in _sinks(row).items()}
     cost = round(row["spend_usd"] or 0.0, 2)
     return same | {"batch": str(row[BATCH_ID]), "time": _seconds(row["ended_at"]), "sinks": sinks, "spend": cost}

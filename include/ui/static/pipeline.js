@@ -73,13 +73,16 @@ function statuses(found) {
 
 function quarantine(reasons) {
   const rows = Object.entries(reasons).map(([reason, count]) => [reason, number(count)]);
-  const caption = rows.length ? "Rows that wait for a fix in the source, or for a replay" : "No row is quarantined.";
+  if (!rows.length) return section("Quarantine by reason", element("p", { class: "quiet" }, "No row is quarantined."));
+  const caption = "Rows that wait for a fix in the source, or for a replay";
   return section("Quarantine by reason", table(caption, [{ title: "Reason" }, { title: "Rows", number: true }], rows));
 }
 
 function accounting(found, runId) {
   const names = found.layers.slice(2).map((layer) => layer.name.toLowerCase());
-  const outcome = (sink) => (sink ? `+${number(sink.inserted)} ~${number(sink.updated)} =${number(sink.superseded)}` : "–");
+  const rare = (sign, count) => (count ? `${sign}${number(count)} ` : "");
+  const outcome = (sink) =>
+    sink ? `+${number(sink.inserted)} ~${number(sink.updated)} ${rare("-", sink.deleted)}${rare("!", sink.withdrawn)}=${number(sink.superseded)}` : "–";
   const rows = found.runs.map((run) => [
     link(found.dag_id, run.run_id, moment(run.time), run.run_id === runId),
     run.kind,
@@ -92,7 +95,7 @@ function accounting(found, runId) {
   ]);
   const titles = ["Ended (UTC)", "Kind", "Read", ...names, "Quarantined", "Unchanged", "Keys / calls", "Spend"];
   const columns = titles.map((title, i) => ({ title, number: i > 1 }));
-  return table("For each sink: + inserted, ~ updated, = superseded by a newer version", columns, rows);
+  return table("For each sink: + inserted, ~ updated, - deleted, ! withdrawn because the new version is quarantined, = superseded by a newer version", columns, rows);
 }
 
 function link(dagId, runId, text, current) {
@@ -103,7 +106,8 @@ function link(dagId, runId, text, current) {
 
 function timeline(found) {
   const rows = found.timeline.map((event) => [moment(event.time), event.kind, event.text]);
-  return table(rows.length ? "Newest first" : "Nothing yet", [{ title: "Time (UTC)" }, { title: "What" }, { title: "Details" }], rows);
+  if (!rows.length) return element("p", { class: "quiet" }, "Nothing yet.");
+  return table("Newest first", [{ title: "Time (UTC)" }, { title: "What" }, { title: "Details" }], rows);
 }
 
 function data(dagId) {

@@ -4,6 +4,16 @@ import { element, number } from "./dom.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// Times of day have 24 hours, dates are ISO's; uPlot adds the second line where the date or the minute changes.
+const DAY = "\n{YYYY}-{MM}-{DD}";
+const TIMES = [
+  [86400 * 365, "{YYYY}", null, null, null, null, null, null, 1],
+  [86400 * 28, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+  [86400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", DAY, null, DAY, null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", DAY, null, DAY, null, null, null, 1],
+];
+
 export function plot(title, unit, times, values) {
   const sum = values.reduce((total, value) => total + value, 0);
   const last = values.length ? values[values.length - 1] : null;
@@ -24,8 +34,8 @@ function draw(box, title, times, values) {
     legend: { show: true, live: true },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
-    series: [{ label: "UTC" }, { label: title, stroke: colour("--plot"), width: 1.5, points: { show: values.length < 120, size: 5 } }],
-    axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => number(tick)) }],
+    series: [{ label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }, { label: title, stroke: colour("--plot"), width: 1.5, points: { show: values.length < 120, size: 5 } }],
+    axes: [{ ...axis, space: 70, values: TIMES }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => number(tick)) }],
   };
   new uPlot(options, [times, values], box);
 }

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.config.sections.enrichment import GeocodeSettings
+from include.medallion.geocoders.location import ADVICE
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import usage_ledger
 from include.medallion.lookups.cache import find_answers
@@ -76,16 +77,8 @@ def add_notes(plan: Plan) -> None:
                 f"instead of {lookup.keys:,}, at most {cost:,.2f} USD"
             )
         for status, share in lookup.statuses.items():
-            if status in _ADVICE and share >= _WORTH_A_NOTE:
-                plan.note(f"{lookup.enrichment}: {share:.0%} of the keys would be {status}: {_ADVICE[status]}")
-
-
-_ADVICE: Mapping[str, str] = {
-    "UNSUPPORTED": "the offline geocoder has no data of their countries: make offline-extras, or another geocoder",
-    "ZERO_RESULTS": "the geocoder does not know the postcode in that country: check country or country_column",
-    "UNKNOWN_COUNTRY": "the country is missing or unclear: set default_country, or check country_column",
-    "INVALID_POSTCODE": "the postcode has too few digits: restore_leading_zeros reads 501 as 00501",
-}
+            if status in ADVICE and share >= _WORTH_A_NOTE:
+                plan.note(f"{lookup.enrichment}: {share:.0%} of the keys would be {status}: {ADVICE[status]}")
 
 
 def _cached(lake: Lake, enrichment: Enrichment, keys: Sequence[Key], now: datetime) -> set[Key]:

@@ -6,11 +6,12 @@ A look-up refresh and a replay of the quarantine read only rows with a problem, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.config.sections.enrichment import GeocodeSettings
 from include.medallion.errors import ContractBroken
+from include.medallion.geocoders.location import ADVICE
 from include.medallion.model.window import Mode, Window
 from include.medallion.staging.parts import EnrichedPart, LookupCounts, sum_lookups
 
@@ -56,5 +57,10 @@ def _problem(settings: GeocodeSettings, counts: LookupCounts) -> str | None:
     return (
         f"{unresolved:,} of {keys:,} keys have no location ({', '.join(f'{s} {n:,}' for s, n in failed.items())}), "
         f"more than max_unresolved_share ({settings.max_unresolved_share:g}) of column {settings.postcode}: "
-        "docs/enrichments.md says what each status means and how to fix it"
+        f"{_advice(failed)}docs/enrichments.md says what each status means"
     )
+
+
+def _advice(failed: Mapping[str, int]) -> str:
+    most = max(failed, key=failed.__getitem__)
+    return f"{most}: {ADVICE[most]}; " if most in ADVICE else ""
