@@ -130,6 +130,35 @@ def test_an_old_answer_is_kept_if_the_file_says_so(people, google):
     assert people.gold() == people.silver() == before
 
 
+def test_answers_that_later_refreshes_cannot_renew_are_renewed_early(people, google):
+    """Five answers that expire in one hour, two calls a run: two are renewed early, the others stay."""
+    set_geocode(people, keep_days=2.5)
+    insert(people, *FIVE)
+    people.run()
+    before = {row["postcode"]: row for row in people.gold()}
+    set_geocode(people, keep_days=2.5, max_calls_per_run=2)
+    assert (done := refresh(people)).sinks["gold"].updated == 2
+    assert (done.lookups.calls, done.lookups.keys - done.lookups.cached) == (2, 2)
+    after = {row["postcode"]: row for row in people.gold()}
+    renewed = {code for code in FIVE if after[code]["geocoded_at"] > before[code]["geocoded_at"]}
+    assert sorted(paid(google).values()) == [1, 1, 1, 2, 2]
+    assert {code for code, count in paid(google).items() if count > 1} == renewed
+    assert {code: row for code, row in after.items() if code not in renewed} == {
+        code: row for code, row in before.items() if code not in renewed
+    }
+    assert people.silver() == people.gold()
+
+
+def test_a_budget_that_suffices_renews_nothing_early(people, google):
+    """With three calls a run, two refreshes are in time for five answers that expire in two days and a half."""
+    set_geocode(people, keep_days=2.5)
+    insert(people, *FIVE)
+    people.run()
+    set_geocode(people, keep_days=2.5, max_calls_per_run=3)
+    assert refresh(people) is None
+    assert paid(google) == dict.fromkeys(FIVE, 1)
+
+
 def test_offline_answers_do_not_age(people):
     """What packages ship costs nothing and has no term: no refresh reads it."""
     people.connections = replace(people.connections, environ={})

@@ -1,45 +1,82 @@
-"""When answers expire: spread over days under a budget, and with the answers that they are derived from."""
+"""When answers are renewed: over days within a budget, and with the answers that they are derived from."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.medallion.config.sections.enrichment import FunctionSettings, GeocodeSettings
-from include.medallion.enrich.expiry import expires_at, is_expired
+from include.medallion.config.sections.enrichment import FunctionSettings, GeocodeSettings, LookupSettings
+from include.medallion.enrich.expiry import expires_at, is_expired, needs_refresh
 from include.medallion.enrich.functions import open_function
 from include.medallion.enrich.geocoding import open_geocoding
 from include.medallion.enrich.join import build_lookup_table
 from include.medallion.enrich.sources import SourceExpiry
 from include.medallion.lookups.enrichment import KEEP_FOR
+from include.medallion.lookups.forecast import renew_until
 from include.medallion.lookups.results import LookupResults
-from include.medallion.lookups.spread import spread_time
-from include.medallion.model.columns import Column
+from include.medallion.model.columns import TIMESTAMP_UTC, Column
 from include.medallion.model.keys import KeyIndex, encode_keys
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@given(st.lists(st.floats(-90, 90), min_size=1), st.floats(0, 1))
-def test_a_spread_answer_expires_earlier_by_at_most_the_share(latitudes, share):
-    """Never later than the terms allow, and the same every time."""
-    keep = pa.array([30 * DAY] * len(latitudes), pa.duration("us"))
-    spread = spread_time(keep, pa.array(latitudes), share)
-    assert spread == spread_time(keep, pa.array(latitudes), share)
-    assert all((1 - share) * 30 * DAY - timedelta(seconds=1) <= time <= 30 * DAY for time in spread.to_pylist())
+@given(st.integers(0, 400), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32))
+def test_a_refresh_a_day_renews_everything_in_time(keys, keep, spare, seed):
+    """However answers arrived, none expires before it is renewed, and no day needs more calls than its budget."""
+    rng = np.random.default_rng(seed)
+    budget = -(-keys // keep) + spare // 10
+    expiries = np.array([NOW + timedelta(hours=int(h)) for h in rng.integers(1, 24 * keep + 1, keys)], dtype=object)
+    made = []
+    for day in range(3 * keep):
+        now = NOW + day * DAY
+        until = renew_until(pa.array(list(expiries), TIMESTAMP_UTC), budget, now)
+        due = np.array([e <= max(now, until or now) for e in expiries], bool)
+        chosen = np.argsort(expiries, kind="stable")[: min(due.sum(), budget)] if keys else []
+        made.append(len(chosen))
+        for one in chosen:
+            expiries[one] = now + keep * DAY
+        assert day < keep or all(e > now for e in expiries)
+    assert max(made, default=0) <= budget
 
 
-def test_answers_of_one_day_expire_on_several():
-    """A thousand places of one region are renewed over most of the six days."""
-    latitudes = pa.array([47 + n / 1000 for n in range(1000)])
-    days = [time.days for time in spread_time(pa.array([30 * DAY] * 1000), latitudes, 0.2).to_pylist()]
-    assert {*days} >= {24, 25, 26, 27, 28, 29}
-    assert max(days.count(day) for day in {*days}) < 300
+def test_answers_of_one_day_are_renewed_on_several():
+    """A thousand answers of one hour, with fifty calls a day, begin to be renewed twenty days before they expire."""
+    expiries = pa.array([NOW + 30 * DAY + timedelta(seconds=n) for n in range(1000)], TIMESTAMP_UTC)
+    counts = {}
+    for days in (0, 10, 11, 12):
+        until = renew_until(expiries, 50, NOW + days * DAY)
+        counts[days] = pc.sum(pc.less_equal(expiries, pa.scalar(until, TIMESTAMP_UTC))).as_py() if until else 0
+    assert counts == {0: 0, 10: 0, 11: 50, 12: 100}
+
+
+def test_a_budget_that_suffices_renews_nothing_early():
+    """An answer that is renewed before it expires costs calls."""
+    expiries = pa.array([NOW + n * DAY for n in range(1, 31)] * 50, TIMESTAMP_UTC)
+    assert renew_until(expiries, 50, NOW) is None
+    assert renew_until(pa.array([], TIMESTAMP_UTC), 1, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls"),
+    [
+        ({}, None),
+        ({"max_calls_per_run": 40}, 40),
+        ({"max_calls_per_day": 30, "max_calls_per_run": 40}, 30),
+        ({"max_calls_per_month": 310}, 10),
+        ({"max_calls_per_day": 0}, 0),
+    ],
+)
+def test_the_budgets_say_what_one_refresh_a_day_may_call(settings, calls):
+    """The smallest one counts, that of a month by its longest."""
+    assert LookupSettings(**settings).calls_per_day == calls
 
 
 def geocode(**settings):
@@ -59,14 +96,13 @@ def rows(enrichment, *answers):
 
 
 def test_rows_expire_as_their_cached_answers_do():
-    """Under a budget a row may expire after four fifths of the time; without one not before its end."""
-    bounded, free = geocode(max_calls_per_day=10), geocode()
-    batch = rows(bounded, *[("1", "OK", 47 + n / 100, 25) for n in range(50)])
-    expired = is_expired(batch, bounded.tracked, NOW)
-    assert 0 < sum(expired.to_pylist()) < 50
-    assert not any(is_expired(batch, free.tracked, NOW).to_pylist())
-    latest = expires_at(rows(free, ("1", "OK", 1.0, 0)), free.tracked)
-    assert latest.to_pylist() == [NOW + 30 * DAY]
+    """At the end of their time-to-live, with a budget or without; a forecast renews earlier, and nulls nothing out."""
+    bounded = geocode(max_calls_per_day=10)
+    batch = rows(bounded, ("1", "OK", 47.5, 25), ("2", "OK", 47.6, 29), ("3", "OK", 47.7, 31))
+    assert expires_at(batch, bounded.tracked).to_pylist() == [NOW + 5 * DAY, NOW + DAY, NOW - DAY]
+    ahead = replace(bounded.tracked, renew_until=NOW + 2 * DAY)
+    assert needs_refresh(batch, ahead, NOW).to_pylist() == [False, True, True]
+    assert is_expired(batch, ahead, NOW).to_pylist() == [False, False, True]
 
 
 @pytest.fixture

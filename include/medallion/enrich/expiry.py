@@ -26,7 +26,7 @@ from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import BATCH_ROWS
 from include.medallion.lookups.data_versions import in_use_since
 from include.medallion.lookups.enrichment import KEEP_FOR_TYPE, PENDING, Enrichment, Tracking
-from include.medallion.lookups.spread import spread_time
+from include.medallion.lookups.forecast import with_forecast
 from include.medallion.model.columns import DELETED_AT, OP, TIMESTAMP_UTC, UPSERT, VERSION, Column
 
 
@@ -71,9 +71,14 @@ def _columns_to_read(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Co
 
 
 def needs_refresh(rows: pa.RecordBatch, tracked: Tracking, now: datetime) -> pa.Array:
-    """Return whether the answer of each row is PENDING, has expired, or may be another one by now (bool array)."""
+    """
+    Return whether the answer of each row is PENDING, has expired, or may be another one by now (bool array).
+
+    Answers that expire until `tracked.renew_until` count as expired.
+    """
     pending = _null_is_false(pc.equal(rows.column(tracked.status), PENDING))
-    return pc.or_(pc.or_(pending, is_expired(rows, tracked, now)), _may_be_known_now(rows, tracked))
+    expired = is_expired(rows, tracked, tracked.renew_until or now)
+    return pc.or_(pc.or_(pending, expired), _may_be_known_now(rows, tracked))
 
 
 def _may_be_known_now(rows: pa.RecordBatch, tracked: Tracking) -> pa.Array:
@@ -89,9 +94,9 @@ def _may_be_known_now(rows: pa.RecordBatch, tracked: Tracking) -> pa.Array:
     return _null_is_false(pc.and_(pc.and_(missing, free), changed))
 
 
-def with_data_versions(lake: Lake, enrichments: Sequence[Enrichment], now: datetime) -> tuple[Enrichment, ...]:
-    """Return enrichments that know since when the data that they ask are as they are."""
-    return tuple(_with_data_version(lake, enrichment, now) for enrichment in enrichments)
+def prepare_refresh(lake: Lake, enrichments: Sequence[Enrichment], now: datetime) -> tuple[Enrichment, ...]:
+    """Return enrichments that know since when the data that they ask are as they are, and what to renew early."""
+    return tuple(with_forecast(lake, _with_data_version(lake, e, now), now) for e in enrichments)
 
 
 def _with_data_version(lake: Lake, enrichment: Enrichment, now: datetime) -> Enrichment:
@@ -111,8 +116,6 @@ def expires_at(rows: pa.RecordBatch, tracked: Tracking) -> pa.Array:
     statuses = rows.column(tracked.status).dictionary_encode()
     times = [None if s in {None, PENDING} else tracked.keep(s) for s in statuses.dictionary.to_pylist()]
     keep = pa.array(times, KEEP_FOR_TYPE).take(statuses.indices)
-    if tracked.spread_by:
-        keep = spread_time(keep, rows.column(tracked.spread_by), tracked.spread)
     expiry = pc.add(rows.column(tracked.at), keep)
     if tracked.provider is None:
         return expiry
@@ -126,8 +129,9 @@ def apply_refresh(
     """
     Apply new answers to rows that `read_rows_to_refresh` has read.
 
-    A row gets the answer to its key; one that costs nothing is not cached, so it is written only where it is due.
-    Without an answer (over the call budget), an expired one is set to NULL, unless the pipeline keeps it.
+    A row gets the answer to its key; one that costs nothing is not cached, so it is written only where it is due, and
+    one that has not expired yet only if it was renewed. Without an answer (over the call budget), an expired one is set
+    to NULL, unless the pipeline keeps it.
 
     Args:
         start: index of the batch's first row in the part.
@@ -144,12 +148,13 @@ def apply_refresh(
         after, before = lookup.columns.take(rows), batch.select(lookup.columns.schema.names)
         replaced = lookup.answered.take(rows)
         if tracked := lookup.enrichment.tracked:
-            due = needs_refresh(batch, tracked, now)
+            due, expired = needs_refresh(batch, tracked, now), is_expired(batch, tracked, now)
             if lookup.enrichment.limits is None:
                 replaced = pc.and_(replaced, due)
             if lookup.enrichment.expires:
-                replaced = pc.or_(replaced, is_expired(batch, tracked, now))
-            changes.append(pc.and_(replaced, due))
+                replaced = pc.or_(replaced, expired)
+            same = _null_is_false(pc.equal(after.column(tracked.at), before.column(tracked.at)))
+            changes.append(pc.and_not(pc.and_(replaced, due), pc.and_not(same, expired)))
         pairs = zip(after.columns, before.columns, strict=True)
         arrays = [pc.if_else(replaced, new, old) for new, old in pairs]
         batch = replace_columns(batch, pa.RecordBatch.from_arrays(arrays, schema=after.schema))

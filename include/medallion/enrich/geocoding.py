@@ -18,7 +18,6 @@ from include.medallion.geocoders import check_terms as check_provider_terms
 from include.medallion.geocoders.location import ANSWERS, Sources, Status
 from include.medallion.geocoders.postcodes import normalise_columns, unanswerable_many
 from include.medallion.lookups.enrichment import KEEP_FOR, KEEP_FOR_TYPE, LOOKED_UP_AT, PROVIDER, Enrichment, Tracking
-from include.medallion.lookups.spread import spread_time
 from include.medallion.model.columns import Column
 from include.medallion.model.keys import Key, to_table
 
@@ -35,7 +34,6 @@ _KEPT = pa.schema(
     ]
 )
 _CELL = pa.schema([(H3_COLUMN, pa.string())])
-_SPREAD = 0.2  # of a result's time-to-live
 _FOUND = {"latitude": "latitude", "longitude": "longitude", "place_id": "place_id"} | {
     f"geocode_{name}": name for name in ("status", "precision", "radius_m", "verdict")
 }
@@ -138,8 +136,6 @@ def _tracking(settings: GeocodeSettings, provider_now: str) -> Tracking:
         provider,
         FREE_GEOCODERS,
         retried=frozenset({str(Status.ZERO_RESULTS), str(Status.UNSUPPORTED)}),
-        spread=_spread(settings),
-        spread_by=settings.prefix + "latitude",
         now_provider=provider_now,
     )
 
@@ -190,13 +186,7 @@ def _look_up(
     found = locate(keys)
     columns = [found[_FOUND[name]] for name in answers.names]
     schema = answers.append(pa.field(KEEP_FOR, KEEP_FOR_TYPE))
-    keep = spread_time(_keep_for(found["status"], settings), found["latitude"], _spread(settings))
-    return pa.table([*columns, keep], schema=schema)
-
-
-def _spread(settings: GeocodeSettings) -> float:
-    """Return how much earlier results may expire: with a budget, they must not all be renewed on one day."""
-    return _SPREAD if settings.has_budget else 0.0
+    return pa.table([*columns, _keep_for(found["status"], settings)], schema=schema)
 
 
 def _keep_for(statuses: pa.Array, settings: GeocodeSettings) -> pa.Array:

@@ -51,6 +51,16 @@ def find_answers(
         yield _select_wanted(pa.table(batch), enrichment, wanted, wanted_texts)
 
 
+def read_expiry(lake: Lake, enrichment: Enrichment) -> pa.Array:
+    """Return when each merged answer of the enrichment's provider expires."""
+    table = delta.open_table(lake, enrichment.cache)
+    if table is None:
+        return pa.array([], TIMESTAMP_UTC)
+    rows = delta.dataset(lake, enrichment.cache, table)
+    of_provider = pc.field("provider") == enrichment.provider
+    return rows.to_table(columns=["expires_at"], filter=of_provider)["expires_at"].cast(TIMESTAMP_UTC).combine_chunks()
+
+
 def stage_answers(lake: Lake, enrichment: Enrichment, keys: Iterable[Key], answers: pa.Table, now: datetime) -> None:
     """
     Stage answers in one file; those without a time-to-live are left out.

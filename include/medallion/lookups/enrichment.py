@@ -63,8 +63,7 @@ class Tracking:
     provider: str | None = None  # column with the provider's name, if some providers' answers never expire
     free: frozenset[str] = frozenset()  # those providers
     retried: frozenset[str] = frozenset()  # statuses of theirs that other data may resolve
-    spread: float = 0.0  # answers expire up to this share of their time-to-live earlier
-    spread_by: str | None = None  # number column by which they are spread
+    renew_until: datetime | None = None  # a refresh also renews answers that expire until then (`lookups.forecast`)
     now_provider: str | None = None  # who answers now
     data_since: datetime | None = None  # since when the data of a free provider are as they are; None: not known
 
@@ -102,6 +101,12 @@ class Enrichment:
     def kept(self) -> pa.Schema:
         """Fields of an answer, with provider and time."""
         return pa.schema([*self.answers, *PROVENANCE])
+
+    def with_provenance(self, answers: pa.Table, now: datetime) -> pa.Table:
+        """Return what a call answered at some time as `kept`."""
+        rows = answers.num_rows
+        provenance = pa.repeat(self.provider, rows), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), rows)
+        return pa.table([*answers.drop_columns([KEEP_FOR]).columns, *provenance], schema=self.kept)
 
     @property
     def fields(self) -> pa.Schema:

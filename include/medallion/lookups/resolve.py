@@ -23,12 +23,11 @@ from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import cache, leases, usage_ledger
 from include.medallion.lookups.calls import make_calls
-from include.medallion.lookups.enrichment import KEEP_FOR, Enrichment
+from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.lookups.limits.call_budget import CallBudget
 from include.medallion.lookups.progress import Progress, report_progress
 from include.medallion.lookups.results import LookupResults
 from include.medallion.lookups.usage_ledger import BillingKey
-from include.medallion.model.columns import TIMESTAMP_UTC
 from include.medallion.model.keys import Key
 
 log = logging.getLogger(__name__)
@@ -69,12 +68,29 @@ def resolve_keys(
     results.settle()
     if enrichment.limits is None:
         for keys in _key_slices(results.missing(), enrichment.keys_per_call):
-            results.add(keys, _with_provenance(enrichment, enrichment.call(keys), now))
+            results.add(keys, enrichment.with_provenance(enrichment.call(keys), now))
         return results
-    _read_cache(lake, results, results.missing(), now)
+    unsettled = results.missing()
+    _read_cache(lake, results, unsettled, now)
     if missing := results.missing():
-        _call_metered(lake, context, enrichment.limits, missing, results)
+        _call_metered(lake, context, enrichment.limits, missing, results, now)
+    if enrichment.tracked and enrichment.tracked.renew_until:
+        held = sorted({*unsettled} - {*missing}, key=results.wanted.__getitem__)
+        _renew_early(lake, context, enrichment.limits, held, results, enrichment.tracked.renew_until)
     return results
+
+
+def _renew_early(
+    lake: Lake, context: LookupContext, limits: LookupSettings, held: list[Key], results: LookupResults, until: datetime
+) -> None:
+    """Call for keys whose cached answers expire until then; those over the call budget keep the answers they have."""
+    renewed = LookupResults(results.enrichment, {key: number for number, key in enumerate(held)})
+    _read_cache(lake, renewed, held, until)
+    if missing := renewed.missing():
+        _call_metered(lake, context, limits, missing, renewed, until)
+    results.add(*renewed.answers())
+    results.calls += renewed.calls
+    results.cached -= len(renewed) - renewed.cached
 
 
 def _read_cache(lake: Lake, results: LookupResults, keys: list[Key], now: datetime) -> None:
@@ -85,14 +101,24 @@ def _read_cache(lake: Lake, results: LookupResults, keys: list[Key], now: dateti
 
 
 def _call_metered(
-    lake: Lake, context: LookupContext, limits: LookupSettings, missing: list[Key], results: LookupResults
+    lake: Lake,
+    context: LookupContext,
+    limits: LookupSettings,
+    missing: list[Key],
+    results: LookupResults,
+    now: datetime,
 ) -> None:
-    """Call for the keys that can be leased; wait until the others are answered or their leases end."""
+    """
+    Call for the keys that can be leased; wait until the others are answered or their leases end.
+
+    Args:
+        now: cached answers that expire before it, or before the time at which they are read, are not used.
+    """
     enrichment, owner = results.enrichment, context.lease_owner
     with _call_budget(lake, context, limits, results) as budget, _leases_released(lake, owner):
         while True:
             leased = set(leases.acquire(lake, enrichment.cache, missing, owner, datetime.now(UTC)))
-            _read_cache(lake, results, missing, datetime.now(UTC))  # answers staged before these leases began
+            _read_cache(lake, results, missing, max(now, datetime.now(UTC)))  # answers staged before these leases began
             keys = [key for key in missing if key in leased and key not in results]
             for answered in _call_and_stage(lake, enrichment, context, limits, keys, budget):
                 results.add(*answered)
@@ -144,7 +170,7 @@ def _call_and_stage(
     progress = Progress(f"part {context.part}, look-ups by {enrichment.provider}", len(keys))
     with report_progress(progress, lambda: budget.calls):
         renewing = _renew_leases(lake, enrichment, context.lease_owner, keys, answers)
-        for answered in _stage_answers(lake, enrichment, datetime.now(UTC), renewing):
+        for answered in _stage_answers(lake, enrichment, renewing):
             progress.done += len(answered[0])
             yield answered
 
@@ -161,9 +187,7 @@ def _renew_leases(
             renewed = time.monotonic()
 
 
-def _stage_answers(
-    lake: Lake, enrichment: Enrichment, now: datetime, answers: Iterator[KeyedAnswers]
-) -> Iterator[KeyedAnswers]:
+def _stage_answers(lake: Lake, enrichment: Enrichment, answers: Iterator[KeyedAnswers]) -> Iterator[KeyedAnswers]:
     """Stage answers, some in each file, including those that arrived before a failure; yield them once staged."""
     unstaged: list[KeyedAnswers] = []
     try:
@@ -171,23 +195,21 @@ def _stage_answers(
             unstaged.append(answered)
             if sum(len(keys) for keys, _ in unstaged) >= enrichment.answers_per_file:
                 full, unstaged = unstaged, []
-                yield _stage_file(lake, enrichment, full, now)
+                yield _stage_file(lake, enrichment, full)
     finally:
-        rest = _stage_file(lake, enrichment, unstaged, now) if unstaged else None
+        rest = _stage_file(lake, enrichment, unstaged) if unstaged else None
     if rest:
         yield rest
 
 
-def _stage_file(lake: Lake, enrichment: Enrichment, answered: list[KeyedAnswers], now: datetime) -> KeyedAnswers:
-    keys, answers = [key for some, _ in answered for key in some], pa.concat_tables(rows for _, rows in answered)
+def _stage_file(lake: Lake, enrichment: Enrichment, answered: list[KeyedAnswers]) -> KeyedAnswers:
+    now, keys, answers = (
+        datetime.now(UTC),
+        [key for some, _ in answered for key in some],
+        pa.concat_tables(rows for _, rows in answered),
+    )
     cache.stage_answers(lake, enrichment, keys, answers, now)
-    return keys, _with_provenance(enrichment, answers, now)
-
-
-def _with_provenance(enrichment: Enrichment, answers: pa.Table, now: datetime) -> pa.Table:
-    rows = answers.num_rows
-    provenance = pa.repeat(enrichment.provider, rows), pa.repeat(pa.scalar(now, TIMESTAMP_UTC), rows)
-    return pa.table([*answers.drop_columns([KEEP_FOR]).columns, *provenance], schema=enrichment.kept)
+    return keys, enrichment.with_provenance(answers, now)
 
 
 def _key_slices(keys: list[Key], size: int) -> Iterator[list[Key]]:

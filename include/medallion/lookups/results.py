@@ -71,6 +71,12 @@ class LookupResults:
         """Return the keys without an answer, in order."""
         return [key for key, found in zip(self.wanted, self.answered.tolist(), strict=True) if not found]
 
+    def answers(self) -> tuple[list[Key], pa.Table]:
+        """Return the keys that have an answer, in order, and their answers (`Enrichment.kept`)."""
+        found = self.answered
+        keys = [key for key, is_found in zip(self.wanted, found.tolist(), strict=True) if is_found]
+        return keys, self.table().slice(0, len(self.wanted)).filter(pa.array(found))
+
     def table(self) -> pa.Table:
         """Return the answer to each key, by number, and a last row for rows without a key (`Enrichment.kept`)."""
         statuses = [{self.enrichment.status: status} for status in (PENDING, self.enrichment.without_key)]

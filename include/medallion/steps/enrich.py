@@ -9,7 +9,7 @@ import pyarrow as pa
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.enrich.expiry import with_data_versions
+from include.medallion.enrich.expiry import prepare_refresh
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import ContractBroken
@@ -44,7 +44,7 @@ def enrich(
     chosen = parts[part]
     enrichments = enrichments_of(pipeline, connections, chosen.files[0])
     if window.mode is Mode.LOOKUPS:
-        enrichments = with_data_versions(connections.lake, enrichments, datetime.now(UTC))
+        enrichments = prepare_refresh(connections.lake, enrichments, datetime.now(UTC))
     share = min(parallel_parts, chosen.of)
     return enrich_part(connections.lake, pipeline, enrichments, window, chosen, datetime.now(UTC), share)
 

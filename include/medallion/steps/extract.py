@@ -163,7 +163,7 @@ def _read_whole(
     lake = connections.lake
     if window.mode is Mode.LOOKUPS:
         now = datetime.now(UTC)
-        enrichments = expiry.with_data_versions(lake, enrichments, now)
+        enrichments = expiry.prepare_refresh(lake, enrichments, now)
         return expiry.read_rows_to_refresh(lake, pipeline, table.columns, enrichments, now)
     if window.mode in {Mode.RELOAD, Mode.ACCEPT}:
         return _read_selected(pipeline, lake, connection, table, window)

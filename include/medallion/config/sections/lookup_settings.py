@@ -10,6 +10,7 @@ Name = Annotated[str, Field(min_length=1, max_length=63)]
 _one_name = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Name | list[Name])
 Names = Annotated[list[Name], _one_name, Field(min_length=1)]
 FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+_LONGEST_MONTH = 31  # days
 Expire = Literal["null_out", "keep"]
 
 
@@ -57,6 +58,13 @@ class LookupSettings(Settings):
         """The call budgets that are set."""
         every = (self.max_calls_per_run, self.max_calls_per_day, self.max_calls_per_month)
         return tuple(budget for budget in every if budget is not None)
+
+    @property
+    def calls_per_day(self) -> float | None:
+        """What one refresh a day may call on average; None without a budget."""
+        month = None if self.max_calls_per_month is None else self.max_calls_per_month / _LONGEST_MONTH
+        limits = (self.max_calls_per_run, self.max_calls_per_day, month)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @property
     def has_budget(self) -> bool:
