@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+from unittest.mock import patch
+
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from include.medallion.errors import SinkBehind
+from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile
+from include.medallion.silver import apply as silver_apply
+from include.medallion.silver.write import write_of
 from tests.integration.one_table import OneTable
 
 
@@ -126,4 +132,53 @@ def test_hard_deletes_are_no_restore(people):
     people.sql("DELETE FROM people WHERE id <> 20")
     reconcile(people.pipeline, people.connections, approve_deletes=True)
     assert people.run() is None
+    people.check()
+
+
+def silver_restored(people):
+    """Put Silver's rows back to those of the first batch."""
+    people.silver_sql("DELETE FROM ONE", "INSERT INTO ONE SELECT * FROM KEPT")
+
+
+BETWEEN = {
+    "a reconcile": lambda people: reconcile(people.pipeline, people.connections, repair="off"),
+    "a reload": lambda people: people.run(mode=Mode.RELOAD, reload_keys="1..2"),
+    "a trial": lambda people: people.run(mode=Mode.TRIAL, max_rows=1),
+}
+
+
+@pytest.mark.parametrize(
+    ("sink", "between"), [*product(["silver"], BETWEEN), ("gold", "a reconcile"), ("gold", "a reload")]
+)
+def test_what_writes_between_a_restore_and_the_next_run_does_not_hide_it(people, sink, between):
+    """A row of another batch is newer than all that are gone, and a delete changes which row is the newest."""
+    people.set(deletes="hard")
+    people.sql("DELETE FROM people WHERE id = 5", "UPDATE people SET name = 'newest' WHERE id = 3")
+    if sink == "silver":
+        silver_restored(people)
+    else:
+        people.gold_table().restore(people.version)
+    BETWEEN[between](people)
+    people.run()
+    reconcile(people.pipeline, people.connections, repair="off")
+    people.check()
+
+
+def test_silver_restored_while_a_batch_is_staged_is_noticed(people):
+    """Between the check of the position and the transaction lies the upload of the batch."""
+    people.sql("UPDATE people SET name = 'newest' WHERE id = 3")
+    window = people.begin()
+    people.stage(window)
+    restored = patch.object(silver_apply, "write_of", lambda mode: silver_restored(people) or write_of(mode))
+    with restored, pytest.raises(SinkBehind, match="silver holds transactions below"):
+        people.apply(window, "silver")
+    people.run()
+    people.check()
+
+
+def test_silver_restored_to_before_its_ledger_is_filled_again(people):
+    """No batch of the ledger is as old as the rows: nothing of the table can be relied on."""
+    people.silver_sql("UPDATE ONE SET _BATCH_ID = 1")
+    people.run(mode=Mode.RELOAD, reload_keys="1..2")
+    assert people.run().read == 21
     people.check()

@@ -18,7 +18,13 @@ from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import SYSTEM_COLUMNS, Column, check_names, columns_from_schema
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
-from include.medallion.silver.ledger import open_ledger, read_position, record_batch, record_change
+from include.medallion.silver.ledger import (
+    correct_position,
+    open_ledger,
+    read_position,
+    record_batch,
+    record_change,
+)
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
 from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
@@ -133,6 +139,7 @@ def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], A
     window = batch.window
     cursor.execute("BEGIN")
     try:
+        is_applied(SINK, correct_position(cursor, batch.pipeline), window)  # it may have been restored meanwhile
         applied = write()
         _check_row_counts(applied, batch.pipeline)
         # after the write, which waits for another writer of the table: now the ledger has that writer's row

@@ -45,15 +45,39 @@ def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | Non
     The ledger remembers the largest batch id in the table. If the table has only smaller ones now, it was restored to
     the past while the ledger was not: then it holds what the newest batch did whose rows it can have.
     """
+    found = _find_positions(cursor, pipeline)
+    return found[1] if found else None
+
+
+def correct_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
+    """
+    Return what the table holds as `read_position` does, and let the ledger say so if the table was restored.
+
+    For a transaction that writes to the table: its rows would be the newest ones, and the restore could not be noticed
+    any more.
+    """
+    found = _find_positions(cursor, pipeline)
+    if found is None:
+        return None
+    recorded, held = found
+    if recorded != held:
+        params = {"pipeline": pipeline.name, "batch_id": held.batch_id, "upto": held.upto}
+        run_bound(cursor, "forget_newer", params)
+        run_bound(cursor, "forget_rows", params)
+    return held
+
+
+def _find_positions(cursor: SnowflakeCursor, pipeline: Pipeline) -> tuple[Position, Position] | None:
+    """Return the position that the ledger has, and that of the table's rows; None for nothing."""
     found = run_bound(cursor, "position", {"pipeline": pipeline.name})
     if not found:
         return None
     *newest, recorded = found[0]
     position, held = Position(*newest), _newest_in_table(cursor, pipeline) if recorded else 0
     if recorded is None or held >= recorded:
-        return position
+        return position, position
     older = run_bound(cursor, "older_position", {"pipeline": pipeline.name, "held": held})
-    return Position(*older[0]) if older and held else replace(position, upto=0)
+    return position, Position(*older[0]) if older and held else replace(position, upto=0)
 
 
 def record_batch(cursor: SnowflakeCursor, pipeline: Pipeline, window: Window, applied: Applied) -> None:

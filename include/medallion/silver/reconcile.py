@@ -25,7 +25,7 @@ from include.medallion.model.columns import (
 from include.medallion.model.differences import Difference
 from include.medallion.model.window import check_same_source
 from include.medallion.silver.apply import SINK
-from include.medallion.silver.ledger import read_position, record_change
+from include.medallion.silver.ledger import correct_position, read_position, record_change
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import run_sql, run_sql_all
 from include.medallion.silver.table import definitions, table_name
@@ -72,6 +72,7 @@ class SilverComparison:
             return 0
         params = _sql_params(self.pipeline, self.keys, self.table)
         with _transaction(self.cursor, self.pipeline, self.keys):
+            correct_position(self.cursor, self.pipeline)
             deleted = int(run_sql(self.cursor, f"delete_{self.pipeline.deletes}", **params)[0])
             if deleted:
                 record_change(self.cursor, self.pipeline)
