@@ -26,7 +26,7 @@ gold: {table: other}
 parts: {max_parallel_parts: 2}
 schedule: "5 4 * * *"
 owner: facilities
-tags: [buildings]
+tags: buildings
 deletes: hard
 fresh_within: 5m
 on_change: {at_least_every: 1h, channel: others}

@@ -287,6 +287,14 @@ def test_what_is_no_mapping_is_reported(tmp_path, text):
         pipeline_files.load_file(file)
 
 
+def test_a_tab_is_reported_as_one(tmp_path):
+    """YAML's own message names the character only."""
+    file = tmp_path / "broken.yaml"
+    file.write_text("source:\n\ttable: a\n")
+    with pytest.raises(SettingError, match="indent with blanks"):
+        pipeline_files.load_file(file)
+
+
 def test_a_file_that_is_no_text_is_reported(tmp_path):
     """Bytes that are no UTF-8 are a mistake in the file like any other."""
     file = tmp_path / "broken.yaml"

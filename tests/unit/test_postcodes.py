@@ -174,6 +174,10 @@ def test_a_provider_may_name_any_country_of_a_system(system, members):
         ("NL", 1012, ("NL", "1012")),
         ("PT", "1675", ("PT", "1675")),
         ("BR", "01310", ("BR", "01310")),
+        ("JP", 100, ("JP", "100")),
+        ("JP", "〒545", ("JP", "545")),
+        ("MT", "vlt", ("MT", "VLT")),
+        ("BM", "HM", ("BM", "HM")),
     ],
 )
 def test_a_part_of_a_postcode_is_an_area(country, typed, key):

@@ -35,6 +35,7 @@ _off_is_a_word = BeforeValidator(
 Deletes = Literal["soft", "hard"]
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
+_one_tag = BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Tag | list[Tag])
 
 
 class Pipeline(Settings):
@@ -96,7 +97,7 @@ class Pipeline(Settings):
         default=None, description="a run that has not succeeded so long after it was queued is reported: 90s, 5m or 1h"
     )
     owner: str = Field(default="airflow", min_length=1, max_length=100, description="owner of the DAG, in Airflow's UI")
-    tags: list[Tag] = Field(default=[], description="tags of the DAG, besides medallion")
+    tags: Annotated[list[Tag], _one_tag] = Field(default=[], description="tags of the DAG, besides medallion")
 
     @model_validator(mode="after")
     def _has_a_sink(self) -> Pipeline:

@@ -31,7 +31,8 @@ def load_yaml(file: Path) -> tuple[Any, yaml.Node | None]:
         root = loader.get_single_node()
         document = loader.construct_document(root) if root else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise SettingError(f"{file}: cannot be read as YAML: {e}") from None
+        hint = ": indent with blanks, since YAML allows no tabs" if r"'\t'" in str(e) else ""
+        raise SettingError(f"{file}: cannot be read as YAML{hint}: {e}") from None
     if repeated := list(_repeated_keys(root)):
         raise SettingError("\n".join(f"{file}: {problem}" for problem in repeated))
     return document, root

@@ -64,10 +64,13 @@ _WRITTEN: dict[str, list[tuple[str, str]]] = {
 _AREAS = {
     country: re.compile(pattern, re.ASCII)
     for country, pattern in {
+        "BM": r"[A-Z]{2}",
         "BR": r"\d{5}",
         "CA": r"[A-Z]\d[A-Z]",
         "GB": r"[A-Z]{1,2}\d[A-Z\d]?",
         "IE": r"[A-Z]\d[\dW]",
+        "JP": r"\d{3}",
+        "MT": r"[A-Z]{3}",
         "NL": r"\d{4}",
         "PT": r"\d{4}",
     }.items()
