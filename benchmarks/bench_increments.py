@@ -10,7 +10,7 @@ from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
-FOLLOWERS = (contest.OURS, contest.DLT_FASTER, contest.DLT_DEFAULT)
+FOLLOWERS = (contest.OURS, contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT)
 QUESTIONS = {
     Question.NEW_ROWS: (employees.insert, (*FOLLOWERS, contest.ROW_BY_ROW)),
     Question.RECENT_UPDATES: (employees.update_recent, FOLLOWERS),

@@ -10,11 +10,14 @@ from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
-CONTENDERS = (contest.OURS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.ROW_BY_ROW, contest.LIMIT)
+CONTENDERS = (
+    *(contest.OURS, contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT),
+    *(contest.ROW_BY_ROW, contest.LIMIT),
+)
 
 
 def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
-    """Load a whole table into an empty lake: medallion, dlt, row by row, and the limit."""
+    """Load a whole table into an empty lake: medallion, DuckDB, polars, dlt, row by row, and the limit."""
     able = chosen(CONTENDERS, only, rows)
     with servers(rows) as there:
         employees.fill(there, rows)

@@ -22,7 +22,7 @@ def main(task: dict) -> dict:
 
     source = sql_table(
         ConnectionStringCredentials(task["source"].replace("postgresql:", "postgresql+psycopg2:")),
-        table="employees",
+        table=task.get("table", "employees"),
         backend=task["backend"],
         backend_kwargs={"return_type": "arrow"} if task["backend"] == "connectorx" else None,
         incremental=dlt.sources.incremental("updated_at", range_start="open"),

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from benchmarks.harness import equality
 from benchmarks.harness.measure import measure
-from benchmarks.harness.servers import ROOT, Servers, child_environment, dlt_python
+from benchmarks.harness.servers import ROOT, Servers, child_environment, python_of
 
 SCRIPTS = ROOT / "benchmarks" / "contenders"
 PIPELINE = {
@@ -43,9 +43,13 @@ class Contender:
     script: str
     gold: str | None  # path of its Gold below its own prefix; None if it writes none
     enriches: bool
-    python: Callable[[], Path] = lambda: Path(sys.executable)
+    environment: str | None = None  # an environment of its own; None is this one
     settings: dict = field(default_factory=dict)
     limit: Limit | None = None
+
+    def python(self) -> Path:
+        """Return the interpreter that runs the script; raises `NotInstallable`."""
+        return python_of(self.environment) if self.environment else Path(sys.executable)
 
     def able(self, rows: int) -> bool:
         """Return whether it can do a table of so many rows."""
@@ -77,10 +81,10 @@ class Contender:
 
 
 OURS = Contender("medallion", "ours.py", "gold", enriches=True)
-DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", False, dlt_python, {"backend": "pyarrow"})
-DLT_FASTER = Contender(
-    "dlt connectorx", "dlt_pipeline.py", "gold/employees", False, dlt_python, {"backend": "connectorx"}
-)
+DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", False, "dlt", {"backend": "pyarrow"})
+DLT_FASTER = Contender("dlt connectorx", "dlt_pipeline.py", "gold/employees", False, "dlt", {"backend": "connectorx"})
+DUCKDB = Contender("duckdb", "duckdb_deltalake.py", "gold", False, "duckdb")
+POLARS = Contender("polars", "polars_deltalake.py", "gold", False, "polars")
 ROW_BY_ROW = Contender(
     "row by row",
     "row_by_row.py",

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.harness.contest import Contender
 from benchmarks.harness.results import SIZES, shortly
+from benchmarks.harness.servers import NotInstallable
 
 
 def size(text: str) -> int:
@@ -33,10 +34,19 @@ def chosen(contenders: Sequence[Contender], only: list[str] | None, rows: int) -
     """Return the contenders of these names, all if none is named; leave out who cannot do so many rows, and say so."""
     if unknown := set(only or ()) - {c.name for c in contenders}:
         raise typer.BadParameter(f"no contender {sorted(unknown)}: there are {[c.name for c in contenders]}")
-    asked = [c for c in contenders if not only or c.name in only]
+    asked = [c for c in contenders if (not only or c.name in only) and _is_installed(c)]
     for contender in (c for c in asked if not c.able(rows)):
         most = shortly(contender.limit.rows)
         print(f"{contender.name} is left out above {most} rows: {contender.limit.reason}", flush=True)
     if not (able := [c for c in asked if c.able(rows)]):
         raise typer.BadParameter(f"no contender is left that can do {rows:,} rows")
     return able
+
+
+def _is_installed(contender: Contender) -> bool:
+    try:
+        contender.python()
+    except NotInstallable as e:
+        print(f"{contender.name} is left out: {e}", flush=True)
+        return False
+    return True

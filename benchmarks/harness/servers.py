@@ -33,6 +33,10 @@ class DiskTooSmall(Exception):
     """A benchmark would fill the disk; the message says what it needs."""
 
 
+class NotInstallable(Exception):
+    """A tool cannot be installed on this machine; the message names the file of its packages."""
+
+
 @dataclass(frozen=True)
 class Servers:
     """Bronze and the lake of one benchmark."""
@@ -108,14 +112,27 @@ def end_politely() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def dlt_python() -> Path:
-    """Return the interpreter of `dlt`'s own environment, made and filled at the first call and when a pin changes."""
-    pins, place = ROOT / "benchmarks" / "requirements-dlt.txt", HOME / "dlt"
+def pins_of(name: str) -> Path:
+    """Return the file that names the packages of an environment."""
+    return ROOT / "benchmarks" / f"requirements-{name}.txt"
+
+
+def python_of(name: str) -> Path:
+    """
+    Return the interpreter of another tool's own environment, made and filled at the first call and when a pin changes.
+
+    Raises:
+        NotInstallable: a package cannot be installed on this machine.
+    """
+    pins, place = pins_of(name), HOME / name
     python, done = place / "bin" / "python", place / "installed.txt"
     if not done.exists() or done.read_text() != pins.read_text():
-        print("installing dlt into an environment of its own", flush=True)
+        print(f"installing {name} into an environment of its own", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", pins], check=True)
+        try:
+            subprocess.run([python, "-m", "pip", "install", "-q", "-r", pins], check=True)
+        except subprocess.CalledProcessError:
+            raise NotInstallable(f"pip cannot install {pins.relative_to(ROOT)} here") from None
         done.write_text(pins.read_text())
     return python
 

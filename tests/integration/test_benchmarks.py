@@ -14,7 +14,8 @@ from deltalake import DeltaTable
 from benchmarks.harness import contest, employees, silver_contest
 from benchmarks.harness.options import chosen
 from benchmarks.harness.report import markdown, summaries
-from benchmarks.harness.servers import Servers
+from benchmarks.harness.results import OTHERS
+from benchmarks.harness.servers import Servers, pins_of
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "benchmarks").glob("bench_*.py"))
@@ -157,7 +158,8 @@ def test_a_script_explains_itself(script):
     assert "--rows" in shown.stdout
 
 
-def test_dlt_is_pinned():
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_tool_is_pinned(name):
     """A benchmark that is run again compares with the same versions."""
-    pins = (ROOT / "benchmarks" / "requirements-dlt.txt").read_text().splitlines()
+    pins = pins_of(name).read_text().splitlines()
     assert all("==" in pin for pin in pins if pin and not pin.startswith("#"))
