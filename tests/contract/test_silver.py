@@ -213,6 +213,37 @@ def test_a_new_column_is_added(people):
     assert people.backend.rows("ID, NICKNAME") == [(1, None), (2, "B")]
 
 
+@pytest.fixture
+def viewed(people):
+    """Return a pipeline whose file names a view of the living rows."""
+    document = people.pipeline.model_dump(by_alias=True, exclude_unset=True)
+    document["silver"]["live_view"] = "people_live"
+    people.pipeline = Pipeline.model_validate(document)
+    return people
+
+
+def test_a_view_shows_the_rows_that_are_not_deleted(viewed):
+    """It has every column of the table but the one that marks deleted rows, also columns that came later."""
+    viewed.load(batch(1), [person(1, "Ann"), person(2, "Bob")])
+    viewed.backend.sql("UPDATE PEOPLE SET _DELETED_AT = _LOADED_AT WHERE ID = 2")
+    assert viewed.backend.rows(table="PEOPLE_LIVE") == [(1, "Ann")]
+    wider = SCHEMA.insert(1, pa.field("nickname", pa.string()))
+    viewed.load(batch(2), [person(3, "Cid", 150, nickname="C")], schema=wider)
+    assert viewed.backend.rows("ID, NICKNAME", "PEOPLE_LIVE") == [(1, None), (3, "C")]
+    names = "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = '{}'"
+    table, view = ({name for (name,) in viewed.backend.sql(names.format(t))} for t in ("PEOPLE", "PEOPLE_LIVE"))
+    assert table - view == {"_DELETED_AT"}
+
+
+def test_a_view_is_left_alone_while_the_columns_are_the_same(viewed):
+    """It may have been given another definition by its owner; no run issues DDL that it does not need."""
+    viewed.load(batch(1), [person(1, "Ann")])
+    columns = ", ".join(f'"{row[0]}"' for row in viewed.backend.sql("DESCRIBE VIEW PEOPLE_LIVE"))
+    viewed.backend.sql(f"CREATE OR REPLACE VIEW PEOPLE_LIVE AS SELECT {columns} FROM PEOPLE WHERE ID > 1")
+    viewed.load(batch(2), [person(2, "Bob", 150)])
+    assert viewed.backend.rows(table="PEOPLE_LIVE") == [(2, "Bob")]
+
+
 def test_an_older_version_is_fenced_off_and_counted(people):
     """A row that Silver holds in a newer version stays, and is counted as superseded."""
     people.load(batch(1), [person(1, "new", version=90), person(2, "Bob")])

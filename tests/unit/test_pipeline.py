@@ -287,6 +287,14 @@ def test_what_is_no_mapping_is_reported(tmp_path, text):
         pipeline_files.load_file(file)
 
 
+def test_a_view_needs_a_name_of_its_own(tmp_path):
+    """The view of living rows cannot replace the table that it reads."""
+    file = tmp_path / "people.yaml"
+    file.write_text("source: {table: a, key: id}\nsilver: {table: PEOPLE, live_view: people}\n")
+    with pytest.raises(SettingError, match=r"silver.*live_view has the name of the table.*PEOPLE_LIVE"):
+        pipeline_files.load_file(file)
+
+
 def test_a_tab_is_reported_as_one(tmp_path):
     """YAML's own message names the character only."""
     file = tmp_path / "broken.yaml"

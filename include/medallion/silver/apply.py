@@ -27,7 +27,15 @@ from include.medallion.silver.ledger import (
 )
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
-from include.medallion.silver.table import add_columns, check_types, definitions, fits, read_types, table_name
+from include.medallion.silver.table import (
+    add_columns,
+    check_types,
+    definitions,
+    fits,
+    read_types,
+    table_name,
+    update_view,
+)
 from include.medallion.silver.withdraw import withdraw, withdrawn_table
 from include.medallion.silver.write import sql_params, write_of
 from include.medallion.staging.batch import Batch
@@ -102,6 +110,7 @@ def _apply(
         return _replace_table(cursor, batch, columns, table)
     check_types(pipeline, types, every)
     add_columns(cursor, pipeline, types, every)
+    update_view(cursor, pipeline)
     lacking = sorted(types.keys() - {c.snowflake_name for c in every})
     params = sql_params(batch, columns, table, lacking)
     write = write_of(batch.window.mode)
@@ -130,6 +139,7 @@ def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
     params = sql_params(batch, columns, table, ())
     is_applied(SINK, read_position(cursor, batch.pipeline), batch.window)
     run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS]))
+    update_view(cursor, batch.pipeline)
     count = fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(batch.pipeline)}")[0][0]  # noqa: S608
     return _in_transaction(cursor, batch, lambda: Applied(batch.rows, int(count), 0, 0))
 

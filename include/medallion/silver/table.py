@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.model.columns import Column, quote_identifier, snowflake_name
+from include.medallion.model.columns import DELETED_AT, Column, quote_identifier, snowflake_name
 from include.medallion.model.types.table import declared_type
 from include.medallion.silver.statements import fetch_all
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 _INTEGERS = {"INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"}
 _SYNONYMS = {"STRING": "VARCHAR", "TEXT": "VARCHAR", "DOUBLE": "FLOAT", "REAL": "FLOAT", "DECIMAL": "NUMBER"}
+_COLUMNS_OF = (
+    "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS "
+    "WHERE TABLE_SCHEMA = CURRENT_SCHEMA() AND TABLE_NAME = %(name)s ORDER BY ORDINAL_POSITION"
+)
+
 _SEMI_STRUCTURED = {"ARRAY", "OBJECT", "VARIANT"}  # the stand-in describes all of them as VARIANT
 
 
@@ -98,3 +103,34 @@ def ddl(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) ->
         return [f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns)})"]
     missing = [column for column in columns if column.snowflake_name not in types]
     return [f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}" for column in missing]
+
+
+def update_view(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
+    """
+    Create the view of living rows, if the pipeline file names one, or replace one that lacks columns of the table.
+
+    DDL: to be called before BEGIN.
+    """
+    if pipeline.silver and pipeline.silver.live_view:
+        for statement in view_ddl(cursor, pipeline, read_types(cursor, pipeline)):
+            cursor.execute(statement)
+
+
+def view_ddl(cursor: SnowflakeCursor, pipeline: Pipeline, columns: Iterable[str]) -> list[str]:
+    """
+    Return the statement that creates the view of living rows, or gives it the columns of the table, if need be.
+
+    A view keeps the columns that its table had when it was created.
+
+    Args:
+        columns: names of the table's columns.
+    """
+    if pipeline.silver is None or pipeline.silver.live_view is None:
+        return []
+    name, deleted = snowflake_name(pipeline.silver.live_view), snowflake_name(DELETED_AT)
+    wanted = [column for column in columns if column != deleted]
+    if [row[0] for row in fetch_all(cursor, _COLUMNS_OF, {"name": name})] == wanted:
+        return []
+    chosen, target = ", ".join(map(quote_identifier, wanted)), table_name(pipeline)
+    rows = f"SELECT {chosen} FROM {target} WHERE {quote_identifier(deleted)} IS NULL"  # noqa: S608 (quoted)
+    return [f"CREATE OR REPLACE VIEW {quote_identifier(name)} COPY GRANTS AS {rows}"]

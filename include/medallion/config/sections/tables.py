@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from include.medallion.config.checks.expressions import check_condition
 from include.medallion.config.checks.reserved import check_gold_table, check_silver_table
@@ -72,6 +72,15 @@ class Silver(Settings):
     table: Annotated[Name, AfterValidator(check_silver_table)] = Field(
         description="table in the connection's database and schema"
     )
+    live_view: Annotated[Name, AfterValidator(check_silver_table)] | None = Field(
+        default=None, description="view of the table without the rows that are marked as deleted; default: none"
+    )
+
+    @model_validator(mode="after")
+    def _view_is_not_the_table(self) -> Silver:
+        if self.live_view and self.live_view.upper() == self.table.upper():
+            raise ValueError("live_view has the name of the table: choose another one, such as " + f"{self.table}_LIVE")
+        return self
 
 
 class Gold(Settings):

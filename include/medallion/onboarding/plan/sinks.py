@@ -17,7 +17,7 @@ from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Position
 from include.medallion.onboarding.plan.report import SinkPlan
 from include.medallion.silver.ledger import find_position
-from include.medallion.silver.table import ddl, definitions, read_types, table_name
+from include.medallion.silver.table import ddl, definitions, read_types, table_name, view_ddl
 from include.medallion.steps.sinks import open_sinks
 
 Positions = Mapping[str, Position | None]
@@ -86,10 +86,13 @@ def _ddl(
 
 def _silver_ddl(pipeline: Pipeline, connections: Connections, columns: Sequence[Column], action: Action) -> list[str]:
     with closing(connections.silver()) as connection, connection.cursor() as cursor:
-        types = read_types(cursor, pipeline)
-    if types and action is Action.REPLACE:
-        return [f"CREATE OR REPLACE TABLE {table_name(pipeline)} ({definitions(columns)}) COPY GRANTS AS SELECT ..."]
-    return ddl(pipeline, types, columns)
+        types, wanted = read_types(cursor, pipeline), [column.snowflake_name for column in columns]
+        replaced = types and action is Action.REPLACE
+        view = view_ddl(cursor, pipeline, wanted if replaced else dict.fromkeys([*types, *wanted]))
+    if replaced:
+        table = f"CREATE OR REPLACE TABLE {table_name(pipeline)} ({definitions(columns)}) COPY GRANTS AS SELECT ..."
+        return [table, *view]
+    return [*ddl(pipeline, types, columns), *view]
 
 
 def _gold_ddl(pipeline: Pipeline, connections: Connections, columns: Sequence[Column], action: Action) -> list[str]:
