@@ -14,6 +14,7 @@ from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich
 from include.medallion.steps.extract import extract
+from include.medallion.steps.log.advance import advance_log
 from include.medallion.steps.open_window import open_window
 
 clock = Clock()
@@ -35,6 +36,9 @@ def main(task: dict) -> dict:
             apply_batch(pipeline, connections, window, "gold")
         with clock.timed("commit"):
             commit(pipeline, connections.lake, window)
+    if parts and window.log:
+        with clock.timed("advance"):
+            advance_log(pipeline, connections, window)
     return clock.account(sum(part.lookups.keys - part.lookups.cached for part in enriched))
 
 

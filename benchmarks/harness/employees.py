@@ -33,6 +33,9 @@ RANDOM = """
 UPDATE employees SET email = 'r' || email, updated_at = clock_timestamp()
 WHERE id IN (SELECT 1 + floor(random() * {rows})::int FROM generate_series(1, {count}))
 """
+DELETE = """
+DELETE FROM employees WHERE id IN (SELECT 1 + floor(random() * {rows})::int FROM generate_series(1, {count}))
+"""
 RECENT = """
 UPDATE employees SET email = 'n' || email, updated_at = clock_timestamp()
 WHERE id > (SELECT max(id) FROM employees) - {count}
@@ -70,6 +73,13 @@ def update_random(servers: Servers, count: int) -> None:
     with psycopg.connect(servers.bronze.dsn(servers.database)) as connection:
         rows = connection.execute("SELECT count(*) FROM employees").fetchone()[0]
     _run(servers, RANDOM, count=count, rows=rows)
+
+
+def delete_random(servers: Servers, count: int) -> None:
+    """Delete rows anywhere in the table."""
+    with psycopg.connect(servers.bronze.dsn(servers.database)) as connection:
+        rows = connection.execute("SELECT max(id) FROM employees").fetchone()[0]
+    _run(servers, DELETE, rows=rows, count=count)
 
 
 def nothing(servers: Servers, count: int) -> None:  # noqa: ARG001 (a change like the others)

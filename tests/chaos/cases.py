@@ -87,6 +87,12 @@ TASKS = [
     _die("commit: before the watermark", "commit.before"),
     _die("commit: after the watermark", "commit.after"),
 ]
+LOG = [
+    _die("commit: where the log goes on recorded, the slot as before", "log.recorded"),
+    _die("commit: before the slot goes on", "log.advancing"),
+    _die("commit: after the slot went on", "log.advanced"),
+]
+"""Reached with `read: log` only."""
 REPLACING = [
     _die("load_silver: between DELETE and INSERT", "silver.replaced"),
     _die("write_gold: during the overwrite", "gold.replacing", spread=0.5),
@@ -135,7 +141,7 @@ NETWORK = [
     _wait("network: the answer to Gold's commit is lost", "gold.before", "lose the answer to the log entry"),
     _wait("network: the answer to Silver's COMMIT is lost", "silver.recorded", "lose the answer of silver"),
 ]
-EVERY = [*TASKS, *REPLACING, *SCHEDULER, *SERVERS, *NETWORK]
+EVERY = [*TASKS, *LOG, *REPLACING, *SCHEDULER, *SERVERS, *NETWORK]
 
 
 def named(*labels: str) -> list[Case]:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .cases import NETWORK, REFRESH, SCHEDULER, SERVERS, TASKS, Case, named
+from .cases import LOG, NETWORK, REFRESH, SCHEDULER, SERVERS, TASKS, Case, named
 from .cluster import Cluster
 from .meanwhile import meanwhile
 from .oracle import Oracle, Verdict
@@ -50,6 +50,14 @@ def short() -> list[Phase]:
         "commit: after the watermark",
     )
     return [Phase("short", [first[:5], first[5:]])]
+
+
+def around_the_slot() -> list[Phase]:
+    """Return a chaos run of two minutes for `read: log`."""
+    (phase,) = short()
+    commits = [case for case in phase.plan[1] if case.task == "commit"]
+    others = [[case for case in cases if case not in commits] for cases in phase.plan]
+    return [Phase("log", [[], *others, commits, LOG[:2], LOG[1:]])]
 
 
 def changing() -> list[Phase]:

@@ -25,7 +25,7 @@ from .proxy import Proxy
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PIPELINE = """
-source: {table: chaos, key: id}
+source: {table: chaos, key: id, read: %s}
 enrich: {geocode: {postcode: postcode, country: US, geocoder: google_geocoding, calls_per_second: 400, concurrency: 4,
                    timeout_seconds: 3}}
 silver: {table: CHAOS}
@@ -56,15 +56,15 @@ LATENCY = 0.03  # seconds, of Google: calls are in flight at any moment
 
 
 @contextmanager
-def deployed(state: Path, rows: int, say: Callable[[str], None]) -> Iterator[Cluster]:
-    """Start everything, with so many rows in the source, and stop it at the end."""
+def deployed(state: Path, rows: int, say: Callable[[str], None], read: str = "xmin") -> Iterator[Cluster]:
+    """Start everything, with so many rows in the source, which is read in this way, and stop it at the end."""
     with ExitStack() as stack_, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(NOT_THE_CALLERS)]:
             patch.delenv(name)
         google = stack_.enter_context(serving(latency=LATENCY))
         proxies = {name: Proxy(port) for name, port in _ports(state, google).items()}
         cluster = Cluster(state, google, proxies)
-        _write_project(state / "project")
+        _write_project(state / "project", read)
         cluster.faults = FaultInjector(state / "chaos", actions(cluster))
         try:
             cluster.settings = stack.up(state, say, 10, _extra(cluster))
@@ -132,13 +132,13 @@ def _extra(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def _write_project(project: Path) -> None:
+def _write_project(project: Path, read: str) -> None:
     """Make a project folder: the product's DAG with shorter waits, and one pipeline file."""
     dags, files = project / "dags", project / "include" / "pipelines"
     dags.mkdir(parents=True)
     files.mkdir(parents=True)
     (dags / "medallion.py").write_text(SHORTER % (ROOT / "dags" / "medallion.py"))
-    (files / "chaos.yaml").write_text(PIPELINE)
+    (files / "chaos.yaml").write_text(PIPELINE % read)
 
 
 def _postcodes(state: Path) -> list[str]:

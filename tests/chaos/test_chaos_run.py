@@ -8,7 +8,7 @@ from operator import attrgetter
 import pytest
 
 from .cases import EVERY
-from .chaos_run import run_phases, short
+from .chaos_run import around_the_slot, run_phases, short
 from .deployment import deployed, writing
 from .inject import chaos_points
 from .table import closing, table
@@ -16,10 +16,10 @@ from .table import closing, table
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-def test_a_dozen_kills_lose_double_and_regress_nothing(tmp_path):
+@pytest.mark.parametrize(("read", "phases"), [("xmin", short()), ("log", around_the_slot())])
+def test_a_dozen_kills_lose_double_and_regress_nothing(tmp_path, read, phases):
     """Tasks are killed while rows are written: both sinks end equal to the source, and no answer is paid for twice."""
-    phases = short()
-    with deployed(tmp_path, 20_000, print) as cluster, writing(cluster) as pause:
+    with deployed(tmp_path, 20_000, print, read) as cluster, writing(cluster) as pause:
         run_phases(cluster, pause, phases, print)
         print(*table(phases), *closing(cluster, phases), sep="\n")
     (phase,) = phases

@@ -56,6 +56,7 @@ def seed(dsn: str, rows: int, postcodes: list[str]) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute(DDL)
         connection.execute(ddl.SETUP)
+        connection.execute("CREATE PUBLICATION medallion_chaos FOR TABLE chaos")
         chosen = [random.choice(postcodes) for _ in range(rows)]
         connection.execute(INSERT, [[0] * rows, chosen])
 

@@ -7,6 +7,7 @@ statement or write on: what it did until then is all that it ever did.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -25,8 +26,10 @@ from include.medallion.errors import ContractBroken, SchemaChanged, SinkBehind, 
 from include.medallion.lake.object_store import filesystem, list_files
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import snowflake_name
+from include.medallion.model.log_range import slot_name
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.ops import comparison, reconcile
+from include.medallion.ops.log import finish_log
 from include.medallion.staging.layout import RAW, part_manifest, stage_manifest
 from include.medallion.staging.parts import Part
 from include.medallion.staging.records.manifests import Incomplete, read_extracted
@@ -37,6 +40,7 @@ from include.medallion.steps.extract import extract
 from include.medallion.steps.open_window import open_window
 from include.medallion.steps.run_options import RunOptions
 from include.medallion.steps.sinks import open_sinks
+from include.medallion.steps.summary.row_counts import RunSummary
 from include.medallion.steps.watermark import advanced, corrected
 from include.sandbox.google import KEY, places
 from tests.contract.tracing import Killed, TracedConnection, killed_at
@@ -74,6 +78,7 @@ class Batch:
     done: set[str] = field(default_factory=set)  # steps after `extract`
     overtaken: bool = False
     changes: int = 0  # of the schema, when its window was opened
+    summary: RunSummary | None = None
 
     @property
     def steps(self) -> list[str]:
@@ -83,6 +88,7 @@ class Batch:
         enrich = [f"enrich {part.number}" for part in self.parts]
         enriched = bool(enrich) and self.done.issuperset(enrich)
         then = [("silver", enriched), ("gold", enriched and "silver" in self.done), ("commit", "gold" in self.done)]
+        then += [("advance", "commit" in self.done)] if self.window.log else []
         return ["extract", *enrich, *(step for step, may in then if may)]
 
     @property
@@ -124,7 +130,7 @@ class History:
         self.lost: set[str] = set()  # sinks that were taken away
         self.notes: list[str] = []
         self.rows = {"silver": {}, "gold": {}}
-        for statement in (*history_ddl.SETUP, DDL):
+        for statement in (*history_ddl.SETUP, DDL, "CREATE PUBLICATION medallion_rows FOR TABLE rows"):
             self.plain.execute(statement)
 
     @property
@@ -142,6 +148,7 @@ class History:
         """Let go of everything."""
         for writer in self.writers:
             writer.rollback()
+        self.lose_slot("dropped")
         self.closing.close()
 
     # the source
@@ -189,6 +196,23 @@ class History:
             else:
                 connection.execute(f'DELETE FROM rows WHERE "{self.key}"::text = %s', [str(key)])
 
+    def read_by(self, way):
+        """Read the source by transaction id, or by its log, from now on."""
+        selected = self.pipeline.model_dump(by_alias=True, exclude_none=True)
+        self.pipeline = self.one.pipeline = Pipeline.model_validate(
+            selected | {"source": {**selected["source"], "read": way}}
+        )
+        self.note(f"read: {way}")
+
+    def lose_slot(self, how):
+        """Lose the replication slot, or what it had to keep."""
+        name = slot_name(self.pipeline.name, self.connections.lake.root)
+        call = f"pg_drop_replication_slot('{name}')"
+        if how == "consumed":
+            call = f"pg_replication_slot_advance('{name}', pg_current_wal_lsn())"
+        if self.plain.execute(f"SELECT {call} FROM pg_replication_slots WHERE slot_name = '{name}'").rowcount:
+            self.note(f"the slot is {how}")
+
     def end(self, who, how):
         """End an open transaction."""
         getattr(self.writers[who], how)()
@@ -220,7 +244,7 @@ class History:
             wrong = datetime.now(UTC) + timedelta(hours=1)
             window = replace(window, batch_id=new_batch_id(wrong, window.batch_id))
         self.batches.append(Batch(window, changes=changes))
-        plan = f"{window.mode} [{window.after}, {window.upto}) {'; '.join(window.changes)}"
+        plan = f"{window.mode} [{window.after}, {window.upto}) {window.log or ''} {'; '.join(window.changes)}"
         self.note(f"begin {self.name(self.batches[-1])}: {mode}, {plan}")
         return self.batches[-1]
 
@@ -272,8 +296,10 @@ class History:
             return
         if step in SINKS:
             apply_batch(self.pipeline, connections, batch.window, step)
+        elif step == "advance":
+            finish_log(self.pipeline, connections, batch.summary)
         elif step == "commit":
-            commit(self.pipeline, connections.lake, batch.window)
+            batch.summary = commit(self.pipeline, connections.lake, batch.window)
             self.hints.append(advanced(self.hint, batch.window, SINKS))
         else:
             enrich(self.pipeline, connections, batch.window, int(step.removeprefix("enrich ")))
@@ -483,8 +509,9 @@ class History:
             self.rows[sink] = rows
 
     def _may_remove(self, batch):
-        """Return whether a full refresh, or a reconcile with hard deletes, may have removed rows."""
-        return batch.window.mode is Mode.REFRESH if batch else self.pipeline.deletes == "hard"
+        """Return whether a full refresh, or with hard deletes a reconcile or the log, may have removed rows."""
+        removes = self.pipeline.deletes == "hard" and (batch is None or batch.window.log is not None)
+        return removes or (batch is not None and batch.window.mode is Mode.REFRESH)
 
     def _only_tried(self, batch, row):
         """Return whether a full refresh replaces rows of a trial that began after it: a trial moves no position."""
@@ -595,7 +622,11 @@ def key_in(names):
 
 
 def plain(value):
-    """Return a value as it can be compared: numbers by value, times in UTC, others as text."""
+    """Return a value as it can be compared: numbers by value, times in UTC, arrays as Postgres prints them."""
+    if isinstance(value, str) and value.startswith("["):  # an array of Snowflake's, whose words need no quotes
+        value = json.loads(value)
+    if isinstance(value, list):
+        return f"{{{','.join(map(str, value))}}}"
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, datetime):

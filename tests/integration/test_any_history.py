@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from include.medallion.bronze.log import slot
 from include.medallion.model.window import Mode
 from include.sandbox import google as stand_in
 from tests.integration.history import SINKS, History
@@ -42,6 +43,8 @@ WEIGHTS = {
     "change_the_schema_at_the_start": 2,
     "change_the_schema_while_rows_are_read": 2,
     "replay_after_a_change": 2,
+    "read_another_way": 2,
+    "lose_the_slot": 1,
 }
 serial = count(1)
 
@@ -55,6 +58,7 @@ class Fate:
         columns = history.pipeline.columns.model_copy(update={"dropped_columns": self.draw.choice(["keep", "drop"])})
         history.pipeline = history.pipeline.model_copy(update={"columns": columns})
         history.schema.draw = self.draw
+        history.read_by(self.draw.choice(["log", "xmin"]))
         history.note(f"seed {seed}, deletes: {history.pipeline.deletes}, dropped columns: {columns.dropped_columns}")
 
     def run_its_course(self):
@@ -214,6 +218,14 @@ class Fate:
         while batch and (step := batch.next):
             self.history.step(batch, step)
 
+    def read_another_way(self):
+        """Switch between transaction ids and the log."""
+        self.history.read_by("xmin" if self.history.pipeline.source.read == "log" else "log")
+
+    def lose_the_slot(self):
+        """Lose the slot, or what it had to keep."""
+        self.history.lose_slot(self.draw.choice(["dropped", "consumed"]))
+
     def _change(self):
         return self.draw.choice(["put", "put", "put", "delete"]), self.draw.sample(
             range(1, 25), self.draw.randint(1, 5)
@@ -233,6 +245,14 @@ def quiet(sandbox_state):
     """Lend a cluster without autovacuum: no transaction but those of the test."""
     with cluster(sandbox_state, "history") as lent:
         yield lent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hasty():
+    """Create no slot beside open transactions: waiting for them takes ten seconds each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slot, "_SECONDS_TO_CREATE", 0.1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +276,10 @@ def fresh(quiet, lake, snowflake_account):
 )
 @given(seed=st.integers(0, 1 << 32))
 def test_any_history_ends_right(fresh, seed):
-    """Writes, open transactions, runs step by step, killed, replayed, raced, reconciled; sinks and watermarks lost."""
+    """
+    Writes, open transactions, runs step by step, killed, replayed, raced, reconciled; sinks and watermarks lost.
+
+    The source is read by transaction id and by its log, in turns.
+    """
     with closing(fresh()) as history:
         Fate(history, seed).run_its_course()

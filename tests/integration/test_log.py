@@ -10,7 +10,7 @@ from threading import Timer
 import psycopg
 import pytest
 
-from include.medallion.errors import ContractBroken, SettingError, TooManyDeletes
+from include.medallion.errors import ContractBroken, SettingError, SourceChanged, TooManyDeletes
 from include.medallion.gold.write import rewrite
 from include.medallion.model.log_range import slot_name
 from include.medallion.model.window import Mode
@@ -395,6 +395,34 @@ def test_a_slot_lost_after_the_window_was_opened_loses_no_row(gold_only):
     people.check()
     people.run()
     people.read_log("DELETE FROM people WHERE id = 3")
+    people.check()
+
+
+def test_a_log_that_cannot_be_decoded_loses_no_row(gold_only):
+    """The key had another name when rows were written: `extract` reads by transaction id, in the same connection."""
+    people = gold_only()
+    people.read_log("UPDATE people SET name = 'a' WHERE id = 1")
+    people.sql(
+        "ALTER TABLE people RENAME id TO key",
+        "UPDATE people SET name = 'b' WHERE key IN (2, 3)",
+        "ALTER TABLE people RENAME key TO id",
+        "UPDATE people SET name = 'c' WHERE id = 4",
+    )
+    assert people.read_log().read == 3
+    people.check()
+
+
+def test_a_table_that_was_created_again_under_the_slot_is_another_one(gold_only):
+    """The run stops, as with transaction ids; after a full refresh its log is read with the same slot."""
+    people = gold_only()
+    people.read_log("UPDATE people SET name = 'a' WHERE id = 1")
+    people.sql("DROP TABLE people", "CREATE TABLE people (id int PRIMARY KEY, name text)", ROWS)
+    people.sql("ALTER PUBLICATION medallion_people ADD TABLE people")
+    with pytest.raises(SourceChanged):
+        people.begin()
+    assert people.run(mode=Mode.REFRESH).read == 9
+    people.run()
+    assert people.read_log("DELETE FROM people WHERE id = 2", "UPDATE people SET name = 'b' WHERE id = 3").gone == 1
     people.check()
 
 

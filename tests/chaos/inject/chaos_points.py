@@ -22,6 +22,7 @@ CORE = "include.medallion"
 EXTRACT, ENRICH = f"{CORE}.bronze.extract:stage_rows", f"{CORE}.enrich.part:enrich_part"
 LOAD, WRITE = f"{CORE}.silver.apply:apply_batch", f"{CORE}.gold.apply:apply_batch"
 STAGE_ANSWERS = f"{CORE}.lookups.cache:stage_answers"
+ADVANCE = f"{CORE}.bronze.log.slot:advance_slot"
 MANIFESTS = f"{CORE}.staging.records.manifests"
 PARQUET = f"{CORE}.lake.parquet.writer:Writer"
 SQL = "snowflake.connector.cursor:SnowflakeCursorBase.execute"
@@ -67,6 +68,9 @@ POINTS = {
     "gold.replaced": Point(COMMIT, "after", WRITE),
     "commit.before": Point(f"{CORE}.steps.watermark:advanced"),
     "commit.after": Point(f"{CORE}.steps.summary.row_counts:summary_line"),
+    "log.recorded": Point(f"{CORE}.staging.records.log_position:record_log_position", "after"),
+    "log.advancing": Point(ADVANCE),
+    "log.advanced": Point(ADVANCE, "after"),
 }
 SETTINGS = {f"{CORE}.bronze.rows": {"BATCH_BYTES": 1 << 18}}
 """Constants to set: smaller record batches, so that a window has a middle."""

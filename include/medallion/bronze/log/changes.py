@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, closing
+from collections.abc import Collection, Iterator
+from contextlib import closing
 
 import adbc_driver_manager
 import pyarrow as pa
 
 from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
 from include.medallion.bronze.log.slot import ATTEMPTS, SECONDS_BETWEEN, find_slot, slot_in_use
-from include.medallion.bronze.postgres.connection import fetch_rows
+from include.medallion.bronze.postgres.connection import execute, fetch_rows
 from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.sections.tables import Source
 from include.medallion.model.columns import quote_identifier, quote_literal
 from include.medallion.model.log_range import LogRange, lsn_text
 
-Connect = Callable[[], AbstractContextManager[adbc_driver_manager.AdbcConnection]]
 _BUSY = "is active for PID"
 _XIDS = 1 << 32
 
@@ -26,11 +25,14 @@ class LogLost(Exception):
     """The source no longer has the changes of a window, or cannot decode them: the message says why."""
 
 
-def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange) -> KeyCollector | None:
+def collect_keys(
+    connection: adbc_driver_manager.AdbcConnection, source: Source, relation: int, span: LogRange
+) -> KeyCollector | None:
     """
     Collect the keys of the rows that changed in a range of the log.
 
     Args:
+        connection: its transaction goes on, whatever happens.
         relation: the table's oid.
 
     Returns:
@@ -41,17 +43,18 @@ def collect_keys(connect: Connect, source: Source, relation: int, span: LogRange
         Transient: another session uses the slot.
     """
     for _ in range(ATTEMPTS):
+        slot = find_slot(connection, span.slot)
+        if slot is None or slot.lost:
+            raise LogLost("the replication slot was dropped or invalidated")
+        if slot.confirmed > span.after:
+            return None
+        execute(connection, "SAVEPOINT log")
         try:
-            with connect() as connection:
-                slot = find_slot(connection, span.slot)
-                if slot is None or slot.lost:
-                    raise LogLost("the replication slot was dropped or invalidated")
-                if slot.confirmed > span.after:
-                    return None
-                return _collect(connection, source, relation, span)
+            return _collect(connection, source, relation, span)
         except Undecodable as e:
             raise LogLost(f"the log cannot be decoded ({e})") from None
         except (adbc_driver_manager.Error, OSError, pa.ArrowException) as e:
+            execute(connection, "ROLLBACK TO SAVEPOINT log")
             if _BUSY not in str(e):
                 raise LogLost("the server cannot decode the log from this slot") from None
             time.sleep(SECONDS_BETWEEN)
@@ -79,9 +82,15 @@ def check_visible(connection: adbc_driver_manager.AdbcConnection, transactions: 
 def _collect(
     connection: adbc_driver_manager.AdbcConnection, source: Source, relation: int, span: LogRange
 ) -> KeyCollector:
-    collector = KeyCollector(relation, source.key)
+    collector, refused = KeyCollector(relation, source.key), None
     for messages in _peek(connection, source, span):
-        collector.feed(messages.to_pylist())
+        try:
+            if refused is None:
+                collector.feed(messages.to_pylist())
+        except Undecodable as e:
+            refused = e  # the connection can be used again once all is read
+    if refused:
+        raise refused
     return collector
 
 

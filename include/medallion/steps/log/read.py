@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from include.medallion.bronze.extract import Gone
@@ -13,7 +12,6 @@ from include.medallion.bronze.log.changes import LogLost, check_visible, collect
 from include.medallion.bronze.log.pgoutput import Key
 from include.medallion.bronze.log.rows import KeyedRows, gone_schema, read_keyed_rows
 from include.medallion.bronze.log.slot import MEGABYTE
-from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.rows import raw_schema
 from include.medallion.bronze.table import SourceTable
 from include.medallion.config.connections import Connections
@@ -98,8 +96,7 @@ def _collect(
     window: Window,
     span: LogRange,
 ) -> LogChanges:
-    connect = partial(bronze_connection.connect, connections.bronze, pipeline.source.connection)
-    collected = collect_keys(connect, pipeline.source, table.relation, span)
+    collected = collect_keys(connection, pipeline.source, table.relation, span)
     if collected is None:
         return LogChanges(is_held=True)
     check_visible(connection, collected.transactions)

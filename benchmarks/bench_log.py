@@ -1,0 +1,60 @@
+"""Measure a run that reads the log against one that scans the table, and against dlt, for the same changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psycopg
+import typer
+
+from benchmarks.harness import contest, employees
+from benchmarks.harness.options import Changed, Only, Rounds, Rows, chosen
+from benchmarks.harness.report import report
+from benchmarks.harness.results import Question
+from benchmarks.harness.servers import Servers, servers
+
+PIPELINE = {**contest.PIPELINE, "deletes": "hard"}
+BY_LOG = replace(
+    contest.OURS,
+    name="medallion read: log",
+    settings={"pipeline": {**PIPELINE, "source": {**PIPELINE["source"], "read": "log"}}},
+)
+BY_XMIN = replace(contest.OURS, name="medallion read: xmin", settings={"pipeline": PIPELINE})
+QUESTIONS = {
+    Question.LOG_NEW_ROWS: (employees.insert, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),
+    Question.LOG_RECENT_UPDATES: (employees.update_recent, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),
+    Question.LOG_RANDOM_UPDATES: (employees.update_random, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),
+    Question.LOG_NOTHING_NEW: (employees.nothing, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),
+    Question.LOG_DELETES: (
+        employees.delete_random,
+        (BY_LOG,),
+    ),  # the others find deletes by comparing all keys, or never
+}
+
+
+def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only: Only = None) -> None:
+    """Load the table once into each Gold, then, for each kind of change, change some of it and let all follow."""
+    count = changed or max(1, rows // 100)
+    contenders = chosen([BY_LOG, BY_XMIN, contest.DLT_FASTER], only, rows)
+    with servers(rows) as there:
+        employees.fill(there, rows)
+        _publish(there)
+        first = contest.compete(there, contenders, 1, place=lambda _, c: c.slug)
+        list(contest.printed(first))
+        for question, (change, able) in QUESTIONS.items():
+            if not (turns := [c for c in able if c in contenders]):
+                continue
+            found = contest.compete(
+                there, turns, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
+            )
+            about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
+            report(question, rows, list(contest.printed(found)), about)
+
+
+def _publish(there: Servers) -> None:
+    with psycopg.connect(there.bronze.dsn(there.database), autocommit=True) as connection:
+        connection.execute("CREATE PUBLICATION medallion_employees FOR TABLE employees")
+
+
+if __name__ == "__main__":
+    typer.run(main)
