@@ -107,6 +107,7 @@ def status() -> None:
     alive = stack.running(stack.STATE)
     for name, runs in alive.items():
         print(f"{name:<24} {'runs' if runs else 'does not run'}")
+    print(*(f"{line}\n" for line in stack.slots(stack.STATE)), sep="", end="")
     raise typer.Exit(0 if all(alive.values()) else NOT_UP)
 
 

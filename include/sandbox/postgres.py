@@ -90,6 +90,13 @@ def create_database(server: Postgres, name: str) -> None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
+def kept_by_slots(server: Postgres) -> dict[str, int]:
+    """Return how many bytes of its log a server keeps for each replication slot."""
+    query = "SELECT slot_name::text, (pg_current_wal_lsn() - restart_lsn)::bigint FROM pg_replication_slots ORDER BY 1"
+    with psycopg.connect(server.dsn("postgres")) as connection:
+        return {name: kept or 0 for name, kept in connection.execute(query).fetchall()}
+
+
 def binaries(state: Path) -> Path:
     """Return the folder of `psql`, `pg_dump`, `pgbench` and `pg_resetwal`, usable by the server's user."""
     account = _account()

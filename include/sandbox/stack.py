@@ -108,6 +108,14 @@ def running(state: Path) -> dict[str, bool]:
     return {name: processes.running(Daemon(state, name)) is not None for name in (*SERVERS, *AIRFLOW)}
 
 
+def slots(state: Path) -> list[str]:
+    """Return a line for each replication slot of the sandbox's Bronze, if that runs: the slots of `read: log`."""
+    if not running(state)["postgres-bronze"]:
+        return []
+    server = postgres.start(state, "bronze")
+    return [f"slot {name} keeps {kept:,} bytes of the log" for name, kept in postgres.kept_by_slots(server).items()]
+
+
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
     """

@@ -30,10 +30,13 @@ def test_postgres_asks_for_the_password(postgres):
         psycopg.connect(stranger)
 
 
-def test_postgres_can_replicate_logically(bronze_dsn):
-    """The cluster is ready for a replication slot."""
-    with psycopg.connect(bronze_dsn) as connection:
+def test_postgres_can_replicate_logically(postgres, bronze_dsn):
+    """The cluster is ready for a replication slot, and `make status` shows what it keeps."""
+    with psycopg.connect(bronze_dsn, autocommit=True) as connection:
         assert connection.execute("SHOW wal_level").fetchone() == ("logical",)
+        connection.execute("SELECT pg_create_logical_replication_slot('shown', 'pgoutput')")
+        assert postgres_server.kept_by_slots(postgres)["shown"] > 0
+        connection.execute("SELECT pg_drop_replication_slot('shown')")
 
 
 def test_postgres_keeps_data_over_kill(tmp_path):
