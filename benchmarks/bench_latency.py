@@ -26,10 +26,11 @@ SECONDS_TO_WAIT, ROWS_PER_SECOND = 300, 5_000
 def main(
     rows: Rows = 10_000,
     inserts: Annotated[int, typer.Option(min=2, help="how many rows are watched")] = 20,
-    schedule: Annotated[str, typer.Option(help="of the DAG")] = "@continuous",
+    schedule: Annotated[str, typer.Option(help="of the DAG: @continuous, on_change or cron")] = "@continuous",
+    read: Annotated[str, typer.Option(help="how the source is read: xmin or log")] = "xmin",
 ) -> None:
     """Insert a row at a random moment, wait until a reader of Gold sees it, and again."""
-    with deployed(rows, 1, schedule) as there:
+    with deployed(rows, 1, schedule, read) as there:
         client.await_dag(there.api, DAG, ROOT)
         _arrival(there, rows, SECONDS_TO_WAIT + rows // ROWS_PER_SECOND)
         seconds = []
@@ -41,7 +42,7 @@ def main(
             seconds.append(time.perf_counter() - begun)
             print(f"row {n}: {seconds[-1]:.1f} s", flush=True)
         tasks = _tasks(there)
-    about = {"schedule": schedule, "inserts": inserts, "seconds": seconds, "tasks": tasks}
+    about = {"schedule": schedule, "read": read, "inserts": inserts, "seconds": seconds, "tasks": tasks}
     keep(Question.LATENCY, rows, about, _table(rows, about))
 
 
@@ -83,8 +84,9 @@ def _moment(text: str) -> float:
 
 def _table(rows: int, about: dict) -> str:
     tail = quantiles(about["seconds"], n=20, method="inclusive")[-1]
+    how = f"schedule {about['schedule']}, read: {about['read']}"
     lines = [
-        f"### latency: schedule {about['schedule']}, {rows:,} rows in the table, {about['inserts']} inserts",
+        f"### latency: {how}, {rows:,} rows in the table, {about['inserts']} inserts",
         "",
         f"INSERT to Gold: median {median(about['seconds']):.1f} s, 95th percentile {tail:.1f} s",
         "",

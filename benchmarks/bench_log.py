@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import psycopg
 import typer
 
 from benchmarks.harness import contest, employees
 from benchmarks.harness.options import Changed, Only, Rounds, Rows, chosen
 from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
-from benchmarks.harness.servers import Servers, servers
+from benchmarks.harness.servers import servers
 
 PIPELINE = {**contest.PIPELINE, "deletes": "hard"}
 BY_LOG = replace(
@@ -38,7 +37,7 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only
     contenders = chosen([BY_LOG, BY_XMIN, contest.DLT_FASTER], only, rows)
     with servers(rows) as there:
         employees.fill(there, rows)
-        _publish(there)
+        employees.publish(there)
         first = contest.compete(there, contenders, 1, place=lambda _, c: c.slug)
         list(contest.printed(first))
         for question, (change, able) in QUESTIONS.items():
@@ -49,11 +48,6 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only
             )
             about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
             report(question, rows, list(contest.printed(found)), about)
-
-
-def _publish(there: Servers) -> None:
-    with psycopg.connect(there.bronze.dsn(there.database), autocommit=True) as connection:
-        connection.execute("CREATE PUBLICATION medallion_employees FOR TABLE employees")
 
 
 if __name__ == "__main__":

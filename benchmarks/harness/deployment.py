@@ -37,23 +37,28 @@ class Deployment:
 
 
 @contextmanager
-def deployed(rows: int, pipelines: int, schedule: str = "manual") -> Iterator[Deployment]:
+def deployed(rows: int, pipelines: int, schedule: str = "manual", read: str = "xmin") -> Iterator[Deployment]:
     """
     Start everything with so many rows in Bronze, and as many pipelines over them, each into tables of its own.
 
     At the end all is stopped and deleted.
+
+    Args:
+        schedule: of all DAGs.
+        read: how the pipelines read the source, xmin or log.
 
     Raises:
         DiskTooSmall: there is no room for so many rows.
     """
     end_politely()
     state = folder(rows)
-    extra = {"MEDALLION_PIPELINES": str(_files(state, pipelines)), "MEDALLION_SCHEDULE": schedule}
+    extra = {"MEDALLION_PIPELINES": str(_files(state, pipelines, read)), "MEDALLION_SCHEDULE": schedule}
     try:
         bronze = postgres.start(state, DATABASE)
         postgres.create_database(bronze, DATABASE)
         there = Servers(state, bronze, s3.start(state), DATABASE)
         employees.fill(there, rows)
+        employees.publish(there)
         settings = stack.up(state, _quiet, 0, extra)
         join(settings)
         yield Deployment(there, settings, client.login(settings))
@@ -143,13 +148,14 @@ def _task_bytes(process: psutil.Process) -> int:
         return 0
 
 
-def _files(state: Path, pipelines: int) -> Path:
+def _files(state: Path, pipelines: int, read: str) -> Path:
     folder = state / "pipelines"
     folder.mkdir()
     for n in range(pipelines):
         tables = {"silver": {"table": f"EMPLOYEES_{n}"}, "gold": {"table": f"employees_{n}"}}
         at_once = {"parts": {"max_parallel_parts": os.cpu_count()}}
-        described = {k: v for k, v in PIPELINE.items() if k != "name"} | tables | at_once
+        source = {"source": {**PIPELINE["source"], "read": read}}
+        described = {k: v for k, v in PIPELINE.items() if k != "name"} | source | tables | at_once
         (folder / f"employees_{n}.yaml").write_text(yaml.safe_dump(described))
     return folder
 

@@ -56,6 +56,11 @@ def fill(servers: Servers, rows: int) -> None:
         connection.execute("VACUUM (ANALYZE) employees")
 
 
+def publish(servers: Servers) -> None:
+    """Create the publication that `read: log` needs."""
+    _run(servers, "CREATE PUBLICATION medallion_employees FOR TABLE employees")
+
+
 def insert(servers: Servers, count: int) -> None:
     """Add new rows, with the next ids."""
     with psycopg.connect(servers.bronze.dsn(servers.database), autocommit=True) as connection:
