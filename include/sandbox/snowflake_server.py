@@ -22,13 +22,14 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import jwt
 import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
-from fakesnow import arrow, copy_into, info_schema
+from fakesnow import arrow, copy_into, info_schema, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import Error, ProgrammingError  # noqa: TID253 (the server is made of it)
@@ -36,6 +37,8 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from include.sandbox.snowflake_signs import SIGNED, keep_signs
 
 DATABASE, SCHEMA = "MEDALLION", "PUBLIC"
 LOGIN = "/session/v1/login-request"
@@ -51,6 +54,9 @@ def main() -> None:
     arrow.timestamp_to_sf_struct = nullable_timestamps
     info_schema.insert_table_comment_sql = uncommented(info_schema.insert_table_comment_sql)
     copy_into._get_table_columns = as_they_are_spelt
+    transforms.merge = keep_signs(transforms.merge)
+    describe = transforms.transforms.SQL_DESCRIBE_TABLE.template
+    transforms.transforms.SQL_DESCRIBE_TABLE = Template(describe.replace("BINARY(8388608)", "BINARY(67108864)"))
     server.sessions = Sessions()
     server.FakeSnowflakeCursor.execute = reported(without_binary_lengths(server.FakeSnowflakeCursor.execute))
     open_databases(Path(data))
@@ -84,14 +90,15 @@ def nullable_timestamps(column: pa.Array | pa.ChunkedArray) -> pa.StructArray:
 
 def uncommented(insert: Callable[..., str]) -> Callable[..., str]:
     """
-    Record no comment for the table that a MERGE makes on its way.
+    Record no comment for the tables that a MERGE makes on its way; quote that of any other.
 
     fakesnow keeps comments in a second database, and a transaction may write to one only: MERGE after BEGIN failed.
     """
 
     @wraps(insert)
-    def statement(catalog: str, schema: str, table: str, comment: str) -> str:
-        return "SELECT 1" if table == "MERGE_CANDIDATES" else insert(catalog, schema, table, comment)
+    def statement(catalog: str, schema: str, table: str, comment: str | None) -> str:
+        quoted = comment.replace("'", "''") if comment else comment
+        return "SELECT 1" if table in {"MERGE_CANDIDATES", SIGNED} else insert(catalog, schema, table, quoted)
 
     return statement
 
