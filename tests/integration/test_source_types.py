@@ -205,6 +205,26 @@ def test_texts_do_not_depend_on_the_roles_settings(pipeline):
     assert row["floats"] == [0.30000000000000004]
 
 
+def test_a_database_and_a_role_of_another_encoding_are_read_as_utf_8(pipeline):
+    """Text, names and labels of a LATIN1 database arrive, also if the role asks for LATIN1."""
+    one = pipeline()
+    database = f"{one.dsn.rpartition('/')[2]}_latin1"
+    one.sql(
+        f"CREATE DATABASE {database} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+        f"ALTER DATABASE {database} SET client_encoding = 'LATIN1'",
+    )
+    one.dsn = one.dsn.rpartition("/")[0] + f"/{database}"
+    one.connections = replace(one.connections, bronze=one.dsn)
+    one.sql(
+        "CREATE TABLE one (id int PRIMARY KEY, postcode text, größe text, names text[])",
+        "INSERT INTO one VALUES (1, NULL, 'Müller', '{Größe}')",
+    )
+    one.run()
+    for (row,) in (one.gold(), one.silver()):
+        assert row["größe"] == "Müller"
+        assert "Größe" in json.loads(row["names"]) if isinstance(row["names"], str) else row["names"]
+
+
 @pytest.mark.parametrize("type_", ["bool", "date"])
 def test_a_users_type_named_like_a_built_in_one_is_not_taken_for_it(pipeline, type_):
     """An enum in a schema of the user's travels as its text also if its name is a built-in type's."""
