@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake import delta
+from include.medallion.lake import delta, delta_repair
 from include.medallion.lake.object_store import Lake
 
 _READABLE = frozenset({"timestampNtz"})
@@ -42,7 +42,7 @@ def open_gold(lake: Lake, pipeline: Pipeline) -> DeltaTable | None:
         ContractBroken: the table has features that Medallion does not support; the message names them.
     """
     try:
-        table = delta.open_table(lake, pipeline.gold_table)
+        table = _open_repaired(lake, pipeline.gold_table)
     except DeltaError as e:
         if "nsupported" not in str(e) and "not supported" not in str(e):
             raise
@@ -50,6 +50,17 @@ def open_gold(lake: Lake, pipeline: Pipeline) -> DeltaTable | None:
     if table is not None:
         check_table(pipeline, table)
     return table
+
+
+def _open_repaired(lake: Lake, name: str) -> DeltaTable | None:
+    """Open a table; one whose columns require a feature that its protocol lacks, which no reader opens, gets it."""
+    try:
+        return delta.open_table(lake, name)
+    except DeltaError as e:
+        if not delta_repair.lacks_feature(e):
+            raise
+    delta_repair.add_missing_feature(lake, name)
+    return delta.open_table(lake, name)
 
 
 def check_table(pipeline: Pipeline, table: DeltaTable) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.table import ProtocolVersions
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.config.pipeline import Pipeline
@@ -23,6 +24,8 @@ from include.medallion.staging.parts import StagedFile
 
 _MAX_PLAIN_WRITER_VERSION = 2
 """Delta's writer version up to which a table asks nothing of a new file but its schema."""
+_PLAIN_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
+"""Features of a later version that ask no more: of a type, and those of version 2."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,15 @@ def stat_columns(key: Sequence[str], schema: pa.Schema) -> list[str]:
 def can_add_files(batch: GoldBatch) -> bool:
     """Return whether any file of the batch's schema may be added to the table as it is."""
     about = batch.table.metadata()
-    simple = batch.table.protocol().min_writer_version <= _MAX_PLAIN_WRITER_VERSION and not about.partition_columns
+    simple = _is_plain(batch.table.protocol()) and not about.partition_columns
     bare = not any(name.startswith("delta.constraints.") for name in about.configuration)
     return simple and bare and _types(batch.table.schema()) == _types(Schema.from_arrow(batch.schema))
+
+
+def _is_plain(protocol: ProtocolVersions) -> bool:
+    """Return whether a protocol asks nothing of a new file but its schema, as far as `gold.inspect` lets it pass."""
+    features = {*(protocol.writer_features or ())}
+    return protocol.min_writer_version <= _MAX_PLAIN_WRITER_VERSION or (bool(features) and features <= _PLAIN_FEATURES)
 
 
 def _types(schema: Schema) -> dict[str, object]:
@@ -122,7 +131,7 @@ def write_rows(batch: GoldBatch, pieces: Iterable[pa.RecordBatch]) -> AddAction:
 
     def fill(out: Writer) -> None:
         for piece in pieces:
-            out.write_batch(piece)
+            out.write_batch(pa.RecordBatch.from_arrays(piece.columns, schema=batch.schema))
 
     return write_file(batch, fill)
 
