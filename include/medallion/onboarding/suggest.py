@@ -176,11 +176,11 @@ def _types_to_decide(table: Table) -> Iterator[str]:
     for column in table.columns:
         declared = table.declared[column.name]
         if declared == "numeric":
-            yield f"{column.name} is numeric without precision: it arrives as exact text; numeric(18, 4) is a number"
+            yield f"{column.name} is numeric without precision: it arrives as exact text; `types` makes a number of it"
         elif column.as_text and column.snowflake_type == "VARCHAR" and declared not in _TEXTS:
             yield f"{column.name} is {declared}: it arrives as its text"
         elif not pt.is_string(column.type) and any("infinity" in value for value in table.values(column.name)):
-            yield f"{column.name} is {declared} and holds infinity, which no sink has: such rows are quarantined"
+            yield f"{column.name} is {declared} and holds infinity, which no sink has: set out_of_range"
 
 
 def _names_to_decide(table: Table) -> Iterator[str]:
