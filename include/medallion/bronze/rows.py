@@ -14,7 +14,7 @@ from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.sections.tables import Source
 from include.medallion.errors import Transient
-from include.medallion.model.columns import OP, UPSERT, VERSION, Column, quote_identifier
+from include.medallion.model.columns import COMMENT_KEY, OP, UPSERT, VERSION, Column, quote_identifier
 from include.medallion.model.types.ranges import OutOfRange, bring_into_range
 from include.medallion.model.values.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
@@ -101,7 +101,7 @@ def read_rows(
     now = fetch_rows(connection, "moment")[0]
     if window.mode is not Mode.REFRESH and now["xmin"] < window.upto:
         raise Transient("this Postgres lags behind the one that the window was opened on: use one server, not several")
-    clock, schema = XidEpoch.read(now["xmax"], now["age_of_3"]), raw_schema(table.columns)
+    clock, schema = XidEpoch.read(now["xmax"], now["age_of_3"]), raw_schema(table.columns, table.comment)
     sql = select_sql(source, table.columns, clock, window, condition)
     with closing(adbc_driver_manager.AdbcStatement(connection)) as statement:
         statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
@@ -131,10 +131,16 @@ def mask_rows(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBa
     return pa.RecordBatch.from_arrays([*masked, *batch.columns[len(columns) :]], schema=batch.schema)
 
 
-def raw_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Return the schema of what `read` yields: also that of the raw staged parts."""
+def raw_schema(columns: tuple[Column, ...], comment: str = "") -> pa.Schema:
+    """
+    Return the schema of what `read` yields: also that of the raw staged parts.
+
+    Args:
+        comment: of the table.
+    """
     fields = [c.read_field for c in columns]
-    return pa.schema([*fields, pa.field(VERSION, pa.int64()), pa.field(OP, pa.string())])
+    about = {COMMENT_KEY: comment} if comment else None
+    return pa.schema([*fields, pa.field(VERSION, pa.int64()), pa.field(OP, pa.string())], about)
 
 
 def select_sql(

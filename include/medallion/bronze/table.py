@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,7 @@ class SourceTable:
     relation: int
     rows: float  # the planner's estimate; -1 when it has none
     columns: tuple[Column, ...]
+    comment: str = ""
     details: tuple[SchemaColumn, ...] = ()  # of the same columns, as schemas are compared
     excluded: tuple[int, ...] = ()  # numbers of the columns that the pipeline excludes
 
@@ -76,10 +77,12 @@ def describe_table(
     chosen = [r for r in found if selection.selects(r["name"])]
     choices.check_names({r["name"]: _type_names(r) for r in found})
     described = (choices.describe(r["name"], _source_type(r), _type_names(r)) for r in chosen)
-    columns = tuple(selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
+    selected = (selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
+    columns = tuple(replace(c, comment=row["comment"]) for c, row in zip(selected, chosen, strict=True))
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
     excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
-    return SourceTable(table["identity"], table["relation"], table["rows"], columns, details, excluded)
+    about = (table["identity"], table["relation"], table["rows"])
+    return SourceTable(*about, columns, table["comment"], details, excluded)
 
 
 def _check_kind(table: Mapping[str, Any], where: str) -> None:

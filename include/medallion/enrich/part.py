@@ -141,8 +141,10 @@ def _write_rows(
 ) -> list[_Written]:
     """Write the part's rows with their look-up results, and the quarantined ones, chunk by chunk."""
     first = part.files[0]
-    columns = _source_columns(columns_from_schema(read_schema(lake, first.path, first.info)), tables)
+    raw = read_schema(lake, first.path, first.info)
+    columns = _source_columns(columns_from_schema(raw), tables)
     schema = enriched_schema(columns, [c for table in tables for c in table.enrichment.columns])
+    schema = schema.with_metadata(raw.metadata)
     expected = _open_expectations(lake, pipeline, window)
     plan = RowPlan(window, now, pipeline.key, columns, tables, schema, expected)
     written, start = [], 0

@@ -16,7 +16,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.table import TableMerger
 
-from include.medallion.gold.columns import add_columns, check_types
+from include.medallion.gold.columns import add_columns, add_features, check_types
+from include.medallion.gold.description import describe_table, properties
 from include.medallion.gold.inspect import check_table
 from include.medallion.gold.log import commit_properties, names_batch, read_position, withdraw_properties
 from include.medallion.gold.withdraw import withdraw
@@ -83,18 +84,29 @@ def check_batch(batch: Batch) -> None:
     if not is_planned(position, batch.window):
         return  # `apply` says so
     conformed = conform(batch, position)
-    check_types(batch.pipeline, table, gold_schema(conformed.columns))
+    check_types(batch.pipeline, table, gold_schema(conformed.columns, batch.key))
 
 
-def gold_schema(columns: Sequence[Column]) -> pa.Schema:
-    """Return the schema of the Gold table."""
-    return pa.schema([(c.name, c.type) for c in (*columns, *SYSTEM_COLUMNS)])
+def gold_schema(columns: Sequence[Column], key: Sequence[str]) -> pa.Schema:
+    """Return the schema of the Gold table; columns of the key are never NULL."""
+    return pa.schema([_field(column, column.name in key) for column in (*columns, *SYSTEM_COLUMNS)])
+
+
+def _field(column: Column, is_key: bool) -> pa.Field:
+    return pa.field(column.name, column.type, not is_key, {"comment": column.comment} if column.comment else None)
 
 
 def _try_apply(batch: Batch) -> Applied:
-    schema = gold_schema(batch.columns)
+    schema = gold_schema(batch.columns, batch.key)
     statistics = [*stat_columns(batch.key, schema), VERSION, BATCH_ID]
-    table = delta.open_or_create(batch.lake, batch.pipeline.gold_table, schema, statistics=statistics)
+    table = delta.open_or_create(
+        batch.lake,
+        batch.pipeline.gold_table,
+        schema,
+        statistics=statistics,
+        description=batch.comment or None,
+        properties=properties(batch.pipeline),
+    )
     check_table(batch.pipeline, table)
     position = read_position(batch.lake, batch.pipeline, table, batch.window.source)
     if is_applied(SINK, position, batch.window):
@@ -111,10 +123,13 @@ def _fit(batch: Batch, table: DeltaTable) -> GoldBatch:
     """Fit table and batch to each other: a full refresh brings its columns, any other batch gets those of the table."""
     columns = batch.columns
     check_names([*columns, *SYSTEM_COLUMNS])
-    schema = gold_schema(columns)
+    schema = gold_schema(columns, batch.key)
     if batch.window.mode is not Mode.REFRESH:
         check_types(batch.pipeline, table, schema)
         schema = add_columns(table, schema)
+    else:
+        add_features(table, schema)
+    describe_table(table, batch, schema)
     commit = commit_properties(batch.window)
     return GoldBatch(batch.lake, batch.pipeline, batch.window, batch.files, table, schema, commit, batch.gone)
 

@@ -46,10 +46,16 @@ def add_columns(table: DeltaTable, schema: pa.Schema) -> pa.Schema:
     there = {field.name for field in table.schema().fields}
     missing = [field for field in Schema.from_arrow(schema).fields if field.name not in there]
     if missing:
-        if any(_is_timestamp_without_zone(schema.field(field.name).type) for field in missing):
-            table.alter.add_feature(TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True)
+        add_features(table, pa.schema([schema.field(field.name) for field in missing]))
         table.alter.add_columns([Field(field.name, field.type) for field in missing])
     return table_schema(table)
+
+
+def add_features(table: DeltaTable, schema: pa.Schema) -> None:
+    """Add the protocol features that columns require, unless the table has them."""
+    there = table.protocol().writer_features or ()
+    if "timestampNtz" not in there and any(_is_timestamp_without_zone(field.type) for field in schema):
+        table.alter.add_feature(TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True)
 
 
 def _is_timestamp_without_zone(type_: pa.DataType) -> bool:

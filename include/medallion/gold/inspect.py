@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
-from include.medallion.lake import delta, delta_repair
+from include.medallion.lake import delta, delta_commit
 from include.medallion.lake.object_store import Lake
 
 _READABLE = frozenset({"timestampNtz"})
@@ -57,9 +57,9 @@ def _open_repaired(lake: Lake, name: str) -> DeltaTable | None:
     try:
         return delta.open_table(lake, name)
     except DeltaError as e:
-        if not delta_repair.lacks_feature(e):
+        if not delta_commit.lacks_feature(e):
             raise
-    delta_repair.add_missing_feature(lake, name)
+    delta_commit.add_missing_feature(lake, name)
     return delta.open_table(lake, name)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -75,7 +76,14 @@ def require_table(lake: Lake, name: str) -> DeltaTable:
 
 
 def open_or_create(
-    lake: Lake, name: str, schema: pa.Schema, *, statistics: Sequence[str], partition_by: Sequence[str] = ()
+    lake: Lake,
+    name: str,
+    schema: pa.Schema,
+    *,
+    statistics: Sequence[str],
+    partition_by: Sequence[str] = (),
+    description: str | None = None,
+    properties: Mapping[str, str] = MappingProxyType({}),
 ) -> DeltaTable:
     """
     Open a Delta table; create it if it does not exist.
@@ -85,6 +93,8 @@ def open_or_create(
         schema: columns of a table that is created.
         statistics: columns whose smallest and largest values the log may hold.
         partition_by: partition columns of a table that is created.
+        description: of a table that is created.
+        properties: of a table that is created, besides those of all tables.
 
     Raises:
         CommitFailedError: another writer created the table at the same time.
@@ -94,12 +104,15 @@ def open_or_create(
         schema,
         mode="ignore",
         name=name,
+        description=description,
         partition_by=list(partition_by),
         storage_options=dict(lake.options),
         configuration={
             _STATISTICS: ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
             "delta.targetFileSize": str(TARGET_FILE_BYTES),
+            **properties,
         },
+        raise_if_key_not_exists=False,
         # with retries, delta-rs would overwrite the columns of a table that was created at the same time
         commit_properties=CommitProperties(max_commit_retries=0),
     )

@@ -24,6 +24,8 @@ from include.medallion.model.window import Window
 TIMESTAMP_UTC = arrow.TIMESTAMP_UTC
 _SNOWFLAKE_TYPES = {str(exact.arrow): exact.snowflake for exact in EXACT.values()}
 _ARROW_KEY, _SNOWFLAKE_KEY = b"medallion.arrow", b"medallion.snowflake"
+COMMENT_KEY = b"medallion.comment"
+"""Metadata of a staged column, and of a staged table: its comment in the source."""
 _REPEATS_KEY = b"medallion.may_repeat_names"
 ENRICHMENT_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
 """Types that an enrichment may add, by their name in the pipeline file."""
@@ -45,6 +47,7 @@ class Column:
     cast: str = ""  # what PostgreSQL makes of a value before its text is read
     may_repeat_names: bool = False  # JSON in which an object may have a name twice
     out_of_range: OutOfRange = OutOfRange.QUARANTINE
+    comment: str = ""
     source_name: str = ""  # in the source, where it is another one
     mask: Mask | None = None
 
@@ -62,21 +65,18 @@ class Column:
     def read_field(self) -> pa.Field:
         """Arrow field of raw staged files; where values are read as text, it names the column's types."""
         types = {_ARROW_KEY: str(self.type)} if self.as_text else {}
-        return pa.field(self.name, self.read_type, metadata={**types, **self._snowflake_metadata})
+        return pa.field(self.name, self.read_type, metadata={**types, **self._metadata})
 
     @property
     def field(self) -> pa.Field:
         """Arrow field of enriched staged files; it names Snowflake's type where that does not follow from Arrow's."""
-        return pa.field(self.name, self.type, metadata=self._snowflake_metadata)
+        return pa.field(self.name, self.type, metadata=self._metadata)
 
     @property
-    def _snowflake_metadata(self) -> dict[bytes, str]:
-        named = {_REPEATS_KEY: ""} if self.may_repeat_names else {}
-        return (
-            named
-            if _snowflake_type(self.type) == self.snowflake_type
-            else {**named, _SNOWFLAKE_KEY: self.snowflake_type}
-        )
+    def _metadata(self) -> dict[bytes, str]:
+        named = {} if _snowflake_type(self.type) == self.snowflake_type else {_SNOWFLAKE_KEY: self.snowflake_type}
+        named |= {_REPEATS_KEY: ""} if self.may_repeat_names else {}
+        return named | ({COMMENT_KEY: self.comment} if self.comment else {})
 
     @property
     def snowflake_name(self) -> str:
@@ -166,7 +166,8 @@ def _column_from_field(field: pa.Field) -> Column:
     named = {key: value.decode() for key, value in (field.metadata or {}).items()}
     type_ = arrow.arrow_type(named[_ARROW_KEY]) if _ARROW_KEY in named else field.type
     snowflake = named.get(_SNOWFLAKE_KEY, _snowflake_type(type_))
-    return Column(field.name, type_, snowflake, _ARROW_KEY in named, may_repeat_names=_REPEATS_KEY in named)
+    repeats, comment = _REPEATS_KEY in named, named.get(COMMENT_KEY, "")
+    return Column(field.name, type_, snowflake, _ARROW_KEY in named, may_repeat_names=repeats, comment=comment)
 
 
 SYSTEM_COLUMNS = (

@@ -18,6 +18,7 @@ from include.medallion.lake.parquet_files import read_schema
 from include.medallion.model.columns import SYSTEM_COLUMNS, Column, check_names, columns_from_schema
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Mode, is_applied, is_planned
+from include.medallion.silver.description import describe_table
 from include.medallion.silver.ledger import (
     correct_position,
     open_ledger,
@@ -36,7 +37,7 @@ from include.medallion.silver.table import (
     table_name,
     update_view,
 )
-from include.medallion.silver.withdraw import withdraw, withdrawn_table
+from include.medallion.silver.withdraw import delete_gone, withdraw, withdrawn_table
 from include.medallion.silver.write import sql_params, write_of
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
@@ -110,6 +111,7 @@ def _apply(
         return _replace_table(cursor, batch, columns, table)
     check_types(pipeline, types, every)
     add_columns(cursor, pipeline, types, every)
+    describe_table(cursor, batch, columns)
     update_view(cursor, pipeline)
     lacking = sorted(types.keys() - {c.snowflake_name for c in every})
     params = sql_params(batch, columns, table, lacking)
@@ -117,17 +119,10 @@ def _apply(
 
     def write_all() -> Applied:
         applied = write(cursor, params, batch.rows)
-        applied = _delete_gone(cursor, batch, {**params, "staged": gone}, applied) if gone else applied
+        applied = delete_gone(cursor, batch, {**params, "staged": gone}, applied) if gone else applied
         return replace(applied, withdrawn=withdraw(cursor, pipeline, params, withdrawn)) if withdrawn else applied
 
     return _in_transaction(cursor, batch, write_all)
-
-
-def _delete_gone(cursor: SnowflakeCursor, batch: Batch, params: dict[str, object], applied: Applied) -> Applied:
-    """Mark or remove rows that the source no longer has; a key without such a row counts as superseded."""
-    deleted = int(run_sql(cursor, f"delete_gone_{batch.pipeline.deletes}", **params)[0])
-    kept = batch.gone_keys - deleted
-    return replace(applied, read=batch.changes, superseded=applied.superseded + kept, deleted=deleted)
 
 
 def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str) -> Applied:
@@ -138,7 +133,8 @@ def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
     """
     params = sql_params(batch, columns, table, ())
     is_applied(SINK, read_position(cursor, batch.pipeline), batch.window)
-    run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS]))
+    run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS], batch.key))
+    describe_table(cursor, batch, columns)
     update_view(cursor, batch.pipeline)
     count = fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(batch.pipeline)}")[0][0]  # noqa: S608
     return _in_transaction(cursor, batch, lambda: Applied(batch.rows, int(count), 0, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
@@ -30,9 +30,30 @@ def table_name(pipeline: Pipeline) -> str:
     return quote_identifier(snowflake_name(pipeline.silver_table))
 
 
-def definitions(columns: Sequence[Column]) -> str:
-    """Return columns as CREATE and ALTER TABLE take them."""
-    return ", ".join(f"{quote_identifier(c.snowflake_name)} {declared_type(c.snowflake_type)}" for c in columns)
+def definitions(columns: Sequence[Column], key: Collection[str] = ()) -> str:
+    """
+    Return columns as CREATE and ALTER TABLE take them.
+
+    Args:
+        key: columns that are never NULL.
+    """
+    return ", ".join(_definition(column, is_key=column.name in key) for column in columns)
+
+
+def _definition(column: Column, *, is_key: bool) -> str:
+    not_null = " NOT NULL" if is_key else ""
+    comment = f" COMMENT {quote_text(column.comment)}" if column.comment else ""
+    return f"{quote_identifier(column.snowflake_name)} {declared_type(column.snowflake_type)}{not_null}{comment}"
+
+
+def quote_text(text: str) -> str:
+    """
+    Quote a literal of Snowflake's SQL.
+
+    >>> quote_text("the customer's name")
+    "'the customer''s name'"
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def read_types(cursor: SnowflakeCursor, pipeline: Pipeline) -> dict[str, str]:
@@ -100,7 +121,7 @@ def ddl(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) ->
     """
     target = table_name(pipeline)
     if not types:
-        return [f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns)})"]
+        return [f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns, pipeline.key)})"]
     missing = [column for column in columns if column.snowflake_name not in types]
     return [f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}" for column in missing]
 

@@ -11,7 +11,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet_files import read_schema
-from include.medallion.model.columns import Column, columns_from_schema
+from include.medallion.model.columns import COMMENT_KEY, Column, columns_from_schema
 from include.medallion.model.window import Window
 from include.medallion.staging.parts import EnrichedPart, StagedFile
 from include.medallion.staging.records.manifests import read_enriched, read_gone
@@ -69,6 +69,12 @@ class Batch:
         """Columns of the staged rows: those of the source, of the enrichments, and the system columns."""
         first = self.files[0]
         return read_schema(self.lake, first.path, first.info)
+
+    @property
+    def comment(self) -> str:
+        """Comment of the source table; empty if it has none, or the batch was not read from it."""
+        comment: bytes = (self.schema.metadata or {}).get(COMMENT_KEY, b"")
+        return comment.decode()
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -128,7 +128,7 @@ def _is_empty(window: Window) -> bool:
 def _empty_schema(window: Window, table: SourceTable) -> Schema | None:
     """Return the columns if a batch without rows counts: a full refresh empties the sinks, a first run creates them."""
     counts = window.mode in {Mode.REFRESH, Mode.ACCEPT} or (window.mode is Mode.WINDOW and window.after == 0)
-    return raw_schema(table.columns) if counts else None
+    return raw_schema(table.columns, table.comment) if counts else None
 
 
 def _check_source(table: SourceTable, window: Window) -> None:

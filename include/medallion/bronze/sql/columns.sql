@@ -66,7 +66,8 @@ SELECT
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared,
     (a.atthasdef OR a.atthasmissing) AND a.attgenerated = '' AS has_default,
     CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(f.adbin, f.adrelid) ELSE '' END AS generated,
-    coalesce(defined.words, '') AS definition
+    coalesce(defined.words, '') AS definition,
+    coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '') AS comment
 FROM typed
 JOIN pg_catalog.pg_type AS t ON t.oid = typed.oid
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = {relation}::oid AND a.attnum = typed.attnum

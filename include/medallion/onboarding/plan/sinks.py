@@ -90,13 +90,13 @@ def _silver_ddl(pipeline: Pipeline, connections: Connections, columns: Sequence[
         replaced = types and action is Action.REPLACE
         view = view_ddl(cursor, pipeline, wanted if replaced else dict.fromkeys([*types, *wanted]))
     if replaced:
-        table = f"CREATE OR REPLACE TABLE {table_name(pipeline)} ({definitions(columns)}) COPY GRANTS AS SELECT ..."
-        return [table, *view]
+        defined = definitions(columns, pipeline.key)
+        return [f"CREATE OR REPLACE TABLE {table_name(pipeline)} ({defined}) COPY GRANTS AS SELECT ...", *view]
     return [*ddl(pipeline, types, columns), *view]
 
 
 def _gold_ddl(pipeline: Pipeline, connections: Connections, columns: Sequence[Column], action: Action) -> list[str]:
-    table, wanted = open_gold(connections.lake, pipeline), gold_schema(columns[: -len(SYSTEM_COLUMNS)])
+    table, wanted = open_gold(connections.lake, pipeline), gold_schema(columns[: -len(SYSTEM_COLUMNS)], pipeline.key)
     every = ", ".join(f"{field.name} {field.type}" for field in wanted)
     if table is None:
         return [f"create the Delta table ({every})"]

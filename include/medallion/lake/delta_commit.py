@@ -1,9 +1,9 @@
 """
-Repair a Delta table that no reader can open: a column's type requires a protocol feature that the table does not have.
+Commits to the log of a Delta table that delta-rs does not make, or not well, by a conditional put: the first one wins.
 
-Some writers add a `timestamp` column without the feature `timestampNtz`. The rows are right, only the protocol is not.
-It is committed as the next version of the log, by a conditional put: of two repairs one wins, and a writer that came
-first is not overwritten.
+Some writers add a `timestamp` column without the feature `timestampNtz`: the rows are right, but no reader opens the
+table. delta-rs cannot open it either. It can change the metadata of a table, but in a commit for each part of them, and
+it keeps all other threads of the process waiting for the network meanwhile.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.table import ProtocolVersions
 from pyarrow import fs
 
@@ -54,7 +57,59 @@ def add_missing_feature(lake: Lake, name: str) -> None:
         "writerFeatures": sorted({*features, _FEATURE}),
     }
     log.warning("the Delta table %s lacks the feature %s that its columns require: it is added", name, _FEATURE)
-    _put_new(lake, f"{name}/_delta_log/{newest + 1:020d}.json", json.dumps({"protocol": action}).encode())
+    with suppress(CommitFailedError):  # another writer's version is opened next
+        _commit(lake, name, newest + 1, {"protocol": action})
+
+
+def commit_metadata(
+    lake: Lake,
+    name: str,
+    table: DeltaTable,
+    *,
+    description: str | None,
+    properties: Mapping[str, str],
+    comments: Mapping[str, str],
+) -> None:
+    """
+    Change what a table says of itself, in one commit, if any of it differs.
+
+    Args:
+        name: the table's path below the lake's root.
+        table: opened; it is on the new version afterwards.
+        description: None leaves the one that it has.
+        properties: besides those that it has.
+        comments: of columns, by name; other columns keep theirs.
+
+    Raises:
+        CommitFailedError: another commit came first.
+    """
+    about, schema = table.metadata(), json.loads(table.schema().to_json())
+    for field in schema["fields"]:
+        if field["name"] in comments:
+            field["metadata"] = {**field["metadata"], "comment": comments[field["name"]]}
+    action = {
+        "id": about.id,
+        "name": about.name,
+        "description": description or about.description,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps(schema),
+        "partitionColumns": about.partition_columns,
+        "createdTime": about.created_time,
+        "configuration": {**about.configuration, **properties},
+    }
+    is_same = (action["description"], action["configuration"]) == (about.description, about.configuration)
+    if is_same and schema == json.loads(table.schema().to_json()):
+        return
+    info = {"timestamp": time.time_ns() // 1_000_000, "operation": "SET TBLPROPERTIES", "operationParameters": {}}
+    _commit(lake, name, table.version() + 1, {"commitInfo": info}, {"metaData": action})
+    table.update_incremental()
+
+
+def _commit(lake: Lake, name: str, version: int, *actions: Mapping[str, object]) -> None:
+    """Commit a version of the log unless it exists."""
+    content = "\n".join(map(json.dumps, actions)).encode()
+    if not _put_new(lake, f"{name}/_delta_log/{version:020d}.json", content):
+        raise CommitFailedError(f"version {version} of the Delta table {name} is another writer's")
 
 
 def _newest_version(lake: Lake, name: str) -> int:
@@ -74,13 +129,14 @@ def _last_protocol(lake: Lake, name: str, newest: int) -> ProtocolVersions:
     raise DeltaError("the table has one version, and it cannot be opened")
 
 
-def _put_new(lake: Lake, key: str, content: bytes) -> None:
-    """Write a file unless it exists; one that exists is another writer's, whose version is opened next."""
+def _put_new(lake: Lake, key: str, content: bytes) -> bool:
+    """Write a file unless it exists; return whether it did not."""
     if urlsplit(lake.root).scheme == "file":
-        with Path(lake.path(key)).open("xb") as file:
+        with suppress(FileExistsError), Path(lake.path(key)).open("xb") as file:
             file.write(content)
-        return
-    import boto3  # noqa: PLC0415 (slow, and needed once in the life of a table)
+            return True
+        return False
+    import boto3  # noqa: PLC0415 (slow, and rarely needed)
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     options = {name.upper(): value for name, value in lake.options.items()}
@@ -98,3 +154,5 @@ def _put_new(lake: Lake, key: str, content: bytes) -> None:
     except ClientError as e:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] not in {409, 412}:
             raise
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""What the Snowflake table says of itself: comments of the source, and lengths that its columns have too little of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from include.medallion.model.columns import Column, quote_identifier, snowflake_name
+from include.medallion.model.types.table import declared_type
+from include.medallion.silver.statements import Row, fetch_all
+from include.medallion.silver.table import quote_text, table_name
+from include.medallion.staging.batch import Batch
+
+if TYPE_CHECKING:
+    from snowflake.connector.cursor import SnowflakeCursor
+
+_TYPE, _COMMENT = 1, 9  # columns of DESCRIBE TABLE
+_LENGTH = re.compile(r"(VARCHAR|BINARY)\((\d+)\)")
+
+
+def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column]) -> None:
+    """
+    Carry the comments of the source over, and make columns of text and bytes as long as Snowflake has them.
+
+    Only what differs is changed, and a comment that the source does not have stays: it is somebody else's. DDL: to be
+    called before BEGIN.
+
+    Args:
+        columns: of the batch.
+    """
+    target = table_name(batch.pipeline)
+    described = {row[0]: row for row in fetch_all(cursor, f"DESCRIBE TABLE {target}")}
+    for column in columns:
+        name = quote_identifier(column.snowflake_name)
+        for change in _changes(column, described[column.snowflake_name]):
+            cursor.execute(f"ALTER TABLE {target} ALTER COLUMN {name} {change}")
+    if batch.comment and batch.comment != _comment(cursor, snowflake_name(batch.pipeline.silver_table)):
+        cursor.execute(f"COMMENT ON TABLE {target} IS {quote_text(batch.comment)}")
+
+
+def _changes(column: Column, row: Row) -> Iterator[str]:
+    there, wanted = _LENGTH.fullmatch(row[_TYPE]), _LENGTH.fullmatch(declared_type(column.snowflake_type))
+    if there and wanted and int(there[2]) < int(wanted[2]):
+        yield f"SET DATA TYPE {wanted[0]}"
+    if column.comment and column.comment != row[_COMMENT]:
+        yield f"COMMENT {quote_text(column.comment)}"
+
+
+def _comment(cursor: SnowflakeCursor, table: str) -> str | None:
+    statement = (
+        "SELECT COMMENT FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = CURRENT_SCHEMA() AND TABLE_NAME = %(name)s"
+    )
+    found = fetch_all(cursor, statement, {"name": table})
+    return found[0][0] if found else None
