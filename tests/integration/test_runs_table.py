@@ -135,10 +135,10 @@ def test_maintenance_deletes_old_records(store):
 def gold(store):
     """Write a Gold table in several files: coordinates, a masked column, deleted rows, rows without a place."""
     kinds = {"home_latitude": pa.float64(), "home_longitude": pa.float64(), "_deleted_at": pa.timestamp("us", "UTC")}
-    schema = pa.schema([("id", pa.int64()), ("email", pa.string()), *kinds.items()])
+    schema = pa.schema([("id", pa.int64()), ("email", pa.string()), ("pay", pa.float32()), *kinds.items()])
     for first in range(0, 40, 4):
         rows = [
-            {"id": n, "email": "h", "home_latitude": 10.0 + n / 10, "home_longitude": 20.0}
+            {"id": n, "email": "h", "pay": 35.38, "home_latitude": 10.0 + n / 10, "home_longitude": 20.0}
             for n in range(first, first + 4)
         ]
         rows[1]["home_latitude"] = rows[1]["home_longitude"] = None
@@ -164,6 +164,7 @@ def test_the_preview_leaves_masked_columns_and_deleted_rows_out(store, gold):
     assert len(found["rows"]) == 20
     position = found["columns"].index("_deleted_at")
     assert {row[position] for row in found["rows"]} == {None}
+    assert found["rows"][0][found["columns"].index("pay")] == "35.38"
 
 
 def test_without_gold_there_is_nothing_to_show(store):

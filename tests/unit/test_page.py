@@ -21,6 +21,7 @@ from include.medallion.runs.table import SCHEMA, newest_of_each
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 APPLIED = {"read": 9, "inserted": 7, "updated": 1, "superseded": 1, "replayed": False, "version": 3}
+EQUAL = {"live": 9, "missing": 0, "older": 0, "gone": 0, "deleted": 0, "repeated": 0, "different": {}}
 COMPARED = {"live": 1200, "missing": 0, "older": 0, "gone": 0, "deleted": 4, "repeated": 0, "different": {"a": 2}}
 PEOPLE = Pipeline.model_validate(
     {
@@ -150,11 +151,13 @@ def test_a_pipeline_without_runs_has_a_page():
 def test_the_timeline_has_what_is_out_of_the_ordinary():
     """Schema changes, reconciles and full refreshes are events, newest first; ordinary runs are none."""
     rows = run(3, changes='["column b was added"]'), run(2), run(1.5, kind="reload"), run(1, kind="refresh")
-    compared = run(0.5, kind="reconcile", sinks=json.dumps({"gold": COMPARED}), changes='["3 rows read again"]')
+    compared = run(
+        0.5, kind="reconcile", sinks=json.dumps({"gold": COMPARED, "silver": EQUAL}), changes='["3 rows read again"]'
+    )
     events = details(snapshot(*rows, compared), PEOPLE)["timeline"]
     assert [(event["kind"], event["text"]) for event in events] == [
         ("repair", "3 rows read again"),
-        ("reconcile", "source: 10 rows; gold: 1,200 live, 4 deleted, 0 missing, 0 older, 0 repeated, 2 different"),
+        ("reconcile", "source: 10 rows; gold: 1,200 live, 4 deleted, 2 different; silver: 9 live, no difference"),
         ("full refresh", "10 rows read"),
         ("reload", "10 rows read"),
         ("schema change", "column b was added"),

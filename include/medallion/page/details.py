@@ -126,12 +126,14 @@ _KINDS = {Mode.REFRESH: "full refresh", Mode.TRIAL: "trial", Mode.QUARANTINE: "r
 
 
 def _compared(row: Row) -> str:
-    sinks = (
-        f"{name}: {counts['live']:,} live, {counts['deleted']:,} deleted, {counts['missing']:,} missing, "
-        f"{counts['older']:,} older, {counts['repeated']:,} repeated, {sum(counts['different'].values()):,} different"
-        for name, counts in _sinks(row).items()
-    )
+    sinks = (f"{name}: {counts['live']:,} live, {_differences(counts)}" for name, counts in _sinks(row).items())
     return "; ".join((f"source: {row['read']:,} rows", *sinks))
+
+
+def _differences(counts: Mapping[str, Any]) -> str:
+    found = {name: counts[name] for name in ("deleted", "missing", "older", "repeated")}
+    found["different"] = sum(counts["different"].values())
+    return ", ".join(f"{count:,} {name}" for name, count in found.items() if count) or "no difference"
 
 
 def _accounting(row: Row) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def preview(lake: Lake, pipeline: Pipeline) -> dict[str, Any]:
     if data is None:
         return {"columns": [], "rows": []}
     columns = [name for name in data.schema.names if name not in hidden_columns(pipeline)]
-    rows = data.head(PREVIEW_ROWS, columns=columns, filter=_live()).to_pylist()
-    return {"columns": columns, "rows": [[_text(row[name]) for name in columns] for row in rows]}
+    found = data.head(PREVIEW_ROWS, columns=columns, filter=_live())
+    values = [map(_text, _readable(found[name]).to_pylist()) for name in columns]
+    return {"columns": columns, "rows": [list(row) for row in zip(*values, strict=True)]}
 
 
 def hidden_columns(pipeline: Pipeline) -> set[str]:
@@ -103,6 +104,11 @@ def _cell_size(points: list[tuple[float, float]]) -> float:
     wanted = max([*spans, 0.05]) / MAX_CELLS
     power = 10.0 ** math.floor(math.log10(wanted))
     return next(round(step * power, 6) for step in (1, 2, 5, 10) if step * power >= wanted)
+
+
+def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers of four bytes as text: Python would show the digits that their eight bytes have."""
+    return column.cast(pa.string()) if pa.types.is_float32(column.type) else column
 
 
 def _text(value: object) -> str | None:
