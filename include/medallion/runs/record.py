@@ -34,7 +34,7 @@ def record_run(lake: Lake, summary: RunSummary, run_id: str = "") -> None:
         "calls": lookups.calls,
         "spend_usd": lookups.cost_usd,
         "resolved": lookups.statuses.get("OK", 0),
-        "unresolved": sum(count for status, count in lookups.statuses.items() if status != "OK"),
+        "unresolved": lookups.unresolved,
         "sinks": json.dumps({name: asdict(applied) for name, applied in summary.sinks.items()}),
         "statuses": json.dumps(lookups.statuses),
         "changes": json.dumps(summary.schema_changes),

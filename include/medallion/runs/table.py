@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("cached", pa.int64()),
         ("calls", pa.int64()),
         ("spend_usd", pa.float64()),
-        ("resolved", pa.int64()),  # keys with a result; `unresolved`: all others that were looked up
+        ("resolved", pa.int64()),  # keys with a result; `unresolved`: without one, not waiting for a budget
         ("unresolved", pa.int64()),
         ("sinks", pa.string()),  # JSON: counts by sink
         ("statuses", pa.string()),  # JSON: keys by the status of their look-up
