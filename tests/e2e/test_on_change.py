@@ -27,6 +27,7 @@ gold: {{table: {name}}}
 on_change: {{at_least_every: 1d}}
 fresh_within: 1s
 """
+POLLS = "query LIKE '-- What a source says of a table%' AND pid <> pg_backend_pid()"
 WAYS = {"by_xmin": "xmin", "by_log": "log"}
 
 
@@ -94,10 +95,7 @@ def polled(deployment: Deployment, times: int) -> Callable[[], bool]:
     moments: dict[int, set] = {}
 
     def said() -> bool:
-        found = deployment.sql(
-            "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE '-- What a source says of a table%'"
-        )
-        for pid, moment in found:
+        for pid, moment in deployment.sql(f"SELECT pid, query_start FROM pg_stat_activity WHERE {POLLS}"):
             moments.setdefault(pid, set()).add(moment)
         return len(moments) >= len(WAYS) and all(len(seen) > times for seen in moments.values())
 
@@ -105,7 +103,11 @@ def polled(deployment: Deployment, times: int) -> Callable[[], bool]:
 
 
 def test_changes_start_runs_and_nothing_else_does(deployment, watched):
-    """A row arrives in Gold by itself; a quiet source starts no run and adds no row to any of Airflow's tables."""
+    """
+    A row arrives in Gold by itself; a quiet source starts no run and adds no row to any of Airflow's tables.
+
+    Nor does a lost connection, which misses nothing either.
+    """
     for name in WAYS:
         begun = time.monotonic()
         deployment.sql(f"INSERT INTO {name} VALUES (2, 2)")
@@ -115,6 +117,8 @@ def test_changes_start_runs_and_nothing_else_does(deployment, watched):
     before, ran = rows_of_airflow(deployment), {name: runs(watched, name) for name in WAYS}
     wait(polled(deployment, 5))
     assert rows_of_airflow(deployment) == before
+    lost = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {POLLS}"
+    assert len(deployment.sql(lost)) == len(WAYS)
     deployment.sql("DELETE FROM by_log WHERE id = 1")
     wait(lambda: arrived(deployment, "by_log") == {2: 2}, 90)
     wait(lambda: is_idle(watched, "by_log"), 60)

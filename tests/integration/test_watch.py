@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from include.medallion.bronze.watch.watcher import Watched, Watcher
 from include.medallion.errors import SettingError, Transient
-from tests.integration.test_log import gold_only, made  # noqa: F401 (fixtures)
+from tests.integration.test_log import gold_only, made, wait_until  # noqa: F401 (fixtures)
 
 PEOPLE = Watched("bronze", "public", "people", "medallion_people")
 
@@ -27,6 +27,8 @@ def people(bronze_dsn):
 
     sql("CREATE TABLE people (id int PRIMARY KEY, name text)", "INSERT INTO people SELECT generate_series(1, 3)")
     sql.dsn = bronze_dsn
+    with psycopg.connect(bronze_dsn, autocommit=True) as connection:
+        wait_until(connection, "SELECT n_tup_ins = 3 FROM pg_stat_all_tables WHERE relid = 'people'::regclass")
     return sql
 
 
@@ -44,7 +46,8 @@ async def polling(dsn, watched=PEOPLE):
                 await connection.execute("SELECT pg_sleep(0.01)")  # statistics come a moment after the transaction
             return ""
 
-        await poll()  # the first poll, and what was written before
+        poll.first = await poll(1)
+        await poll(20)  # what was written before
         await poll(5)
         yield poll
 
@@ -144,7 +147,11 @@ def test_a_table_that_is_missing_is_named(people):
 
 
 def test_the_log_tells_of_changes(gold_only):  # noqa: F811
-    """Each kind of change starts a run at once, and no longer when the slot has gone on; other tables start none."""
+    """
+    Each kind of change starts a run at once, and no longer when the slot has gone on; other tables start none.
+
+    A watcher that starts anew sees what no run has read, and starts no run if there is nothing.
+    """
     one = gold_only()
 
     async def watch():
@@ -159,8 +166,12 @@ def test_the_log_tells_of_changes(gold_only):  # noqa: F811
                 assert await poll(1) == "the log has changes"
                 assert await poll(5) == ""
             one.sql("INSERT INTO people VALUES (31, 'new')")
+            async with polling(one.dsn, replace(PEOPLE, slot=one.slot)) as restarted:
+                assert restarted.first == "the log has changes"
             assert await poll(1) == "the log has changes"
             one.run_to_end()
+            async with polling(one.dsn, replace(PEOPLE, slot=one.slot)) as restarted:
+                assert restarted.first == ""
             one.sql(
                 "CREATE TABLE others (id int PRIMARY KEY)",
                 "ALTER PUBLICATION medallion_people ADD TABLE others",
