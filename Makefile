@@ -28,7 +28,7 @@ help: ## this list
 
 init: .venv/sandbox ## write the pipeline file of a table of yours (TABLE=public.customers CONNECTION=bronze ARGS=--force)
 	@test -n "$$TABLE" || { echo "make init TABLE=public.customers, or TABLE='public.*'"; exit 2; }
-	@$(SANDBOX) medallion init "$$TABLE" --connection "$(CONNECTION)" --then "make plan PIPELINE={name}" $(ARGS)
+	@$(SANDBOX) medallion init "$$TABLE" --connection "$(CONNECTION)" --then "make up, then make run PIPELINE={name} (make plan PIPELINE={name}: what a run would do)" $(ARGS)
 
 plan: .venv/sandbox ## say what the next run of a pipeline would do; changes nothing (PIPELINE=employees FORMAT=text|json)
 	@$(SANDBOX) medallion plan "$(PIPELINE)" --format "$(FORMAT)"

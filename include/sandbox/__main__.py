@@ -124,8 +124,18 @@ def env(command: Annotated[list[str] | None, typer.Argument(help="a program to r
 def medallion(words: Annotated[list[str], typer.Argument(help="a command of include.medallion")]) -> None:
     """Run `python -m include.medallion` with the settings of the sandbox, if it was ever started, and of your shell."""
     known = settings.read(stack.STATE) if (stack.STATE / "env").exists() else {"PYTHONPATH": str(stack.ROOT)}
+    if words[0] != "init":  # it asks the source alone
+        _note_what_does_not_run()
     program = [sys.executable, "-m", "include.medallion", *words]
     os.execve(sys.executable, program, settings.process_environment(settings.with_callers(known)))
+
+
+def _note_what_does_not_run() -> None:
+    """Say that the sandbox does not run: what is missing or unreachable may be its servers."""
+    try:
+        stack.servers(stack.STATE)
+    except SandboxError as e:
+        print(f"note: {e}", file=sys.stderr)
 
 
 @app.command()

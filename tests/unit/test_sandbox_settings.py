@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.sandbox import settings
+from include.sandbox import settings, stack
 from include.sandbox.errors import SandboxError
 from include.sandbox.postgres import Postgres
 from include.sandbox.s3 import Lake
@@ -139,3 +140,15 @@ def test_missing_file_says_what_to_do(tmp_path):
     """Before the first `make up` the way out is in the message."""
     with pytest.raises(SandboxError, match="make up"):
         settings.read(tmp_path)
+
+
+def test_a_plan_before_the_first_start_says_what_is_missing(tmp_path):
+    """Settings that only the sandbox has would be named without a word about it."""
+    program = "from include.sandbox import stack, __main__ as main; from pathlib import Path; import sys; "
+    program += "stack.STATE = Path(sys.argv[1]); main.app(['medallion', 'plan', 'employees'])"
+    environment = {"AIRFLOW_CONN_BRONZE": "postgres://x@localhost/x"}
+    command = [sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(command, env=environment, cwd=stack.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "make up" in done.stderr.splitlines()[0]
+    assert "AIRFLOW_CONN_SILVER is not set" in done.stderr
