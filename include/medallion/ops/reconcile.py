@@ -122,7 +122,8 @@ def _repair(pipeline: Pipeline, connections: Connections, sinks: Sequence[Sink],
     if not keys or pipeline.repair == "off" or keys.num_rows > pipeline.max_reload_rows:
         return replace(report, cause=cause)
     repaired = repair_rows(pipeline, connections, keys)
-    log.warning("%s: %s: %s; %s rows were read again", pipeline.name, describe_faults(report.sinks), cause, repaired)
+    why = f": {cause}" if cause else ""
+    log.warning("%s: %s%s; %s rows were read again", pipeline.name, describe_faults(report.sinks), why, f"{repaired:,}")
     last = compare_once(pipeline, connections, sinks, approve_deletes=False)
     left = last.report.sinks if last else report.sinks
     return replace(report, cause=cause, repaired=repaired, left=left)

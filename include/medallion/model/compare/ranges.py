@@ -56,6 +56,15 @@ class KeyRange:
         parts += [_below(self.columns, self.high)] if self.high else []
         return parts[0] & parts[1] if len(parts) > 1 else parts[0] if parts else None
 
+    def first_expression(self) -> pc.Expression | None:
+        """Return bounds of the first column for Arrow, which keys of the range are within; None for text and bytes."""
+        first = self.columns[0]
+        if pa.types.is_string(first.type) or pa.types.is_binary(first.type):
+            return None
+        parts = [pc.field(first.name) >= pa.scalar(self.low[0], first.type)] if self.low else []
+        parts += [pc.field(first.name) <= pa.scalar(self.high[0], first.type)] if self.high else []
+        return parts[0] & parts[1] if len(parts) > 1 else parts[0] if parts else None
+
 
 def bound_to_text(columns: Sequence[Column], bound: Bound) -> tuple[str, ...]:
     """Return a bound as text, to be recorded."""
