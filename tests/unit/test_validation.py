@@ -131,6 +131,7 @@ def test_a_file_that_contains_itself_is_refused(folder):
         "locations",
         "quarantine",
         "lookups_f",
+        "places",
         "lookup_leases",
         "lookup_usage",
         "_staging",

@@ -6,7 +6,7 @@ import re
 
 PIPELINES = frozenset({"reconcile", "maintenance", "refresh"})
 """Pipelines whose DAG id would be that of one of Medallion's own DAGs."""
-GOLD_TABLES = frozenset({"locations", "quarantine", "runs"})
+GOLD_TABLES = frozenset({"locations", "places", "quarantine", "runs"})
 GOLD_PREFIXES = ("_", ".", "lookup_", "lookups_")
 """Tables of the lake that all pipelines share, and how the names of other folders of Medallion's begin."""
 SILVER_PREFIX = "_"
