@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from medallion_logs import log_group, readable_failures
 from medallion_metrics import counting_conflicts, emit_nothing_new
 from medallion_metrics import emit as emit_metrics
 from medallion_params import PARAMS
-from medallion_state import bronze, correct, from_json, remember, remembered, to_json
+from medallion_state import bronze, correct, from_json, remember, remembered, to_json, with_hint
 
 from include.medallion.config.checks.reserved import PIPELINES as RESERVED
 from include.medallion.config.checks.schedules import ON_CHANGE
@@ -50,7 +51,7 @@ def open_window(name: str) -> dict:
     with readable_failures():
         pipeline, context = find_pipeline(name), get_current_context()
         options = parse_run_options(context["params"])
-        return to_json(open_window(pipeline, connect(pipeline), options, remembered(context, name)))
+        return to_json(with_hint(context, name, partial(open_window, pipeline, connect(pipeline), options)))
 
 
 @task(multiple_outputs=False)
