@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-from .chaos_run import around_the_slot, changing, long, run_phases, short
+from .chaos_run import around_the_slot, changing, long, quick, run_phases
 from .deployment import deployed, discard, writing
 from .table import closing, table
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--read", choices=("xmin", "log"), default="xmin", help="how the pipeline reads the source")
     parser.add_argument("--keep", action="store_true", help="keep the servers' logs and data")
     options = parser.parse_args()
-    phases = long() if options.long else [*short(), *changing()]
+    phases = long() if options.long else [*quick(), *changing()]
     phases += around_the_slot() if options.read == "log" else []
     phases = [phase for phase in phases if options.only in {None, phase.name}]
     rows, state = options.rows or (100_000 if options.long else 20_000), Path(mkdtemp(prefix="chaos-"))

@@ -16,6 +16,7 @@ from .oracle import Oracle, Verdict
 # tasks have thirteen tries here: tries of `load_silver` also fail on the locks that a killed one left
 MAX_FAULTS = {"open_window": 1, "extract": 4, "enrich": 8, "load_silver": 4, "write_gold": 5, "commit": 2}
 WHILE_IT_CHANGES = ("ddl", "reload", "reconcile")
+WHILE_ALL_CHANGES = (*WHILE_IT_CHANGES, "restore")
 TRIES = 4  # of a run that DDL stops
 Say = Callable[[str], None]
 
@@ -27,7 +28,7 @@ class Phase:
     name: str
     plan: list[list[Case]]
     params: dict[str, object] = field(default_factory=dict)
-    meanwhile: tuple[str, ...] = ()  # what else happens to the table: `ddl`, `reload`, `reconcile`
+    meanwhile: tuple[str, ...] = ()  # what else happens: `ddl`, `reload`, `reconcile`, `restore`
     kills: Counter[str] = field(default_factory=Counter)
     verdict: Verdict | None = None
     seconds: float = 0.0
@@ -58,10 +59,22 @@ def around_the_slot() -> list[Phase]:
     return [Phase("log", [[], [], [*first, *LOG[:2]], LOG[1:]])]
 
 
+def quick() -> list[Phase]:
+    """Return the short run, and one run without kills while everything changes that is not killed."""
+    return [*short(), Phase("changes", [[]], meanwhile=WHILE_ALL_CHANGES)]
+
+
 def changing() -> list[Phase]:
-    """Return as many kills while the table changes: DDL, rows replaced as a whole, reconciles that are killed, too."""
+    """
+    Return as many kills while the table changes: DDL, rows replaced as a whole, reconciles that are killed, too.
+
+    Then once more with sinks that are restored to the past meanwhile.
+    """
     (phase,) = short()
-    return [Phase("schema", phase.plan, meanwhile=WHILE_IT_CHANGES)]
+    return [
+        Phase("schema", phase.plan, meanwhile=WHILE_IT_CHANGES),
+        Phase("restores", phase.plan, meanwhile=WHILE_ALL_CHANGES),
+    ]
 
 
 def long() -> list[Phase]:
@@ -71,6 +84,7 @@ def long() -> list[Phase]:
         Phase("tasks", [[], *runs[:4]]),
         Phase("tasks again", runs[4:]),
         Phase("schema", list(_waves(TASKS, 4)), meanwhile=WHILE_IT_CHANGES),
+        Phase("restores", list(_waves(TASKS, 4)), meanwhile=WHILE_ALL_CHANGES),
         Phase("full refresh", list(_waves(REFRESH, 2)), {"full_refresh": True}),
         Phase("scheduler", [[case] for case in SCHEDULER]),
         Phase("servers", [[case] for case in SERVERS]),
@@ -88,11 +102,14 @@ def run_phases(cluster: Cluster, pause: Callable[[bool], None], phases: list[Pha
                 state = _run_with_faults(cluster, cases, phase)
                 say(f"{phase.name}: run {cluster.runs} {state}, {sum(phase.kills.values())} faults")
             pause(True)
+        if "restore" in phase.meanwhile:
+            cluster.touch()  # a run that finds nothing new asks Silver for nothing
         settle(cluster)
         cluster.end_orphans()
         phase.verdict = oracle.check()
         phase.seconds = time.monotonic() - begun
-        say(f"{phase.name}: checked, {phase.verdict.faults} faults {phase.verdict.details or ''}")
+        restored = f"; restored so far: {dict(cluster.restores)}" if cluster.restores else ""
+        say(f"{phase.name}: checked, {phase.verdict.faults} faults {phase.verdict.details or ''}{restored}")
         pause(False)
         time.sleep(3)  # so that the next run finds something
 
@@ -107,7 +124,7 @@ def settle(cluster: Cluster) -> None:
 
 def _run_with_faults(cluster: Cluster, cases: list[Case], phase: Phase) -> str:
     """Run with faults; again, with those that have not happened, if DDL stopped the run, as the next run would."""
-    for _ in range(TRIES if phase.meanwhile else 1):
+    for _ in range(TRIES if phase.meanwhile and cases else 1):
         state, left = _try_with_faults(cluster, cases, phase)
         if state == "success":
             break

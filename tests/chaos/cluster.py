@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import psutil
+import psycopg
 
 from include.medallion.lake.object_store import Lake, open_lake
 from include.sandbox import airflow, client, postgres, private, processes, s3, snowflake
@@ -39,6 +41,7 @@ class Cluster:
     orphans: Thread | None = None
     runs: int = 0
     last: str = ""  # the id of the last run
+    restores: Counter[str] = field(default_factory=Counter)  # by sink
 
     @property
     def bronze(self) -> Postgres:
@@ -78,6 +81,11 @@ class Cluster:
             for line in client.failures(api, DAG, self.last):
                 print(line)
         return state
+
+    def touch(self) -> None:
+        """Write a row, so that the next run applies a batch to both sinks."""
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute("UPDATE chaos SET n = nextval('chaos_n') WHERE id = 1")
 
     def loaded(self) -> bool:
         """Return whether the last run found something new."""

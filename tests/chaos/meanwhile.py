@@ -1,4 +1,4 @@
-"""What happens beside the runs of a phase: DDL and reloads in the workload, and reconciles that are killed."""
+"""What happens beside the runs of a phase: DDL and reloads in the workload, killed reconciles, restored sinks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from .cluster import Cluster
+from .restore import restore_again_and_again
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = ("ddl", "reload")
@@ -24,8 +25,8 @@ def meanwhile(cluster: Cluster, wanted: Collection[str]) -> Iterator[None]:
     files, ended = [cluster.state / "workload" / name for name in WRITTEN if name in wanted], Event()
     for file in files:
         file.touch()
-    thread = Thread(target=_reconcile_again_and_again, args=(cluster, ended), daemon=True)
-    if "reconcile" in wanted:
+    threads = [Thread(target=LOOPS[name], args=(cluster, ended), daemon=True) for name in LOOPS if name in wanted]
+    for thread in threads:
         thread.start()
     try:
         yield
@@ -33,7 +34,7 @@ def meanwhile(cluster: Cluster, wanted: Collection[str]) -> Iterator[None]:
         for file in files:
             file.unlink()
         ended.set()
-        if "reconcile" in wanted:
+        for thread in threads:
             thread.join()
 
 
@@ -48,3 +49,7 @@ def _reconcile_again_and_again(cluster: Cluster, ended: Event) -> None:
                 ended.wait(random.uniform(1, 8))
                 process.kill()
             process.wait()
+
+
+LOOPS = {"reconcile": _reconcile_again_and_again, "restore": restore_again_and_again}
+"""What a thread does until an event is set."""

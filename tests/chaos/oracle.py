@@ -134,17 +134,25 @@ class Oracle:
         """
         Look at each version of Gold: no key twice, none older than before, and none gone.
 
-        An exception is a row whose newest version was quarantined: windows mark the last valid one as deleted, a
-        refresh leaves it out.
+        Exceptions are a row whose newest version was quarantined: windows mark the last valid one as deleted, a
+        refresh leaves it out; and what RESTORE did to all rows.
         """
+        restored = self._restored()
         for version in range(self.walked + 1, self._delta("chaos").version() + 1):
             table = self._delta("chaos", version).to_pyarrow_table(columns=["id", "_version"])
             found = dict(zip(table["id"].to_pylist(), table["_version"].to_pylist(), strict=True))
             verdict.count("doubled", [version] * (table.num_rows - len(found)), "keys twice in a version of Gold")
+            if version in restored:
+                self.newest = {}
             gone = {k for k, v in self.newest.items() if k not in found and quarantined.get(k, -1) < v}
             older = [k for k, v in self.newest.items() if k in gone or found.get(k, v) < v]
             verdict.count("regressed", older, f"keys older or gone in version {version} of Gold")
             self.newest, self.walked = found, version
+
+    def _restored(self) -> set[int]:
+        """Return the versions of Gold that RESTORE made."""
+        history = self._delta("chaos").history()
+        return {commit["version"] for commit in history if commit.get("operation") == "RESTORE"}
 
 
 def _plain(row: tuple) -> tuple:
