@@ -10,6 +10,7 @@ import pytest
 
 from include.medallion.errors import SettingError
 from include.medallion.gold.write import rewrite
+from include.medallion.model.differences import summary_line
 from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile
 from tests.integration.one_table import OneTable
@@ -81,6 +82,16 @@ def test_the_quarantine_holds_the_value_as_postgres_prints_it(pipeline):
     one.run()
     found = {int(*json.loads(row["key"])): json.loads(row["row"]) for row in one.quarantine()}
     assert [(c, found[n][c]) for n, (c, _) in enumerate(PRINTED)] == PRINTED
+
+
+def test_a_reconcile_reports_the_rows_in_quarantine(pipeline):
+    """Rows that no sink holds are not missing, and not silent either."""
+    one = pipeline(DATED, "INSERT INTO one SELECT n, NULL, nullif(now(), now()) FROM generate_series(1, 100) n")
+    one.sql("UPDATE one SET valid_to = 'infinity' WHERE id <= 10")
+    one.run()
+    report = reconcile(one.pipeline, one.connections)
+    assert (report.source, report.waiting, report.faults) == (100, 10, 0)
+    assert "source 100 rows, 0 of them with a key that no sink can hold, 10 in quarantine" in summary_line(report)
 
 
 def test_another_choice_reads_the_rows_again_and_replaces_no_table(pipeline):

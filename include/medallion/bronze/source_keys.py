@@ -57,17 +57,20 @@ def stage_source_keys(
     """
     columns, key = _key_columns(pipeline, table), pipeline.key
     schema = pa.schema([*((c.name, c.type) for c in columns), (VERSION, pa.int64())])
-    parts, unloadable = range(max(1, ceil(expected_rows / PART_ROWS))), 0
+    parts, unloadable, waiting = range(max(1, ceil(expected_rows / PART_ROWS))), 0, 0
     with ExitStack() as stack:
         writers = [stack.enter_context(create_parquet(lake, part_file(window, KEYS, n), schema)) for n in parts]
         for batch in bronze_rows.read_rows(connection, pipeline.source, replace(table, columns=columns), window):
             good = batch.filter(validate(batch, columns, key).is_null())
             unloadable += batch.num_rows - good.num_rows
-            arrays = [*to_sink_types(good, columns), due_versions(good, key, quarantined)]
+            versions = due_versions(good, key, quarantined)
+            waiting += versions.null_count
+            arrays = [*to_sink_types(good, columns), versions]
             for n, rows in partition_by_key(pa.RecordBatch.from_arrays(arrays, schema=schema), key, len(parts)):
                 writers[n].write_batch(rows)
     files = [StagedFile(part_file(window, KEYS, n), 0, out.file) for n, out in enumerate(writers)]
-    return SourceKeys(window, tuple(Part(n, len(parts), (file,)) for n, file in enumerate(files)), unloadable)
+    staged = tuple(Part(n, len(parts), (file,)) for n, file in enumerate(files))
+    return SourceKeys(window, staged, unloadable, waiting)
 
 
 def _key_columns(pipeline: Pipeline, table: SourceTable) -> tuple[Column, ...]:

@@ -57,6 +57,7 @@ class Report:
     left: dict[str, Difference] = field(default_factory=dict)  # what was still different after the repair
     cause: str = ""  # of the differences, where it is known
     verified: int = 0  # rows whose values were compared
+    waiting: int = 0  # of the source's rows, those in quarantine: no sink holds them
 
     @property
     def lost(self) -> int:
@@ -175,9 +176,10 @@ def summary_line(report: Report) -> str:
     sinks = "; ".join(f"{name} {_counts(sink)}" for name, sink in report.sinks.items())
     repaired = f"; values of {report.verified:,} rows compared" if report.verified else ""
     repaired += f"; {report.repaired:,} rows repaired" if report.repaired else ""
+    waiting = f", {report.waiting:,} in quarantine" if report.waiting else ""
     return (
         f"{report.pipeline} reconcile {report.batch_id}: source {report.source:,} rows, {report.unloadable:,} of them "
-        f"with a key that no sink can hold; {sinks}{repaired}"
+        f"with a key that no sink can hold{waiting}; {sinks}{repaired}"
     )
 
 

@@ -99,7 +99,7 @@ def compare_once(
         return None
     found, faulty = apply_deletes(pipeline, connections.lake, sinks, keys, approve_deletes=approve_deletes)
     rows = keys.rows + keys.quarantined
-    report = Report(pipeline.name, keys.window.batch_id, rows, keys.quarantined, found)
+    report = Report(pipeline.name, keys.window.batch_id, rows, keys.quarantined, found, waiting=keys.waiting)
     write_report(connections.lake, report)
     return Found(report, keys, faulty)
 

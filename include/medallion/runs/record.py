@@ -47,7 +47,8 @@ def record_reconcile(lake: Lake, report: Report, run_id: str = "") -> None:
     sinks = json.dumps({name: asdict(sink) for name, sink in report.sinks.items()})
     repaired = [f"{report.repaired:,} rows read again{f': {report.cause}' if report.cause else ''}"]
     changes = json.dumps(repaired if report.repaired else [])
-    counts = {"read": report.source, "quarantined": report.unloadable, "sinks": sinks, "changes": changes}
+    quarantined = report.unloadable + report.waiting
+    counts = {"read": report.source, "quarantined": quarantined, "sinks": sinks, "changes": changes}
     _append(lake, report.pipeline, report.batch_id, Mode.RECONCILE, run_id, counts)
 
 

@@ -29,11 +29,13 @@ class SourceKeys:
         window: rows whose version is below `upto` are due in every sink.
         parts: all keys, also those that are not due, partitioned by the hash of the key.
         quarantined: rows whose key no sink can hold; they are not staged.
+        waiting: of the staged keys, those whose row is in quarantine: no sink holds them.
     """
 
     window: Window
     parts: tuple[Part, ...]
     quarantined: int
+    waiting: int = 0
 
     @property
     def rows(self) -> int:
