@@ -30,6 +30,9 @@ UTC and in ISO style. A type that is not listed, your own or one of an extension
 - **Columns of the key, and columns that an enrichment reads,** stay text if they are a document, an array or a time.
 - **Lengths**: text has at most 134,217,728 bytes and binary data 67,108,864, Snowflake's limits; a row with a longer
   value is quarantined as `TOO_LONG`.
+- **Encodings**: a database or role of any encoding is read as UTF-8. A database with the encoding SQL_ASCII holds any
+  bytes: a row with text that is no UTF-8 is quarantined as `NOT_UTF8`, such bytes written as `\\xfc`, and comments of
+  its tables are not carried over.
 """
 DELTA = {
     "bool": "boolean",

@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from include.medallion.errors import ContractBroken, SettingError, Transient
+from include.medallion.ops.reconcile import reconcile
 from include.medallion.steps.run import run
 from tests.integration.one_table import OneTable
 
@@ -223,6 +224,28 @@ def test_a_database_and_a_role_of_another_encoding_are_read_as_utf_8(pipeline):
     for (row,) in (one.gold(), one.silver()):
         assert row["größe"] == "Müller"
         assert "Größe" in json.loads(row["names"]) if isinstance(row["names"], str) else row["names"]
+
+
+def test_text_that_is_no_utf_8_is_quarantined(pipeline):
+    """A database with the encoding SQL_ASCII holds any bytes: good rows arrive, bad ones are readable in quarantine."""
+    one = pipeline()
+    database = f"{one.dsn.rpartition('/')[2]}_ascii"
+    one.sql(f"CREATE DATABASE {database} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    one.dsn = one.dsn.rpartition("/")[0] + f"/{database}"
+    one.connections = replace(one.connections, bronze=one.dsn)
+    one.sql(
+        "CREATE TABLE one (id int PRIMARY KEY, postcode text, v text, names text[])",
+        "INSERT INTO one VALUES (1, NULL, convert_from('\\x4dfc', 'SQL_ASCII'), NULL)",
+        "INSERT INTO one VALUES (2, NULL, convert_from('\\x4dc3bc', 'SQL_ASCII'), '{a}')",
+        "INSERT INTO one VALUES (3, NULL, NULL, ARRAY[convert_from('\\xff', 'SQL_ASCII')])",
+    )
+    one.run()
+    for rows in (one.gold(), one.silver()):
+        assert [(row["id"], row["v"]) for row in rows] == [(2, "Mü")]
+    assert [entry["reason"] for entry in one.quarantine()] == ["NOT_UTF8"] * 2
+    assert json.loads(one.quarantine()[0]["row"])["v"] == "M\\xfc"
+    report = reconcile(one.pipeline, one.connections)
+    assert (report.waiting, report.faults) == (2, 0)
 
 
 @pytest.mark.parametrize("type_", ["bool", "date"])

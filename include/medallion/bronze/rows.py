@@ -16,6 +16,7 @@ from include.medallion.config.sections.tables import Source
 from include.medallion.errors import Transient
 from include.medallion.model.columns import COMMENT_KEY, OP, UPSERT, VERSION, Column, quote_identifier
 from include.medallion.model.types.ranges import OutOfRange, bring_into_range
+from include.medallion.model.values.encoding import mark_invalid
 from include.medallion.model.values.masks import mask_sql, mask_values
 from include.medallion.model.window import Mode, Window
 
@@ -123,7 +124,10 @@ def _with_versions(batch: pa.RecordBatch, clock: XidEpoch, window: Window, schem
 
 
 def mask_rows(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> pa.RecordBatch:
-    """Return a batch with the masks that PostgreSQL has not applied, and dates and times brought into range."""
+    """Return a batch with the masks that PostgreSQL has not applied, and values out of range made fit."""
+    if any(column.any_bytes for column in columns):
+        marked = [mark_invalid(array) for array in batch.columns]
+        batch = pa.RecordBatch.from_arrays(marked, schema=batch.schema)
     if all((c.mask is None or c.mask.is_sql) and c.out_of_range is OutOfRange.QUARANTINE for c in columns):
         return batch
     values = ((c, mask_values(c.mask, batch.column(c.name))) for c in columns)

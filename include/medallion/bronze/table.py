@@ -78,7 +78,9 @@ def describe_table(
     choices.check_names({r["name"]: _type_names(r) for r in found})
     described = (choices.describe(r["name"], _source_type(r), _type_names(r)) for r in chosen)
     selected = (selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
-    columns = tuple(replace(c, comment=row["comment"]) for c, row in zip(selected, chosen, strict=True))
+    columns = tuple(
+        replace(c, comment=row["comment"], any_bytes=row["any_bytes"]) for c, row in zip(selected, chosen, strict=True)
+    )
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
     excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
     about = (table["identity"], table["relation"], table["rows"])

@@ -27,6 +27,7 @@ _ARROW_KEY, _SNOWFLAKE_KEY = b"medallion.arrow", b"medallion.snowflake"
 COMMENT_KEY = b"medallion.comment"
 """Metadata of a staged column, and of a staged table: its comment in the source."""
 _REPEATS_KEY = b"medallion.may_repeat_names"
+_BYTES_KEY = b"medallion.any_bytes"
 ENRICHMENT_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
 """Types that an enrichment may add, by their name in the pipeline file."""
 VERSION = "_version"
@@ -48,6 +49,7 @@ class Column:
     may_repeat_names: bool = False  # JSON in which an object may have a name twice
     out_of_range: OutOfRange = OutOfRange.QUARANTINE
     comment: str = ""
+    any_bytes: bool = False  # the source does not check that its text is UTF-8
     source_name: str = ""  # in the source, where it is another one
     mask: Mask | None = None
 
@@ -76,6 +78,7 @@ class Column:
     def _metadata(self) -> dict[bytes, str]:
         named = {} if _snowflake_type(self.type) == self.snowflake_type else {_SNOWFLAKE_KEY: self.snowflake_type}
         named |= {_REPEATS_KEY: ""} if self.may_repeat_names else {}
+        named |= {_BYTES_KEY: ""} if self.any_bytes else {}
         return named | ({COMMENT_KEY: self.comment} if self.comment else {})
 
     @property
@@ -167,7 +170,8 @@ def _column_from_field(field: pa.Field) -> Column:
     type_ = arrow.arrow_type(named[_ARROW_KEY]) if _ARROW_KEY in named else field.type
     snowflake = named.get(_SNOWFLAKE_KEY, _snowflake_type(type_))
     repeats, comment = _REPEATS_KEY in named, named.get(COMMENT_KEY, "")
-    return Column(field.name, type_, snowflake, _ARROW_KEY in named, may_repeat_names=repeats, comment=comment)
+    column = Column(field.name, type_, snowflake, _ARROW_KEY in named, may_repeat_names=repeats, comment=comment)
+    return replace(column, any_bytes=_BYTES_KEY in named)
 
 
 SYSTEM_COLUMNS = (

@@ -67,7 +67,11 @@ SELECT
     (a.atthasdef OR a.atthasmissing) AND a.attgenerated = '' AS has_default,
     CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(f.adbin, f.adrelid) ELSE '' END AS generated,
     coalesce(defined.words, '') AS definition,
-    coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '') AS comment
+    CASE
+        WHEN pg_catalog.current_setting('server_encoding') = 'SQL_ASCII' THEN ''
+        ELSE coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
+    END AS comment,
+    pg_catalog.current_setting('server_encoding') = 'SQL_ASCII' AS any_bytes
 FROM typed
 JOIN pg_catalog.pg_type AS t ON t.oid = typed.oid
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = {relation}::oid AND a.attnum = typed.attnum

@@ -4,7 +4,10 @@ SELECT
     c.oid::int8 AS relation,
     c.relkind::text AS kind,
     c.reltuples::float8 AS rows,
-    coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '') AS comment,
+    CASE
+        WHEN pg_catalog.current_setting('server_encoding') = 'SQL_ASCII' THEN ''
+        ELSE coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '')
+    END AS comment,
     EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid) AS has_children,
     (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() AS s)
     || '.' || CASE

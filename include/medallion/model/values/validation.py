@@ -20,6 +20,7 @@ from include.medallion.model.types import numbers
 from include.medallion.model.types.arrays import is_list, parse_arrays
 from include.medallion.model.types.ranges import is_out_of_range, mask_out_of_range, print_out_of_range
 from include.medallion.model.types.table import BINARY_BYTES, TEXT_BYTES
+from include.medallion.model.values.encoding import is_marked, without_mark
 
 QUARANTINE_SCHEMA = pa.schema(
     [("reason", pa.string()), ("key", pa.string()), ("row", pa.string()), (VERSION, pa.int64())]
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     """Why a row is in quarantine."""
 
     NULL_KEY = "NULL_KEY"
+    NOT_UTF8 = "NOT_UTF8"  # text whose bytes are no UTF-8, of a database with the encoding SQL_ASCII
     KEY_REFUSED = "KEY_REFUSED"  # the provider rejects the enrichment key
     NOT_A_NUMBER = "NOT_A_NUMBER"  # NaN in a column of exact numbers
     OUT_OF_RANGE = "OUT_OF_RANGE"  # infinity, a year before 1 or after 9999, the time 24:00
@@ -70,6 +72,8 @@ def may_be_invalid(column: Column, size: int) -> bool:
         column: its type decides which values are invalid.
         size: upper limit of the bytes that one value has.
     """
+    if column.any_bytes and pa.types.is_string(column.read_type):
+        return True
     if (pa.types.is_string(column.type) and not column.has_range) or pa.types.is_binary(column.type):
         return size > _max_bytes(column.type)
     return column.as_text or column.has_range
@@ -95,7 +99,7 @@ def _to_sink_type(values: pa.Array, column: Column) -> pa.Array:
 def to_text(values: pa.Array) -> pa.Array:
     """Return any column as text; a date or time outside the years 1 to 9999 becomes what PostgreSQL prints."""
     if not pa.types.is_temporal(values.type):
-        return values.cast(pa.string()) if not pa.types.is_binary(values.type) else _hex(values)
+        return without_mark(values.cast(pa.string())) if not pa.types.is_binary(values.type) else _hex(values)
     return pc.coalesce(mask_out_of_range(values).cast(pa.string()), print_out_of_range(values))
 
 
@@ -128,6 +132,8 @@ def _hex(values: pa.Array) -> pa.Array:
 
 def _faults(values: pa.Array, column: Column) -> Iterator[tuple[Reason, pa.Array]]:
     """Yield each reason that a value of the column may have, and which values have it."""
+    if column.any_bytes and pa.types.is_string(values.type):
+        yield Reason.NOT_UTF8, is_marked(values)
     if column.has_range:
         yield Reason.OUT_OF_RANGE, is_out_of_range(values)
     elif pa.types.is_list(column.type):
