@@ -11,6 +11,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 from adbc_driver_manager import AdbcStatement
+from deltalake import DeltaTable, write_deltalake
 from typer.testing import CliRunner
 
 from include.medallion.__main__ import app
@@ -274,6 +275,26 @@ def test_deletes_within_the_bounds_need_no_approval(people, lost, share, least):
     people.sql(f"DELETE FROM people WHERE id <= {lost}")
     report = reconcile(people.pipeline, people.connections)
     assert [sink.deleted for sink in report.sinks.values()] == [lost, lost]
+
+
+@pytest.mark.parametrize("deletes", ["soft", "hard"])
+def test_rows_of_another_writer_that_the_source_does_not_have_are_deleted(people, deletes):
+    """A row without a version, and one that is there twice."""
+    people.pipeline = people.pipeline.model_copy(update={"deletes": deletes})
+    lake = people.connections.lake
+    gold = DeltaTable(lake.table("one"), storage_options=dict(lake.options))
+    rows = gold.to_pyarrow_table(filters=[("id", "=", 1)])
+    twice = pa.concat_tables([rows.set_column(rows.column_names.index("id"), "id", pa.array([501], pa.int32()))] * 2)
+    bare = pa.table({name: pa.nulls(1, rows.schema.field(name).type) for name in rows.column_names})
+    named = bare.set_column(rows.column_names.index("id"), "id", pa.array([500], pa.int32()))
+    write_deltalake(gold, pa.concat_tables([twice, named]), mode="append")
+    with people.account.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO ONE (ID) VALUES (500)")
+        cursor.execute("INSERT INTO ONE (ID, _VERSION) VALUES (501, 1), (501, 1)")
+    reconcile(people.pipeline, people.connections)
+    for found in (people.silver(), people.gold()):
+        assert {row["id"] for row in found if row["_deleted_at"] is None} == {*range(1, ROWS + 1)}
+    assert reconcile(people.pipeline, people.connections).faults == 0
 
 
 def test_the_shell_approves_deletes(people, tmp_path, monkeypatch):

@@ -158,7 +158,10 @@ def _compare_keys(both: pa.Table, pipeline: Pipeline, keys: SourceKeys) -> tuple
     """Return for each key whether the table lacks it, has an older version, or has it though the source lost it."""
     lives, upto = _null_is_false(both[_IS_LIVE]), keys.window.upto
     due = _null_is_false(pc.less(both[VERSION], upto))
-    lost = pc.and_(both[_IN_SOURCE].is_null(), _null_is_false(pc.less(both[_TABLE_VERSION], upto)))
+    old = pc.fill_null(pc.less(both[_TABLE_VERSION], upto), fill_value=True)  # another writer's row has no version
+    lost = pc.and_(both[_IN_SOURCE].is_null(), old)
+    for name in pipeline.key:
+        lost = pc.and_(lost, both[name].is_valid())
     stale = pc.and_(pc.and_(due, lives), _null_is_false(pc.less(both[_TABLE_VERSION], both[VERSION])))
     return pc.and_not(due, lives), stale, pc.and_(lost, lives) if pipeline.deletes == "soft" else lost
 
@@ -193,7 +196,8 @@ def _merge_deletes(batch: GoldBatch, lost: pa.Table) -> int:
         writer_properties=delta.writer_properties(batch.table),
         commit_properties=batch.commit,
     )
-    old = f"target.{quote_identifier(VERSION)} < {batch.window.upto}"
+    version = f"target.{quote_identifier(VERSION)}"
+    old = f"({version} < {batch.window.upto} OR {version} IS NULL)"
     if batch.pipeline.deletes == "hard":
         return int(merge.when_matched_delete(old).execute()["num_target_rows_deleted"])
     mark = {quote_identifier(DELETED_AT): f"source.{quote_identifier(DELETED_AT)}"}

@@ -135,6 +135,7 @@ def _sql_params(pipeline: Pipeline, keys: SourceKeys, table: str) -> dict[str, o
         "same_key": " AND ".join(f"t.{k} = s.{k}" for k in key),
         "lost_key": " AND ".join(f"d.{k} = k.{k}" for k in key),
         "lost": f"k.{key[0]} IS NULL",
+        "has_key": " AND ".join(f"d.{k} IS NOT NULL" for k in key),
         "key_of_s": ", ".join(f"s.{k}" for k in key),
         "key_of_d": ", ".join(f"d.{k}" for k in key),
         "upto": keys.window.upto,

@@ -115,8 +115,8 @@ def is_newer_than_live(mine: pa.Array, held: pa.RecordBatch, batch_id: int) -> p
 
 
 def is_older(mine: pa.Array, held: pa.RecordBatch, _: int) -> pa.Array:
-    """Let a row win over an older version."""
-    return pc.greater(mine, held.column(VERSION))
+    """Let a row win over an older version, and over a row without one, which another writer wrote."""
+    return pc.fill_null(pc.greater(mine, held.column(VERSION)), fill_value=True)
 
 
 def candidate_files(rows: BatchRows) -> list[CandidateFile]:

@@ -8,7 +8,7 @@ SELECT
         SELECT COUNT(*)
         FROM {target} AS d
         LEFT JOIN {staged} AS k ON {lost_key}
-        WHERE {lost} AND d._VERSION < {upto} AND d._DELETED_AT IS NULL
+        WHERE {lost} AND {has_key} AND COALESCE(d._VERSION, 0) < {upto} AND d._DELETED_AT IS NULL
     ),
     (
         SELECT COUNT(*)
