@@ -34,13 +34,22 @@ BatchId = Annotated[int, typer.Argument(help="id of a staged batch (see `batches
 
 @app.command()
 def check(files: Annotated[list[Path] | None, typer.Argument(help="default: all pipeline files")] = None) -> None:
-    """Check pipeline files, import their functions, and report the mistakes of all of them."""
+    """
+    Check pipeline files, import their functions, and report the mistakes of all of them.
+
+    Where the source can be read, warn of numbers that would arrive as text.
+    """
     from include.medallion.config.checks.report import check_files
+    from include.medallion.config.checks.validation import load_files
     from include.medallion.enrich.geocoding import check_terms
+    from include.medallion.onboarding.plan.numbers import read_text_numbers
 
     found = check_files(files or pipeline_files(), check_terms)
     for file, problems in found.items():
         print(*(problems or [f"{file}: good"]), sep="\n", file=sys.stderr if problems else sys.stdout)
+    for file, pipeline in load_files(file for file, problems in found.items() if not problems).items():
+        notes = [] if isinstance(pipeline, Exception) else read_text_numbers(pipeline, os.environ)
+        print(*(f"{file}: WARNING: {note}\n" for note in notes), sep="", end="")
     if any(found.values()):
         raise typer.Exit(1)
 

@@ -146,6 +146,18 @@ def test_unbounded_numbers_become_numbers_where_the_file_says_so(pipeline):
     assert found == {2: "DOES_NOT_FIT", 3: "NOT_A_NUMBER", 4: "DOES_NOT_FIT"}
 
 
+def test_a_check_and_a_plan_name_the_numbers_that_arrive_as_text(pipeline, tmp_path):
+    """Unless the file chooses their type; without its source, a file is checked all the same."""
+    one = pipeline(NUMBERS, types={"amount": "number(20,4)"})
+    checked = one.command(tmp_path, "check", str(tmp_path / "one.yaml"))
+    note = "WARNING: wide is numeric(50,2): it arrives as its exact text"
+    assert (checked.returncode, checked.stdout.count("WARNING"), note in checked.stdout) == (0, 1, True)
+    assert note.removeprefix("WARNING: ") in one.command(tmp_path, "plan", "one").stdout
+    one.dsn = one.dsn.rpartition("/")[0] + "/nowhere"
+    unread = one.command(tmp_path, "check", str(tmp_path / "one.yaml"))
+    assert (unread.returncode, unread.stdout) == (0, f"{tmp_path / 'one.yaml'}: good\n")
+
+
 def test_another_type_replaces_the_tables(pipeline):
     """A type that the file chooses later is the column's in both sinks, with all values."""
     one = pipeline(NUMBERS, "INSERT INTO one (id, amount) VALUES (1, 1.5)")

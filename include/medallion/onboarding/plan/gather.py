@@ -18,6 +18,7 @@ from include.medallion.model.schema.changes import Action
 from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, plan_window
 from include.medallion.onboarding.plan.lookups import add_notes, plan_lookup
+from include.medallion.onboarding.plan.numbers import text_numbers
 from include.medallion.onboarding.plan.report import Plan
 from include.medallion.onboarding.plan.sinks import plan_sinks, read_positions
 from include.medallion.onboarding.plan.source import (
@@ -60,7 +61,8 @@ def make_plan(pipeline: Pipeline, connections: Connections, server: str) -> Plan
     with plan.finding_failures(), connect(connections.bronze, pipeline.source.connection) as connection:
         source = _describe(connection, pipeline, connections)
         plan.columns = plan_columns(source.table, source.added)
-        _note_numbers(plan, pipeline, source.table)
+        for note in text_numbers(pipeline, source.table):
+            plan.note(note)
         positions: Positions = {}
         with plan.finding_failures():
             positions = read_positions(pipeline, connections, source.table.identity)
@@ -81,18 +83,6 @@ def make_plan(pipeline: Pipeline, connections: Connections, server: str) -> Plan
                 plan.lookups.append(plan_lookup(connections.lake, pipeline, number, enrichment, keys, now))
         add_notes(plan)
     return plan
-
-
-def _note_numbers(plan: Plan, pipeline: Pipeline, table: SourceTable) -> None:
-    """Note the numbers that arrive as text because the file chooses no type for them."""
-    for column in table.details:
-        is_text = column.type.startswith("numeric") and column.arrow == "string" and not column.mask
-        chosen = {pipeline.columns.source_name(column.name), "numeric"} & pipeline.types.keys()
-        if is_text and not chosen:
-            plan.note(
-                f"{column.name} is {column.type}: it arrives as its exact text, so MAX and ORDER BY compare text. To "
-                f"have numbers: types: {{{column.name}: number(38,10)}}, or double"
-            )
 
 
 def _describe(connection: Connection, pipeline: Pipeline, connections: Connections) -> _Source:
