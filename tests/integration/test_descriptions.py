@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 
 import pytest
 
+from include.medallion.errors import ContractBroken
 from include.medallion.gold.write import rewrite
 from include.medallion.lake.object_store import read_bytes, write_bytes
 from include.medallion.model.window import Mode
@@ -105,6 +107,22 @@ def test_minus_zero_is_merged_where_files_cannot_be_rewritten(one, monkeypatch):
     one.run()
     for rows in (one.gold(), one.silver()):
         assert [repr(row["x"]) for row in rows] == ["-0.0", "0.0"]
+
+
+def test_a_session_that_changes_the_case_of_names_is_refused(one, monkeypatch):
+    """With QUOTED_IDENTIFIERS_IGNORE_CASE, COPY would leave a column of mixed case NULL: nothing is written."""
+    from snowflake.connector.cursor import SnowflakeCursor
+
+    execute = SnowflakeCursor.execute
+
+    def ignoring_case(cursor, command, *args, **kwargs):
+        return execute(cursor, re.sub(r'"\w+"', lambda name: name[0].upper(), command), *args, **kwargs)
+
+    monkeypatch.setattr(SnowflakeCursor, "execute", ignoring_case)
+    one.sql('ALTER TABLE one ADD "FirstName" text', """UPDATE one SET "FirstName" = 'Ann'""")
+    with pytest.raises(ContractBroken, match=r"columns \['FirstName'\] of the Silver table ONE have other names there"):
+        one.run()
+    assert silver_rows(one, "SELECT COUNT(*) FROM ONE") == [(0,)]
 
 
 @pytest.mark.parametrize("options", [{}, {"mode": Mode.REFRESH}], ids=["window", "full refresh"])

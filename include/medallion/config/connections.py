@@ -159,6 +159,10 @@ def connect_snowflake(info: ConnectionInfo) -> SnowflakeConnection:
         extras["private_key"] = _private_key(str(content), info.password)
     elif "private_key_file" in extras and info.password:
         extras["private_key_file_pwd"] = info.password
+    # a column "FirstName" would be created as FIRSTNAME, and COPY, which matches names by case, would leave it NULL
+    given = extras.get("session_parameters")
+    exact = {"QUOTED_IDENTIFIERS_IGNORE_CASE": False}
+    extras["session_parameters"] = exact | (given if isinstance(given, dict) else {})
     return snowflake.connector.connect(
         user=info.login, password=info.password, schema=info.schema, login_timeout=60, network_timeout=600, **extras
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from include.medallion.errors import ContractBroken
 from include.medallion.model.columns import Column, quote_identifier, snowflake_name
 from include.medallion.model.types.table import declared_type
 from include.medallion.silver.statements import Row, fetch_all
@@ -28,9 +29,18 @@ def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
 
     Args:
         columns: of the batch.
+
+    Raises:
+        ContractBroken: Snowflake has created a column under another name.
     """
     target = table_name(batch.pipeline)
     described = {row[0]: row for row in fetch_all(cursor, f"DESCRIBE TABLE {target}")}
+    if renamed := sorted(c.snowflake_name for c in columns if c.snowflake_name not in described):
+        raise ContractBroken(
+            f"columns {renamed} of the Silver table {batch.pipeline.silver_table} have other names there: nothing was "
+            "written. Set QUOTED_IDENTIFIERS_IGNORE_CASE to FALSE for the user of connection `silver`, or rename them "
+            "with columns.rename"
+        )
     for column in columns:
         name = quote_identifier(column.snowflake_name)
         for change in _changes(column, described[column.snowflake_name]):
