@@ -66,7 +66,7 @@ def _follow(there: Servers, contender: Contender, table: str) -> str:
         measure(contender.command(there, _place(contender, table)), child_environment({}))
     except ContenderFailed as error:
         print(f"{contender.name} stopped: {error}", flush=True)
-        return "stops with an error"
+        return "stops"
     return ""
 
 

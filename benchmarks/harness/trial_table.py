@@ -52,8 +52,8 @@ CHECKS = (
     Check("`jsonb`", "doc", "jsonb", """'{"a": 1.10, "b": [null, "x"]}'"""),
     Check("`timestamptz`", "at", "timestamptz", "timestamptz '2026-01-01 00:00:00.123456+02' + i * interval '1 day'"),
     Check("an updated value", "note", "text", "'first'", f"UPDATE {{table}} SET note = 'new', {_TOUCHED} WHERE id = 1"),
-    Check("100 kB of text that an update leaves as it is", "big", "text", _BIG, f"UPDATE {{table}} SET {_TOUCHED}"),
-    Check("an update that leaves `updated_at` as it is", "note", "text", "'first'", "UPDATE {table} SET note = 'new'"),
+    Check("100 kB of text in an updated row", "big", "text", _BIG, f"UPDATE {{table}} SET {_TOUCHED}"),
+    Check("an update that keeps `updated_at`", "note", "text", "'first'", "UPDATE {table} SET note = 'new'"),
     Check("a deleted row", "note", "text", "'first'", "DELETE FROM {table} WHERE id = 3", ids=True),
     Check(
         "an updated key", "note", "text", "'first'", f"UPDATE {{table}} SET id = 40, {_TOUCHED} WHERE id = 4", ids=True
@@ -110,8 +110,8 @@ def outcome(check: Check, truth: Rows, table: DeltaTable) -> str:
         return "equal"
     if check.ids:
         kept, lacks = {*mine} - {*right}, {*right} - {*mine}
-        return " and ".join(word for word, some in (("old rows kept", kept), ("rows missing", lacks)) if some)
-    return "old or other values"
+        return ", ".join(word for word, some in (("old rows", kept), ("missing rows", lacks)) if some)
+    return "other values"
 
 
 def _plain(value: object) -> object:

@@ -76,15 +76,19 @@ def describe_table(
     check_filter(connection, source, names)
     chosen = [r for r in found if selection.selects(r["name"])]
     choices.check_names({r["name"]: _type_names(r) for r in found})
-    described = (choices.describe(r["name"], _source_type(r), _type_names(r)) for r in chosen)
-    selected = (selected_column(c, selection.sink_name(c.name), masks.get(c.name)) for c in described)
-    columns = tuple(
-        replace(c, comment=row["comment"], any_bytes=row["any_bytes"]) for c, row in zip(selected, chosen, strict=True)
-    )
+    columns = tuple(_column(r, selection, masks, choices) for r in chosen)
     details = tuple(_detail(row, column) for row, column in zip(chosen, columns, strict=True))
     excluded = tuple(r["attnum"] for r in found if not selection.selects(r["name"]))
     about = (table["identity"], table["relation"], table["rows"])
     return SourceTable(*about, columns, table["comment"], details, excluded)
+
+
+def _column(
+    row: Mapping[str, Any], selection: ColumnSettings, masks: Mapping[str, Mask], choices: TypeChoices
+) -> Column:
+    described = choices.describe(row["name"], _source_type(row), _type_names(row))
+    selected = selected_column(described, selection.sink_name(described.name), masks.get(described.name))
+    return replace(selected, comment=row["comment"], any_bytes=row["any_bytes"])
 
 
 def _check_kind(table: Mapping[str, Any], where: str) -> None:

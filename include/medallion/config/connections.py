@@ -1,8 +1,7 @@
 """
 Connections to source and sinks, from environment variables, for a shell without Airflow.
 
-They are the variables that Airflow reads: `AIRFLOW_CONN_<ID>` (JSON or URI),
-`AWS_*`, and `AWS_URI`.
+They are the variables that Airflow reads: `AIRFLOW_CONN_<ID>` (JSON or URI), `AWS_*`, and `AWS_URI`.
 """
 
 from __future__ import annotations

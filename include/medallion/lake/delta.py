@@ -99,6 +99,7 @@ def open_or_create(
     Raises:
         CommitFailedError: another writer created the table at the same time.
     """
+    indexed = ",".join(map(_stats_name, statistics)) or _NO_COLUMN
     return open_table(lake, name) or DeltaTable.create(
         lake.table(name),
         schema,
@@ -107,11 +108,7 @@ def open_or_create(
         description=description,
         partition_by=list(partition_by),
         storage_options=dict(lake.options),
-        configuration={
-            _STATISTICS: ",".join(map(_stats_name, statistics)) or _NO_COLUMN,
-            "delta.targetFileSize": str(TARGET_FILE_BYTES),
-            **properties,
-        },
+        configuration={_STATISTICS: indexed, "delta.targetFileSize": str(TARGET_FILE_BYTES), **properties},
         raise_if_key_not_exists=False,
         # with retries, delta-rs would overwrite the columns of a table that was created at the same time
         commit_properties=CommitProperties(max_commit_retries=0),

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from deltalake import DeltaTable
@@ -83,10 +84,7 @@ def commit_metadata(
     Raises:
         CommitFailedError: another commit came first.
     """
-    about, schema = table.metadata(), json.loads(table.schema().to_json())
-    for field in schema["fields"]:
-        if field["name"] in comments:
-            field["metadata"] = {**field["metadata"], "comment": comments[field["name"]]}
+    about, schema = table.metadata(), _with_comments(table, comments)
     action = {
         "id": about.id,
         "name": about.name,
@@ -103,6 +101,15 @@ def commit_metadata(
     info = {"timestamp": time.time_ns() // 1_000_000, "operation": "SET TBLPROPERTIES", "operationParameters": {}}
     _commit(lake, name, table.version() + 1, {"commitInfo": info}, {"metaData": action})
     table.update_incremental()
+
+
+def _with_comments(table: DeltaTable, comments: Mapping[str, str]) -> dict[str, Any]:
+    """Return the schema of a table as the log has it, with comments of some columns."""
+    schema: dict[str, Any] = json.loads(table.schema().to_json())
+    for field in schema["fields"]:
+        if field["name"] in comments:
+            field["metadata"] = {**field["metadata"], "comment": comments[field["name"]]}
+    return schema
 
 
 def _commit(lake: Lake, name: str, version: int, *actions: Mapping[str, object]) -> None:

@@ -37,8 +37,7 @@ from include.medallion.silver.table import (
     table_name,
     update_view,
 )
-from include.medallion.silver.withdraw import delete_gone, withdraw, withdrawn_table
-from include.medallion.silver.write import sql_params, write_of
+from include.medallion.silver.write import delete_gone, sql_params, withdraw, withdrawn_table, write_of
 from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 
