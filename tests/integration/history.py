@@ -59,7 +59,6 @@ ENRICH = {
     "timeout_seconds": 60,
     "max_attempts": 2,
 }
-EMPTIED = "restored or emptied"
 OVERTAKEN = "newer than this full refresh"
 NO_PART = "has no part"
 CHANGED_SINCE = re.compile("cannot be applied again|got other columns after batch")
@@ -255,8 +254,7 @@ class History:
         try:
             self._do(batch, step, connections or self.connections)
         except SinkBehind as e:
-            emptied = self.pipeline.deletes == "hard" and EMPTIED in str(e)  # by deletes: it is filled again
-            if not self.lost and not emptied and not (batch.changes and CHANGED_SINCE.search(str(e))):
+            if not self.lost and not (batch.changes and CHANGED_SINCE.search(str(e))):
                 raise
             self.note(f"  refused: {e}")
             batch.overtaken = True

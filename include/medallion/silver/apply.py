@@ -25,6 +25,7 @@ from include.medallion.silver.ledger import (
     read_position,
     record_batch,
     record_change,
+    recorded_position,
 )
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
 from include.medallion.silver.statements import fetch_all, run_sql
@@ -148,7 +149,7 @@ def _in_transaction(cursor: SnowflakeCursor, batch: Batch, write: Callable[[], A
         applied = write()
         _check_row_counts(applied, batch.pipeline)
         # after the write, which waits for another writer of the table: now the ledger has that writer's row
-        position = read_position(cursor, batch.pipeline)
+        position = recorded_position(cursor, batch.pipeline)
         held_meanwhile = is_applied(SINK, position, window)
         if window.mode.advances_watermark and not held_meanwhile:
             record_batch(cursor, batch.pipeline, window, applied)

@@ -49,6 +49,16 @@ def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | Non
     return found[1] if found else None
 
 
+def recorded_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
+    """
+    Return what the ledger says that the table holds, in the cursor's transaction; None for nothing.
+
+    For a transaction that has deleted rows: without them the table may look as if it was restored.
+    """
+    found = run_bound(cursor, "position", {"pipeline": pipeline.name})
+    return Position(*found[0][:-1]) if found else None
+
+
 def correct_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
     """
     Return what the table holds as `read_position` does, and let the ledger say so if the table was restored.
