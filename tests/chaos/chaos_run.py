@@ -60,8 +60,8 @@ def around_the_slot() -> list[Phase]:
 
 
 def quick() -> list[Phase]:
-    """Return the short run, and one run without kills while everything changes that is not killed."""
-    return [*short(), Phase("changes", [[]], meanwhile=WHILE_ALL_CHANGES)]
+    """Return the short run, and one run without kills while the table changes."""
+    return [*short(), Phase("changes", [[]], meanwhile=WHILE_IT_CHANGES)]
 
 
 def changing() -> list[Phase]:

@@ -142,6 +142,17 @@ class Deployment:
         client.await_dag(api, dag_id, self.project)
         return Run(api, dag_id, client.trigger(api, dag_id, params))
 
+    def asked(self, run: Run) -> dict:
+        """
+        Wait until a run asks, and the scheduler has dealt with the end of the process that asked.
+
+        An answer before that, which no person is fast enough to give, starts the task twice.
+        """
+        asked, log = run.asks(), self.state / "logs" / "airflow-scheduler.log"
+        waiting = ("TaskInstance Finished", f"run_id={run.run_id}", "state=awaiting_input")
+        wait(lambda: any(all(word in line for word in waiting) for line in log.read_text().splitlines()), every=0.5)
+        return asked
+
     def pipeline(self, name: str) -> Pipeline:
         """Read a pipeline file."""
         return pipeline_files.load_file(self.project / "include" / "pipelines" / f"{name}.yaml")

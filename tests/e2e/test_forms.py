@@ -31,7 +31,7 @@ def test_many_deletes_are_approved_in_airflow(deployment):
     deployment.sql("DELETE FROM forms WHERE id > 10")
     deployment.table("forms").update({"name": "'tampered'"}, predicate="id = 3")
     run = deployment.begin("reconcile", pipeline="forms", values=True, repair="all")
-    asked = run.asks()
+    asked = deployment.asked(run)
     assert "30 of 40 rows of silver and 30 of 40 rows of gold" in asked["body"]
     assert [row for row in deployment.gold("forms").values() if row["_deleted_at"]] == []
     reports = [event for some in deployment.issues("reconcile").values() for event in some]
@@ -44,7 +44,7 @@ def test_an_approval_covers_what_was_asked_and_no_more(deployment):
     """More rows are gone when it is given: nothing is deleted, and the task fails with the new counts."""
     deployment.sql("DELETE FROM forms WHERE id > 6")
     run = deployment.begin("reconcile", pipeline="forms")
-    asked = run.asks()
+    asked = deployment.asked(run)
     deployment.sql("DELETE FROM forms WHERE id > 4")
     ended = run.answer(asked, "Approve deletes: 4")
     assert ended.state == "failed"

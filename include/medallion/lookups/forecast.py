@@ -50,7 +50,9 @@ def renew_until(expiries: pa.Array, per_day: float, now: datetime) -> datetime |
         (True, None)
     """
     times = np.sort(expiries.cast(pa.int64()).to_numpy())
-    refreshes = np.maximum((times - pa.scalar(now, TIMESTAMP_UTC).value) // (_DAY // timedelta(microseconds=1)), 0)
+    left = times - pa.scalar(now, TIMESTAMP_UTC).value
+    # what expires before tomorrow's refresh is renewed by it, as without a budget
+    refreshes = np.where(left > 0, np.maximum(left // (_DAY // timedelta(microseconds=1)), 1), 0)
     excess = np.arange(1, len(times) + 1) - per_day * refreshes  # of the answers up to each one, those of today
     most = int(np.ceil(excess.max(initial=0)))
     until: datetime | None = pa.scalar(times[most - 1].item(), TIMESTAMP_UTC).as_py() if most else None
