@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from benchmarks.harness import contest, employees
+from benchmarks.harness.follow import follow
 from benchmarks.harness.options import Changed, Only, Rounds, Rows, chosen
-from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
@@ -32,14 +32,7 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only
         employees.fill(there, rows)
         first = contest.compete(there, [c for c in contenders if c.gold], 1, place=lambda _, c: c.slug)
         list(contest.printed(first))
-        for question, (change, able) in QUESTIONS.items():
-            if not (turns := [c for c in able if c in contenders]):
-                continue
-            found = contest.compete(
-                there, turns, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
-            )
-            about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
-            report(question, rows, list(contest.printed(found)), about)
+        for turns in follow(there, QUESTIONS, contenders, rows, count, rounds):
             for finished in (c for c in turns if c not in FOLLOWERS):
                 there.discard(finished.slug)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import typer
 
 from benchmarks.harness import contest, employees
+from benchmarks.harness.follow import follow
 from benchmarks.harness.options import Changed, Only, Rounds, Rows, chosen
-from benchmarks.harness.report import report
 from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
@@ -40,14 +40,7 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 3, only
         employees.publish(there)
         first = contest.compete(there, contenders, 1, place=lambda _, c: c.slug)
         list(contest.printed(first))
-        for question, (change, able) in QUESTIONS.items():
-            if not (turns := [c for c in able if c in contenders]):
-                continue
-            found = contest.compete(
-                there, turns, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
-            )
-            about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
-            report(question, rows, list(contest.printed(found)), about)
+        list(follow(there, QUESTIONS, contenders, rows, count, rounds))
 
 
 if __name__ == "__main__":
