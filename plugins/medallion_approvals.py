@@ -41,7 +41,7 @@ class AskingOperator(_PythonDecoratedOperator):
             self._ask(context, error, patience)
 
     def execute_complete(self, context: Any, approval: dict[str, int | str], event: Mapping[str, Any]) -> Any:
-        """Run the function again when somebody has answered, or nobody has in time."""
+        """Run the function again after an answer or a timeout."""
         chosen = event.get("chosen_options", [])
         log.info("answer: %s, of %s", chosen or event.get("error"), event.get("responded_by_user"))
         if chosen == [_option(approval)]:

@@ -50,7 +50,7 @@ class NeedsApproval(Refused):
     """A person can approve what was refused."""
 
     def __init__(self, message: str, *, approval: dict[str, int | str] | None = None) -> None:
-        """Keep the parameters of the run that approve exactly this, and no more; none if nobody can."""
+        """Return the parameters that approve exactly this; none if it cannot be approved."""
         super().__init__(message)
         self.approval = approval or {}
 

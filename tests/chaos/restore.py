@@ -1,4 +1,4 @@
-"""Sinks that somebody restores to the past: Gold by Delta RESTORE, Silver's table alone, without its ledger."""
+"""Restore sinks to an earlier state: Gold by Delta RESTORE, Silver's table alone, without its ledger."""
 
 from __future__ import annotations
 

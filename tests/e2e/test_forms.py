@@ -27,7 +27,7 @@ def loaded(deployment):
 
 
 def test_many_deletes_are_approved_in_airflow(deployment):
-    """The task waits, shows the counts, and goes on once somebody approves them; values are repaired, too."""
+    """The task waits, shows the counts, and continues after an approval; values are repaired, too."""
     deployment.sql("DELETE FROM forms WHERE id > 10")
     deployment.table("forms").update({"name": "'tampered'"}, predicate="id = 3")
     run = deployment.begin("reconcile", pipeline="forms", values=True, repair="all")

@@ -21,7 +21,8 @@ def describe_table(table: DeltaTable, batch: Batch, schema: pa.Schema) -> None:
     """
     Carry the comments of the source over, and name source and pipeline, unless another pipeline has named itself.
 
-    A full refresh makes the table this pipeline's. A comment that the source lacks stays: it is somebody else's.
+    A full refresh makes the table this pipeline's. A comment that the source does not have was added in the sink and
+    stays.
 
     Args:
         schema: the columns that the table is about to have.

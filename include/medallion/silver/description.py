@@ -24,8 +24,8 @@ def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
     """
     Carry the comments of the source over, and make columns of text and bytes as long as Snowflake has them.
 
-    Only what differs is changed, and a comment that the source does not have stays: it is somebody else's. DDL: to be
-    called before BEGIN.
+    Only what differs is changed, and a comment that the source does not have was added in the sink and stays. DDL: to
+    be called before BEGIN.
 
     Args:
         columns: of the batch.

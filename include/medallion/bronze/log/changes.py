@@ -32,7 +32,7 @@ def collect_keys(
     Collect the keys of the rows that changed in a range of the log.
 
     Args:
-        connection: its transaction goes on, whatever happens.
+        connection: its transaction stays usable if this fails.
         relation: the table's oid.
 
     Returns:

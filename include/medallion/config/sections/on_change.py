@@ -13,8 +13,8 @@ class OnChange(Settings):
 
     at_least_every: Duration = Field(
         default="15m",
-        description="a run starts at least this often, whatever was noticed: 90s, 15m, 2h or 1d. Changes that are "
-        "noticed late or not at all wait no longer",
+        description="a run starts at least this often, even if no change was noticed: 90s, 15m, 2h or 1d. Changes that "
+        "are noticed late or not at all wait no longer",
     )
     channel: Name | None = Field(
         default=None,
