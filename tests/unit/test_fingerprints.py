@@ -17,7 +17,8 @@ from include.medallion.model.columns import TIMESTAMP_UTC, Column
 from include.medallion.model.compare.fingerprint import fingerprints, row_fingerprints
 from include.medallion.model.compare.ranges import KeyRange, bound_from_text, bound_to_text, plan_ranges
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+"""Text that PostgreSQL can hold: it has no NUL (https://www.postgresql.org/docs/current/datatype-character.html)."""
 VALUES = {
     pa.bool_(): st.booleans(),
     pa.int16(): st.integers(-(2**15), 2**15 - 1),
