@@ -69,7 +69,8 @@ class Oracle:
             _compare(source, found, quarantined, name, verdict)
             _check_places(rows, name, verdict)
         self._compare_other_columns(quarantined, verdict)
-        verdict.count("lost", [] if _by_id(silver) == _by_id(gold) else [0], "Silver and Gold differ")
+        lost = {key for key, row in source.items() if quarantined.get(key) == row[1]}
+        _compare_sinks(silver, gold, lost if self.cluster.restores else set(), verdict)
         self._walk(quarantined, verdict)
         _count_calls(self.cluster, verdict)
         verdict.leftovers = leftovers(self.cluster)
@@ -172,15 +173,29 @@ def _by_key(rows: list[tuple], name: str, verdict: Verdict) -> Rows:
     return {row[0]: row[:7] for row in rows}
 
 
-def _by_id(rows: list[tuple]) -> list[tuple]:
-    return sorted(rows, key=lambda row: row[:2])
-
-
 def _compare(source: Rows, found: Rows, quarantined: dict[int, int], name: str, verdict: Verdict) -> None:
     """Count rows that differ from the source and are not quarantined in their newest version, and unknown ones."""
     other = [k for k, row in source.items() if found.get(k) != row and quarantined.get(k) != row[1]]
     verdict.count("lost", other, f"rows of the source are missing, older or different in {name}")
     verdict.count("doubled", [k for k in found if k not in source], f"rows of {name} are not in the source")
+
+
+def _compare_sinks(silver: list[tuple], gold: list[tuple], gone: set[int], verdict: Verdict) -> None:
+    """
+    Count rows that differ between the sinks, by column.
+
+    Args:
+        silver: rows.
+        gold: rows.
+        gone: keys that are not compared. A row whose newest version is quarantined is marked as deleted with its last
+            valid values. Where a sink was restored to before these, they are lost: the source does not have them.
+        verdict: where the faults are counted.
+    """
+    here, there = ({row[0]: row for row in rows if row[0] not in gone} for rows in (silver, gold))
+    verdict.count("lost", sorted(here.keys() ^ there.keys()), "rows are in one sink only")
+    for place, column in enumerate((*COLUMNS, *PLACED)):
+        other = [key for key in here.keys() & there.keys() if here[key][place] != there[key][place]]
+        verdict.count("lost", sorted(other), f"rows have another {column} in Silver than in Gold")
 
 
 def _check_places(rows: list[tuple], name: str, verdict: Verdict) -> None:
