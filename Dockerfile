@@ -1,8 +1,8 @@
 # airflow: what runs; sandbox: the stand-ins of docker-compose.yaml on top.
-# A tag can be moved to another image, a digest cannot. Pin it in production; the digest is not known here:
+# A tag can be moved to another image, a digest cannot. For another tag, look its digest up and pass both:
 #   docker buildx imagetools inspect apache/airflow:3.3.2-python3.12 --format '{{.Manifest.Digest}}'
-#   docker build --build-arg AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.12@sha256:... .
-ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.12
+#   docker build --build-arg AIRFLOW_IMAGE=<tag>@<digest> .
+ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.12@sha256:9df9c8be4096b9cc626bd7cb1f2b8c712eef66c59c615f8c7e6200871ca10bd1
 FROM ${AIRFLOW_IMAGE} AS airflow
 COPY requirements.txt requirements-cluster.txt constraints.txt /tmp/medallion/
 # uv compares every download with its hash in constraints.txt, which pip cannot. Airflow's image has no compiled modules:
