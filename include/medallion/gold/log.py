@@ -11,13 +11,14 @@ reads them again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.restored import find_restored
+from include.medallion.gold.restored import find_restored, newest_lines
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Position, Window
@@ -30,7 +31,10 @@ def read_position(lake: Lake, pipeline: Pipeline, table: DeltaTable, source: str
     A table that was restored to an older version holds what that version did, whatever its transaction lines say. One
     whose rows another program replaced holds nothing that can be relied on: its position begins at transaction 0.
     """
-    position = _named_position(table, pipeline.name, source)
+    lines = newest_lines(lake, pipeline.gold_table, table)
+    if _line(pipeline.name) in lines:  # nothing was written after the batch; deltalake reads the log for each line
+        return _named_position(lines.get, pipeline.name, source)
+    position = _named_position(table.transaction_version, pipeline.name, source)
     restored = find_restored(lake, pipeline.gold_table, table) if position else None
     if position is None or restored is None:
         return position
@@ -41,17 +45,17 @@ def read_position(lake: Lake, pipeline: Pipeline, table: DeltaTable, source: str
         older = delta.at_version(lake, pipeline.gold_table, restored.version)
     except DeltaError:  # that version's log was cleaned up
         return nothing
-    return _named_position(older, pipeline.name, source)
+    return _named_position(older.transaction_version, pipeline.name, source)
 
 
-def _named_position(table: DeltaTable, pipeline: str, source: str) -> Position | None:
-    newest = table.transaction_version(_line(pipeline))
+def _named_position(line: Callable[[str], int | None], pipeline: str, source: str) -> Position | None:
+    newest = line(_line(pipeline))
     if newest is None:
         return None
-    upto = table.transaction_version(_line(pipeline, source, "upto"))
-    if upto is None or table.transaction_version(_line(pipeline, source)) != newest:
+    upto = line(_line(pipeline, source, "upto"))
+    if upto is None or line(_line(pipeline, source)) != newest:
         return Position("another source", 0, newest)
-    return Position(source, upto, newest, table.transaction_version(_line(pipeline, "schema")) or 0)
+    return Position(source, upto, newest, line(_line(pipeline, "schema")) or 0)
 
 
 def names_batch(table: DeltaTable, window: Window) -> bool:

@@ -54,6 +54,12 @@ def find_restored(lake: Lake, name: str, table: DeltaTable) -> Restored | None:
     return _scan(lake, name, table.version())
 
 
+def newest_lines(lake: Lake, name: str, table: DeltaTable) -> dict[str, int]:
+    """Return the transaction lines of the commit that made an opened table's version, by application."""
+    found = (action["txn"] for action in _actions(lake, name, table.version()) if "txn" in action)
+    return {line["appId"]: line["version"] for line in found}
+
+
 def _scan(lake: Lake, name: str, version: int) -> Restored | None:
     found: Restored | None = None
     at = version
@@ -79,13 +85,20 @@ def _commits(lake: Lake, name: str, version: int) -> Iterator[Mapping[str, Any]]
     deltalake's own `history` keeps all other threads of the process waiting while it reads.
     """
     for number in range(version, -1, -1):
-        try:
-            log = read_bytes(lake, f"{name}/_delta_log/{number:020d}.json")
-        except FileNotFoundError:
+        actions = _actions(lake, name, number)
+        if not actions:
             return
-        actions: Iterator[dict[str, dict[str, Any]]] = map(json.loads, log.splitlines())
         about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
         yield {**about, "version": number}
+
+
+def _actions(lake: Lake, name: str, version: int) -> list[dict[str, dict[str, Any]]]:
+    """Return the actions of a commit; none if the log does not reach back to it."""
+    try:
+        log = read_bytes(lake, f"{name}/_delta_log/{version:020d}.json")
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in log.splitlines()]
 
 
 def _is_batch(commit: Mapping[str, Any]) -> bool:

@@ -82,6 +82,7 @@ def _filesystem(scheme: str, settings: tuple[tuple[str, str], ...]) -> fs.FileSy
         region=options.get("AWS_REGION"),
         endpoint_override=endpoint or None,
         scheme=urlsplit(endpoint).scheme or "https",
+        allow_delayed_open=True,  # one request for a small file, not the three of an upload in parts
     )
 
 

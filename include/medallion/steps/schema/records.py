@@ -38,7 +38,8 @@ def _digest(text: str) -> str:
 
 def schemas_held(lake: Lake, pipeline: str, positions: Mapping[str, Position | None]) -> dict[str, SourceSchema | None]:
     """Return the schema of each sink's position, None where it was never recorded."""
-    return {name: read_schema(lake, pipeline, p.schema) if p else None for name, p in positions.items()}
+    read = {number: read_schema(lake, pipeline, number) for number in {p.schema for p in positions.values() if p}}
+    return {name: read[p.schema] if p else None for name, p in positions.items()}
 
 
 def unrecorded(
@@ -107,8 +108,8 @@ def columns_to_read(lake: Lake, window: Window, now: SourceSchema, table: Source
     Raises:
         SchemaChanged: the table's schema changed between the opening of the window and now.
     """
-    planned = read_schema(lake, window.pipeline, window.schema)
-    if planned is None or planned == now:
+    planned = read_schema(lake, window.pipeline, window.schema) if window.schema != fingerprint(now) else None
+    if planned is None:
         return table.columns
     check_unchanged(read_schema(lake, window.pipeline, window.seen) or planned, now, window)
     described = {detail.attnum: column for detail, column in zip(table.details, table.columns, strict=True)}
