@@ -19,7 +19,7 @@ from deltalake.table import TableMerger
 from include.medallion.gold.columns import add_columns, add_features, check_types
 from include.medallion.gold.description import describe_table, properties
 from include.medallion.gold.inspect import check_table
-from include.medallion.gold.log import commit_properties, names_batch, read_position, withdraw_properties
+from include.medallion.gold.log import SINK, commit_properties, names_batch, read_position, withdraw_properties
 from include.medallion.gold.withdraw import withdraw
 from include.medallion.gold.write import reload, rewrite
 from include.medallion.gold.write.append import copy_staged_files, write_per_chunk
@@ -45,7 +45,6 @@ from include.medallion.staging.batch import Batch
 from include.medallion.staging.conform import conform
 from include.medallion.staging.withdrawn import read_withdrawn
 
-SINK = "gold"
 Write = Callable[[GoldBatch], RowChanges | None]
 """Writes a batch in one commit; returns which rows were changed, or None, with nothing done, if it cannot."""
 

@@ -23,6 +23,8 @@ from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.window import Position, Window
 
+SINK = "gold"
+
 
 def read_position(lake: Lake, pipeline: Pipeline, table: DeltaTable, source: str) -> Position | None:
     """

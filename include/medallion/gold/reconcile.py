@@ -21,9 +21,8 @@ from deltalake import DeltaTable
 from deltalake.schema import Field, PrimitiveType
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.apply import SINK
 from include.medallion.gold.inspect import missing_files, open_gold
-from include.medallion.gold.log import commit_properties, read_position
+from include.medallion.gold.log import SINK, commit_properties, read_position
 from include.medallion.gold.write import rewrite
 from include.medallion.gold.write.files import GoldBatch, stat_columns
 from include.medallion.gold.write.keys import merge_predicate

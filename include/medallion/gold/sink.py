@@ -1,4 +1,8 @@
-"""The Delta sink."""
+"""
+The Delta sink.
+
+What writes is imported by the methods that do: most runs find nothing new, and ask for the position only.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold import reconcile, values
-from include.medallion.gold.apply import SINK, apply_batch, check_batch
 from include.medallion.gold.inspect import missing_files, open_gold
-from include.medallion.gold.log import read_position
-from include.medallion.lake import delta, delta_maintenance
+from include.medallion.gold.log import SINK, read_position
+from include.medallion.lake import delta
 from include.medallion.lake.object_store import Lake
 from include.medallion.model.columns import Column
 from include.medallion.model.compare.ranges import KeyRange
@@ -41,22 +43,30 @@ class GoldSink:
 
     def check(self, batch: Batch) -> None:
         """Check that the table can hold the batch's values as they are."""
+        from include.medallion.gold.apply import check_batch  # noqa: PLC0415
+
         check_batch(batch)
 
     def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one conditional commit, fenced by version."""
+        from include.medallion.gold.apply import apply_batch  # noqa: PLC0415
+
         with missing_files(self.pipeline):
             return apply_batch(batch)
 
     @contextmanager
     def compare(self, keys: SourceKeys) -> Iterator[Comparison]:
         """Compare the table with the keys of the source."""
+        from include.medallion.gold import reconcile  # noqa: PLC0415
+
         with missing_files(self.pipeline):
             comparison = reconcile.compare(self.lake, self.pipeline, keys)
         yield comparison
 
     def read_rows(self, columns: Sequence[Column], keys: KeyRange) -> Iterator[pa.RecordBatch]:
         """Stream the live rows of a range of keys."""
+        from include.medallion.gold import values  # noqa: PLC0415
+
         return values.read_rows(self.lake, self.pipeline, columns, keys)
 
     def row_count(self) -> int:
@@ -67,6 +77,8 @@ class GoldSink:
 
     def maintain(self, retention: Retention) -> str:
         """Compact or sort the table's files, delete old versions, write a checkpoint."""
+        from include.medallion.lake import delta_maintenance  # noqa: PLC0415
+
         open_gold(self.lake, self.pipeline)
         done = delta_maintenance.maintain(self.lake, self.pipeline.gold_table, retention.versions, self.pipeline.key)
         return delta_maintenance.summary_line(done) if done else "no table yet"

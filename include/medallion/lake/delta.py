@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import tenacity
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import fs
@@ -158,6 +157,8 @@ def retry_on_conflict(attempt: Callable[[], T]) -> T:
     Raises:
         CommitFailedError: all of `MAX_ATTEMPTS` attempts conflicted; Airflow then retries the task.
     """
+    import tenacity  # noqa: PLC0415 (imports asyncio and tornado, and a run that finds nothing new commits nothing)
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(CommitFailedError),
         stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),

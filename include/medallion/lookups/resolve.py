@@ -22,7 +22,6 @@ import pyarrow as pa
 from include.medallion.config.sections.enrichment import LookupSettings
 from include.medallion.lake.object_store import Lake
 from include.medallion.lookups import cache, leases, usage_ledger
-from include.medallion.lookups.calls import make_calls
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.lookups.limits.call_budget import CallBudget
 from include.medallion.lookups.progress import Progress, report_progress
@@ -166,6 +165,8 @@ def _call_and_stage(
     """Yield new answers, each once it is staged."""
     if not keys:
         return
+    from include.medallion.lookups.calls import make_calls  # noqa: PLC0415 (its libraries take a while to import)
+
     answers = make_calls(_key_slices(keys, enrichment.keys_per_call), enrichment.call, limits, budget, context.share)
     progress = Progress(f"part {context.part}, look-ups by {enrichment.provider}", len(keys))
     with report_progress(progress, lambda: budget.calls):

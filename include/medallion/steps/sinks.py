@@ -7,14 +7,7 @@ from collections.abc import Callable
 from include.medallion.config.checks.imports import import_function
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
-from include.medallion.gold.sink import GoldSink
-from include.medallion.silver.sink import SilverSink
 from include.medallion.staging.sink import Sink
-
-_BUILT_IN: dict[str, Callable[[Pipeline, Connections], Sink]] = {
-    "silver": lambda pipeline, connections: SilverSink(connections.lake, pipeline, connections.silver),
-    "gold": lambda pipeline, connections: GoldSink(connections.lake, pipeline),
-}
 
 
 def open_sinks(pipeline: Pipeline, connections: Connections) -> list[Sink]:
@@ -25,6 +18,21 @@ def open_sinks(pipeline: Pipeline, connections: Connections) -> list[Sink]:
         SettingError: a sink of the user's own (`sinks.<name>.open`) cannot be imported.
     """
     return [_open(name, pipeline, connections) for name in pipeline.sink_steps]
+
+
+def _open_silver(pipeline: Pipeline, connections: Connections) -> Sink:
+    from include.medallion.silver.sink import SilverSink  # noqa: PLC0415 (a pipeline may have Gold alone)
+
+    return SilverSink(connections.lake, pipeline, connections.silver)
+
+
+def _open_gold(pipeline: Pipeline, connections: Connections) -> Sink:
+    from include.medallion.gold.sink import GoldSink  # noqa: PLC0415 (a pipeline may have Silver alone)
+
+    return GoldSink(connections.lake, pipeline)
+
+
+_BUILT_IN: dict[str, Callable[[Pipeline, Connections], Sink]] = {"silver": _open_silver, "gold": _open_gold}
 
 
 def _open(name: str, pipeline: Pipeline, connections: Connections) -> Sink:
