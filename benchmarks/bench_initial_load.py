@@ -12,17 +12,18 @@ from benchmarks.harness.servers import servers
 
 CONTENDERS = (
     *(contest.OURS, contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT),
-    *(contest.ROW_BY_ROW, contest.LIMIT),
+    *(contest.DEBEZIUM, contest.ROW_BY_ROW, contest.LIMIT),
 )
 
 
 def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
-    """Load a whole table into an empty lake: medallion, DuckDB, polars, dlt, row by row, and the limit."""
+    """Load a whole table into an empty lake: medallion, DuckDB, polars, dlt, Debezium, row by row, and the limit."""
     able = chosen(CONTENDERS, only, rows)
     with servers(rows) as there:
         employees.fill(there, rows)
         found = contest.compete(there, able, rounds, place=lambda n, c: f"{c.slug}-{n}", finish=there.discard)
-        report(Question.INITIAL_LOAD, rows, list(contest.printed(found)), {"rounds": rounds})
+        about = {"rounds": rounds, "row_bytes": employees.row_bytes(there)}
+        report(Question.INITIAL_LOAD, rows, list(contest.printed(found)), about)
 
 
 if __name__ == "__main__":

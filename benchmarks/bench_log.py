@@ -13,12 +13,7 @@ from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
 PIPELINE = {**contest.PIPELINE, "deletes": "hard"}
-BY_LOG = replace(
-    contest.OURS,
-    name="medallion read: log",
-    settings={"pipeline": {**PIPELINE, "source": {**PIPELINE["source"], "read": "log"}}},
-)
-BY_XMIN = replace(contest.OURS, name="medallion read: xmin", settings={"pipeline": PIPELINE})
+BY_LOG, BY_XMIN = contest.BY_LOG, replace(contest.OURS, name="medallion read: xmin", settings={"pipeline": PIPELINE})
 QUESTIONS = {
     Question.LOG_NEW_ROWS: (employees.insert, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),
     Question.LOG_RECENT_UPDATES: (employees.update_recent, (BY_LOG, BY_XMIN, contest.DLT_FASTER)),

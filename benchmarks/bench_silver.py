@@ -27,10 +27,12 @@ def main(rows: Rows = 100_000, changed: Changed = None, rounds: Rounds = 4) -> N
         whole = silver_contest.stage(there, PLACE)
         employees.update_random(there, count)
         batches = [whole, silver_contest.stage(there, PLACE)]
+        row_bytes = employees.row_bytes(there)
         found = list(printed(silver_contest.compete(there, account, batches, rounds)))
     for index, (question, batch) in enumerate(zip(QUESTIONS, batches, strict=True)):
         turns = sorted((t for t in found if t["batch"] == index), key=lambda t: t["contender"] != "medallion")
-        report(question, rows, turns, {"rows in the batch": batch.rows, "rounds": rounds})
+        about = {"changed": batch.rows, "rounds": rounds, "row_bytes": row_bytes}
+        report(question, rows, turns, about)
 
 
 if __name__ == "__main__":

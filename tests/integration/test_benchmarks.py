@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from deltalake import DeltaTable
 
-from benchmarks.harness import contest, employees, silver_contest
+from benchmarks.harness import contest, employees, silver_contest, trial_table
 from benchmarks.harness.options import chosen
 from benchmarks.harness.report import markdown, summaries
 from benchmarks.harness.results import OTHERS
@@ -50,12 +51,27 @@ def test_contenders_with_equal_gold_count(servers, place):
 
 
 def test_each_kind_of_change_is_followed(servers, here):
-    """New rows, changed rows and nothing at all arrive in the same Gold."""
-    changes = [lambda *_: None, employees.insert, employees.update_recent, employees.update_random, employees.nothing]
+    """New, changed and deleted rows and nothing at all arrive in the same Gold."""
+    employees.publish(servers)
+    changes = [lambda *_: None, employees.insert, employees.update_recent, employees.update_random]
+    changes += [employees.nothing, employees.delete_random]
     rounds = contest.compete(
-        servers, [contest.OURS], len(changes), place=here, prepare=lambda number: changes[number](servers, 5)
+        servers, [contest.BY_LOG], len(changes), place=here, prepare=lambda number: changes[number](servers, 5)
     )
     assert [r["fault"] for r in rounds] == [None] * len(changes)
+    trial_table.drop_slots(servers)
+
+
+def test_a_follower_that_keeps_deleted_rows_is_void(servers, here):
+    """A run that looks for changed rows does not see a delete, and the table says so."""
+    _, row = contest.compete(
+        servers,
+        [contest.OURS],
+        2,
+        place=here,
+        prepare=lambda number: number and employees.delete_random(servers, 5),
+    )
+    assert row["fault"] == "Gold keeps rows that the source no longer has"
 
 
 def test_a_gold_that_differs_is_void(servers, here):
@@ -87,8 +103,11 @@ def test_rows_are_as_many_as_asked_for(servers):
 
 def test_a_table_has_stages_and_ratios(servers, place):
     """Below the table are the times of our stages, and their sum without the start of Python."""
-    table = summaries(list(contest.compete(servers, [contest.OURS, contest.LIMIT], 1, place=place)))
+    table = summaries(list(contest.compete(servers, [contest.OURS, contest.LIMIT], 1, place=place)), 500)
     shown = markdown("initial load: rows 500", table)
+    assert "| rows/s per core | USD per billion rows |" in shown
+    cpu = table["medallion"]["measured"]["cpu"]["median"]
+    assert table["medallion"]["rates"] == pytest.approx({"per_core": 500 / cpu, "usd": cpu * 0.05 / 3600 * 2e6})
     assert "| medallion / it, wall | medallion / it, CPU | medallion / it, memory |" in shown
     assert table["medallion"]["first_to_it"] == {"wall": 1, "cpu": 1, "peak_mb": 1}
     assert table["limit"]["first_to_it"]["wall"] > 1
@@ -112,6 +131,14 @@ def test_a_contender_that_cannot_do_so_many_rows_is_left_out(capsys):
     assert chosen(able, None, 1_000_000) == able
     assert chosen(able, None, 1_000_001) == [contest.OURS]
     assert capsys.readouterr().out.startswith("row by row is left out above 1M rows: it keeps every value")
+
+
+def test_a_contender_without_its_program_is_left_out(capsys):
+    """Who needs a program that is not installed has no turn, and the run says which package brings it."""
+    debezium = replace(contest.DEBEZIUM, program=("no-such-java", "openjdk-17-jre-headless"))
+    assert chosen([contest.OURS, debezium], None, 100) == [contest.OURS]
+    reason = "no-such-java is not installed (Debian's package openjdk-17-jre-headless)"
+    assert capsys.readouterr().out == f"debezium is left out: {reason}\n"
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from benchmarks import publish
 from benchmarks.harness.results import Question, is_name, names
 from benchmarks.publish import MARK, PublishError, page, published, read
 
+NOT_MEASURED = {Question.DELETED_ROWS}
+"""Questions whose first answer is still to be published."""
 PERFORMANCE = publish.PUBLISHED.parent / "performance.md"
 WIDE = """### new rows: rows 1,000
 
@@ -147,7 +149,7 @@ def test_results_of_two_sizes_are_published_side_by_side(question, size):
 
 def test_every_question_is_published():
     """docs/benchmarks has a page for each question, at the sizes at which it is asked, and nothing else."""
-    sizes = dict.fromkeys(Question, (1_000_000, 10_000_000))
+    sizes = dict.fromkeys(set(Question) - NOT_MEASURED, (1_000_000, 10_000_000))
     sizes |= {Question.WHOLE_DAG: (1_000_000,), Question.LATENCY: (10_000,)}
     sizes |= dict.fromkeys((Question.SILVER_INITIAL_LOAD, Question.SILVER_UPDATES), (1_000_000,))
     sizes |= {Question.KILLED_EXTRACT: (10_000_000,), Question.CORRECTNESS: (8,)}
