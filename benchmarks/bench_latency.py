@@ -1,66 +1,67 @@
-"""Measure how long a new row takes from INSERT to Gold under the real scheduler."""
+"""Measure how soon a committed row is visible in Gold, under the real scheduler and with tools that go on working."""
 
 from __future__ import annotations
 
-import random
-import time
+from dataclasses import replace
 from datetime import datetime
 from statistics import median, quantiles
 from typing import Annotated
 
 import typer
-from deltalake import DeltaTable
 
-from benchmarks.harness import employees
+from benchmarks.harness import contest, employees, residents
+from benchmarks.harness.arrival import Plan, watch
+from benchmarks.harness.contest import Contender
 from benchmarks.harness.deployment import Deployment, deployed
-from benchmarks.harness.options import Rows
+from benchmarks.harness.options import Only, Rows, chosen, size
 from benchmarks.harness.results import Question, keep
-from benchmarks.harness.servers import ROOT
+from benchmarks.harness.servers import ROOT, servers
 from include.sandbox import client
 
 DAG = "medallion_employees_0"
 STEPS = ("open_window", "extract", "enrich", "load_silver", "write_gold")
-SECONDS_TO_WAIT, ROWS_PER_SECOND = 300, 5_000
+IN_AIRFLOW = Contender("medallion in Airflow", "", "employees_0", enriches=True)
+RESIDENT = replace(contest.DEBEZIUM, settings={"resident": True})
+LOOPS = (contest.BY_LOG, contest.DUCKDB, contest.POLARS, contest.DLT_FASTER)
+"""Scripts that are run again as soon as they have ended."""
 
 
 def main(
     rows: Rows = 10_000,
-    inserts: Annotated[int, typer.Option(min=2, help="how many rows are watched")] = 20,
+    inserts: Annotated[int, typer.Option(min=2, help="how many single rows are watched")] = 20,
+    many: Annotated[int, typer.Option(parser=size, metavar="10k", help="rows of the one large transaction")] = 10_000,
+    idle: Annotated[float, typer.Option(min=1, help="seconds without a change")] = 15,
     schedule: Annotated[str, typer.Option(help="of the DAG: @continuous, on_change or cron")] = "@continuous",
-    read: Annotated[str, typer.Option(help="how the source is read: xmin or log")] = "xmin",
+    read: Annotated[str, typer.Option(help="how the DAG reads the source: xmin or log")] = "xmin",
+    only: Only = None,
 ) -> None:
-    """Insert a row at a random moment, wait until a reader of Gold sees it, and again."""
-    with deployed(rows, 1, schedule, read) as there:
-        client.await_dag(there.api, DAG, ROOT)
-        _arrival(there, rows, SECONDS_TO_WAIT + rows // ROWS_PER_SECOND)
-        seconds = []
-        for n in range(inserts):
-            time.sleep(random.uniform(0, 5))
-            employees.insert(there.servers, 1)
-            begun = time.perf_counter()
-            _arrival(there, rows + n + 1)
-            seconds.append(time.perf_counter() - begun)
-            print(f"row {n}: {seconds[-1]:.1f} s", flush=True)
-        tasks = _tasks(there)
-    about = {"schedule": schedule, "read": read, "inserts": inserts, "seconds": seconds, "tasks": tasks}
+    """Commit a row at a random moment, wait until a reader of Gold sees it, and again; then many rows at once."""
+    able, plan = chosen([IN_AIRFLOW, RESIDENT, *LOOPS], only, rows), Plan(inserts, many, idle)
+    found, tasks = {}, {}
+    if IN_AIRFLOW in able:
+        with deployed(rows, 1, schedule, read) as there:
+            client.await_dag(there.api, DAG, ROOT)
+            running, name = residents.in_airflow(there.servers.state), f"{IN_AIRFLOW.name}, {schedule}, read: {read}"
+            found[name] = watch(there.servers, IN_AIRFLOW, "medallion", running, plan)
+            tasks = _tasks(there)
+    if others := [contender for contender in able if contender is not IN_AIRFLOW]:
+        found |= _others(rows, others, plan)
+    about = {"schedule": schedule, "read": read, **vars(plan), "contenders": found, "tasks": tasks}
     keep(Question.LATENCY, rows, about, _table(rows, about))
 
 
-def _arrival(there: Deployment, key: int, seconds: float = SECONDS_TO_WAIT) -> None:
-    """Wait until Gold holds the row of this key."""
-    uri, deadline = f"{there.settings['AWS_URI']}/employees_0", time.monotonic() + seconds
-    while not _holds(uri, there, key):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"row {key} is not in Gold after {seconds:.0f} s")
-        time.sleep(0.1)
-
-
-def _holds(uri: str, there: Deployment, key: int) -> bool:
-    if not DeltaTable.is_deltatable(uri, storage_options=there.servers.lake.options):
-        return False
-    rows = DeltaTable(uri, storage_options=there.servers.lake.options).get_add_actions(flatten=True)
-    largest = rows.column("max.id").to_pylist() if "max.id" in rows.schema.names else []
-    return any(value is not None and value >= key for value in largest)
+def _others(rows: int, able: list[Contender], plan: Plan) -> dict[str, dict]:
+    """Let contenders keep a Gold up to date, one after the other."""
+    found = {}
+    with servers(rows) as there:
+        employees.fill(there, rows)
+        employees.publish(there)
+        for contender in able:
+            with residents.resident(there, contender) as running:
+                name = contender.name if contender is RESIDENT else f"{contender.name}, run in a loop"
+                found[name] = watch(there, contender, contender.slug, running, plan)
+            there.discard(contender.slug)
+    return found
 
 
 def _tasks(there: Deployment) -> dict[str, dict[str, float]]:
@@ -83,19 +84,28 @@ def _moment(text: str) -> float:
 
 
 def _table(rows: int, about: dict) -> str:
-    tail = quantiles(about["seconds"], n=20, method="inclusive")[-1]
-    how = f"schedule {about['schedule']}, read: {about['read']}"
     lines = [
-        f"### latency: {how}, {rows:,} rows in the table, {about['inserts']} inserts",
+        f"### latency: {rows:,} rows in the table, {about['inserts']} single rows",
         "",
-        f"INSERT to Gold: median {median(about['seconds']):.1f} s, 95th percentile {tail:.1f} s",
+        "Seconds from COMMIT until a reader of the Delta log sees the rows; memory and cores while nothing changes.",
         "",
-        "| task | waits before, s | works, s |",
-        "|---|--:|--:|",
-        *(f"| {name} | {t['waits']:.2f} | {t['works']:.2f} |" for name, t in about["tasks"].items()),
+        f"| | one row, median | 95th percentile | {about['many']:,} rows at once | idle, MB | idle, cores |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(_line(name, row) for name, row in about["contenders"].items()),
         "",
     ]
-    return "\n".join(lines)
+    if about["tasks"]:
+        lines += ["| task in Airflow | waits before, s | works, s |", "|---|--:|--:|"]
+        lines += [f"| {name} | {t['waits']:.2f} | {t['works']:.2f} |" for name, t in about["tasks"].items()]
+    return "\n".join([*lines, ""])
+
+
+def _line(name: str, row: dict) -> str:
+    if row["fault"]:
+        return f"| {name} | void: {row['fault']} |"
+    tail = quantiles(row["seconds"], n=20, method="inclusive")[-1]
+    times = [f"{seconds:.2f}" for seconds in (median(row["seconds"]), tail, row["transaction"])]
+    return "| " + " | ".join([name, *times, f"{row['idle']['memory_mb']:,.0f}", f"{row['idle']['cores']:.2f}"]) + " |"
 
 
 if __name__ == "__main__":

@@ -81,8 +81,14 @@ class Contender:
 
     def table(self, servers: Servers, place: str) -> DeltaTable:
         """Open the Gold that it wrote."""
-        uri = f"s3://{servers.lake.bucket}/{place}/{self.gold}"
-        return DeltaTable(uri, storage_options=servers.lake.options)
+        return DeltaTable(self._uri(servers, place), storage_options=servers.lake.options)
+
+    def is_there(self, servers: Servers, place: str) -> bool:
+        """Return whether it has written a Gold."""
+        return DeltaTable.is_deltatable(self._uri(servers, place), storage_options=servers.lake.options)
+
+    def _uri(self, servers: Servers, place: str) -> str:
+        return f"s3://{servers.lake.bucket}/{place}/{self.gold}"
 
 
 OURS = Contender("medallion", "ours.py", "gold", enriches=True)
