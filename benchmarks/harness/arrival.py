@@ -15,17 +15,24 @@ from benchmarks.harness.residents import Resident
 from benchmarks.harness.servers import Servers
 
 SECONDS_TO_WAIT, ROWS_PER_SECOND, EVERY_SECONDS = 300, 5_000, 0.05
-PAUSE = 5
-"""Seconds between two changes, at most."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is watched: so many single rows, one transaction of `many` rows, and the cost of so many idle seconds."""
+    """
+    What is watched.
+
+    Args:
+        inserts: number of single rows.
+        many: rows of one transaction.
+        idle: seconds without a change, in which the cost is measured.
+        pause: seconds between two changes, at most.
+    """
 
     inserts: int
     many: int
     idle: float
+    pause: float = 5
 
 
 @dataclass
@@ -59,18 +66,18 @@ def watch(servers: Servers, contender: Contender, place: str, running: Resident,
     """
     reader, last = Reader(servers, contender, place), _largest(servers)
     _wait(reader, running, last, SECONDS_TO_WAIT + last / ROWS_PER_SECOND)
-    time.sleep(PAUSE)
+    time.sleep(plan.pause)
     idle = residents.cost(running, plan.idle)
-    seconds = [_arrival(reader, running, 1) for _ in range(plan.inserts)]
-    transaction = _arrival(reader, running, plan.many)
+    seconds = [_arrival(reader, running, plan.pause, 1) for _ in range(plan.inserts)]
+    transaction = _arrival(reader, running, plan.pause, plan.many)
     columns, truth = equality.of_source(servers)
     fault = None if equality.of_gold(reader.table, columns) == truth else "Gold differs from the source"
     return {"seconds": seconds, "transaction": transaction, "idle": idle, "fault": fault}
 
 
-def _arrival(reader: Reader, running: Resident, count: int) -> float:
+def _arrival(reader: Reader, running: Resident, pause: float, count: int) -> float:
     """Commit so many rows at a random moment; return the seconds until a reader sees them."""
-    time.sleep(random.uniform(0, PAUSE))
+    time.sleep(random.uniform(0, pause))
     employees.insert(reader.servers, count)
     begun = time.perf_counter()
     _wait(reader, running, _largest(reader.servers), SECONDS_TO_WAIT)

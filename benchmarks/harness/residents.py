@@ -40,17 +40,18 @@ def resident(servers: Servers, contender: Contender) -> Iterator[Resident]:
     command = [str(part) for part in contender.command(servers, contender.slug)]
     if not contender.settings.get("resident"):
         command = [sys.executable, str(SCRIPTS / "in_a_loop.py"), json.dumps(command)]
-    log = servers.state / "contenders" / f"{contender.slug}.log"
+    log = servers.state / "contenders" / contender.slug / "run.log"
     environment = child_environment({"BENCH_BEGUN": str(time.time())})
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    root = psutil.Process(process.pid)
 
     def check() -> None:
         if process.poll() is not None:
             raise ContenderFailed(f"{contender.name} ended with {process.returncode}:\n{_end(log)}")
 
     try:
-        yield Resident(lambda: _family([psutil.Process(process.pid)]), check)
+        yield Resident(lambda: _family([root] if root.is_running() else []), check)
     finally:
         _stop(process)
 

@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
-from benchmarks.harness import contest, employees, silver_contest, trial_table
+from benchmarks.harness import contest, employees, residents, silver_contest, trial_table
+from benchmarks.harness.arrival import Plan, watch
+from benchmarks.harness.measure import ContenderFailed
 from benchmarks.harness.options import chosen
 from benchmarks.harness.report import markdown, summaries
 from benchmarks.harness.results import OTHERS
@@ -131,6 +133,28 @@ def test_a_contender_that_cannot_do_so_many_rows_is_left_out(capsys):
     assert chosen(able, None, 1_000_000) == able
     assert chosen(able, None, 1_000_001) == [contest.OURS]
     assert capsys.readouterr().out.startswith("row by row is left out above 1M rows: it keeps every value")
+
+
+def test_rows_arrive_at_a_contender_in_a_loop(servers, lake_uri):
+    """A script that runs again and again brings single rows and many at once, and its idle memory is known."""
+    employees.publish(servers)
+    prefix = lake_uri.rpartition("/")[2]
+    looped = replace(contest.BY_LOG, name=f"{prefix}/looped")
+    with residents.resident(servers, looped) as running:
+        found = watch(servers, looped, looped.slug, running, Plan(inserts=1, many=20, idle=0.1, pause=0.1))
+    trial_table.drop_slots(servers)
+    assert found["fault"] is None
+    assert found["seconds"][0] > 0
+    assert found["transaction"] > 0
+    assert found["idle"]["memory_mb"] > 10
+    assert running.members() == []
+
+
+def test_a_contender_that_ends_by_itself_is_reported(servers, lake_uri):
+    """A script in a loop that fails stops the wait for its rows, with the reason."""
+    broken = replace(contest.OURS, name=f"{lake_uri.rpartition('/')[2]}/broken", settings={"pipeline": {}})
+    with residents.resident(servers, broken) as running, pytest.raises(ContenderFailed, match="validation error"):
+        watch(servers, broken, broken.slug, running, Plan(inserts=1, many=1, idle=0.1))
 
 
 def test_a_contender_without_its_program_is_left_out(capsys):
