@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +47,28 @@ class Server:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def follow(self, primary: Server) -> None:
+        """Wait until this standby has replayed all that its primary has logged."""
+        logged = primary.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        primary.sql("SELECT pg_switch_wal()")
+        self.wait(f"pg_last_wal_replay_lsn() >= '{logged}'")
+
+    def cut_off(self) -> None:
+        """Let this standby receive nothing more: what its primary commits from now on is lost by a promotion."""
+        self.sql("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+        self.wait("NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+
+    def promote(self) -> None:
+        """Make this standby a primary, on a timeline of its own."""
+        assert self.sql("SELECT pg_promote()") == [(True,)]
+
+    def wait(self, condition: str, seconds: float = 60) -> None:
+        """Wait until a condition holds here."""
+        deadline = time.monotonic() + seconds
+        while not self.sql(f"SELECT {condition}")[0][0]:
+            assert time.monotonic() < deadline, f"not so after {seconds} s: {condition}"
+            time.sleep(0.01)
+
 
 @contextmanager
 def server(state: Path, **options: str) -> Iterator[Server]:
@@ -60,13 +84,13 @@ def server(state: Path, **options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def standby(primary: Server, **options: str) -> Iterator[Server]:
-    """Lend a streaming standby of a server."""
+def standby(primary: Server, slot: str | None = None, **options: str) -> Iterator[Server]:
+    """Lend a streaming standby of a server; with a physical slot of this name, which it creates there."""
     state, name = primary.state, f"standby-{next(serial)}"
     program, data = postgres_server.binaries(state) / "pg_basebackup", primary.place / name
-    done = postgres_server._run(
-        [program, "-d", primary.uri(), "-D", data, "-R", "-c", "fast"], primary.account, Path("/")
-    )
+    command = [program, "-d", primary.uri(), "-D", data, "-R", "-c", "fast", "--no-sync"]
+    command += ["-C", "-S", slot] if slot else []
+    done = postgres_server._run(command, primary.account, Path("/"))
     assert done.returncode == 0, done.stdout
     with _started(state, primary.place, primary.account, name, options) as started:
         yield started
@@ -83,8 +107,10 @@ def _started(state: Path, place: Path, account: Account | None, name: str, optio
     command = [programs / "postgres", "-D", place / name, *postgres_server._options(postgres, durable=False), *more]
     processes.spawn(daemon, command, env=postgres_server.ENVIRONMENT, cwd=place, account=account)
     processes.wait(daemon, lambda: postgres_server._answer(postgres), seconds=60, every=0.05)
-    yield Server(state, place, account, name, postgres)
-    processes.stop(daemon)
+    try:
+        yield Server(state, place, account, name, postgres)
+    finally:
+        processes.stop(daemon, politely=signal.SIGINT)  # with its transactions rolled back
 
 
 def psql(owner: Server, database: str, *arguments: str | Path) -> subprocess.CompletedProcess:

@@ -203,7 +203,7 @@ def test_a_rewrite_that_a_standby_replays_meanwhile_deletes_nothing(pair, table,
     name = "s_" + what.replace(" ", "_")
     primary.sql(f"CREATE DATABASE {name}")
     people = table(dsn=primary.uri(name))
-    caught_up(primary, replica)
+    replica.follow(primary)
     people.connections = type(people.connections)(
         replica.uri(name), people.connections.silver, people.connections.lake, {}
     )
@@ -213,23 +213,13 @@ def test_a_rewrite_that_a_standby_replays_meanwhile_deletes_nothing(pair, table,
         with psycopg.connect(primary.uri(name)) as writer:
             for statement in REWRITES[what]:
                 writer.execute(statement)
-            caught_up(primary, replica)
+            replica.follow(primary)
             reconciling = pool.submit(reconcile, people.pipeline, people.connections)
             wait_for_waiting(replica.uri(name))
-        caught_up(primary, replica)
+        replica.follow(primary)
         report = reconciling.result()
     assert report.source == ROWS
     assert deleted(people) == [0, 0]
-
-
-def caught_up(primary, replica, seconds=20):
-    """Wait until a standby has replayed what the primary has logged."""
-    logged = primary.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
-    primary.sql("SELECT pg_switch_wal()")
-    deadline = time.monotonic() + seconds
-    while not replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{logged}'")[0][0]:
-        assert time.monotonic() < deadline, "the standby does not follow"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("deletes", ["soft", "hard"])

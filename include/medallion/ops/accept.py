@@ -6,6 +6,10 @@ rows that the source does not have are removed, also those that were marked as d
 old source, could fence off the same keys of the new one. Then all values are compared, and one batch brings the rows
 that differ in any column or in their version, and moves the positions to the new source. Killed anywhere, it begins
 again.
+
+What was quarantined is of the old source too: the new one gives ids of lost transactions to others, and a row that was
+set aside in one of them may be another, good one now. Rows that are bad are quarantined again by the comparison of keys
+that follows.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from include.medallion.model.window import Mode, Position, SourceSnapshot, Windo
 from include.medallion.ops.comparison import apply_deletes
 from include.medallion.ops.repair import distinct_keys
 from include.medallion.ops.verify import stale_keys
-from include.medallion.quarantine.table import quarantined_keys
+from include.medallion.quarantine.replay import close_older_entries
 from include.medallion.staging.archive import read_window
 from include.medallion.staging.records.selection import write_keys
 from include.medallion.staging.records.source_keys import SourceKeys, record_keys
@@ -56,6 +60,7 @@ def accept_source(
         return None
     hard = pipeline.model_copy(update={"deletes": "hard"})
     apply_deletes(hard, connections.lake, open_sinks(hard, connections), keys, approve_deletes=approve_deletes)
+    close_older_entries(connections.lake, keys.window)
     found = [*stale_keys(pipeline, connections, sinks, keys)]
     window = open_window(pipeline, connections, RunOptions(mode=Mode.ACCEPT))
     write_keys(connections.lake, window, distinct_keys(found))
@@ -76,9 +81,7 @@ def _stage_keys(pipeline: Pipeline, connections: Connections, sinks: Sequence[Si
         now = open_window(pipeline, connections, RunOptions(mode=Mode.ACCEPT))
         window = replace(now, mode=Mode.RECONCILE)
         expected = max(table.rows, *(sink.row_count() for sink in sinks))
-        keys = stage_source_keys(
-            connection, lake, pipeline, table, window, expected, quarantined_keys(lake, pipeline.name)
-        )
+        keys = stage_source_keys(connection, lake, pipeline, table, window, expected, quarantined={})
     record_keys(lake, keys)
     return replace(keys, window=replace(window, source=source, upto=_EVERY_VERSION))
 

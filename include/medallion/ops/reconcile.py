@@ -63,8 +63,8 @@ def reconcile(
     """
     sinks = _open_finished(pipeline, connections, values=values)
     pipeline = pipeline.model_copy(update={"repair": repair}) if repair else pipeline
-    if accept:
-        accept_source(pipeline, connections, sinks, approve_deletes=approve_deletes)
+    if accept and accept_source(pipeline, connections, sinks, approve_deletes=approve_deletes) is not None:
+        pipeline = pipeline.model_copy(update={"repair": "all"})  # rows that are bad were left out
     found = _compare_keys(pipeline, connections, sinks, approve_deletes)
     if found is None:
         return None

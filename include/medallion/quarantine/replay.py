@@ -89,6 +89,14 @@ def close_entries(batch: Batch) -> int:
     return len(closed)
 
 
+def close_older_entries(lake: Lake, window: Window) -> None:
+    """Close all entries of batches before a window, whatever became of their rows: those of a source of before."""
+    entries = quarantine_table.open_entries(lake, window.pipeline)
+    older = entries.filter(pc.less(entries[BATCH_ID], window.batch_id))["entry"].to_pylist()
+    if older:
+        delta.retry_on_conflict(lambda: _mark_closed(lake, window, older))
+
+
 def _key_columns(pipeline: Pipeline, columns: tuple[Column, ...]) -> list[Column]:
     by_name = {column.name: column for column in columns}
     return [by_name[name] for name in pipeline.key]
