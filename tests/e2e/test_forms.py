@@ -70,3 +70,20 @@ def test_chosen_rows_are_reloaded(deployment):
     run = deployment.run("forms", reload_keys="1..2")
     assert (run.state, run.summary.read) == ("success", 2)
     check(deployment)
+
+
+def test_a_schema_change_is_approved_in_airflow_or_by_a_parameter(deployment):
+    """The run waits and writes nothing; after an approval, or with the parameter, all rows have the new column."""
+    deployment.sql("ALTER TABLE forms ADD COLUMN asked int DEFAULT 7")
+    run = deployment.begin("forms")
+    asked = deployment.asked(run)
+    assert "the schema of public.forms changed" in asked["body"]
+    assert "asked" in asked["options"][0]
+    assert all("asked" not in row for row in [*deployment.silver("forms").values(), *deployment.gold("forms").values()])
+    assert run.answer(asked, asked["options"][0]).state == "success"
+    deployment.sql("ALTER TABLE forms ADD COLUMN given int DEFAULT 8")
+    assert deployment.run("forms", approve_schema_change=True).state == "success"
+    check(deployment)
+    for rows in (deployment.silver("forms"), deployment.gold("forms")):
+        live = [row for row in rows.values() if row["_deleted_at"] is None]
+        assert {(row["asked"], row["given"]) for row in live} == {(7, 8)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from deltalake import DeltaTable
 
-from include.medallion.errors import SourceChanged
+from include.medallion.errors import SchemaChanged, SourceChanged
+from include.medallion.model.differences import check_nothing_lost
+from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile
 from tests.integration.one_table import OneTable
 
@@ -61,3 +63,26 @@ def test_versions_above_those_of_the_source_fence_nothing_off(people):
     people.sql("UPDATE people SET name = 'later' WHERE id = 1", "INSERT INTO people VALUES (10, 'back', NULL)")
     people.run()
     check(people)
+
+
+def test_another_table_with_other_columns_needs_a_full_refresh(people):
+    """Its rows cannot be compared: the message says so, and a full refresh brings them."""
+    people.sql("DROP TABLE people", DDL.replace("name", "born date DEFAULT '2020-02-29', name"))
+    people.sql("INSERT INTO people (id, name) VALUES (1, 'name 1'), (2, 'other')")
+    with pytest.raises(SchemaChanged, match="with full_refresh"):
+        reconcile(people.pipeline, people.connections, accept=True, approve_deletes=True)
+    people.run(mode=Mode.REFRESH)
+    check(people)
+
+
+def test_an_acceptance_that_is_killed_between_the_sinks_begins_again(people):
+    """Silver is of the new source then and Gold of the old one: the next acceptance ends it."""
+    people.sql(
+        "ALTER TABLE people RENAME TO old", DDL, "INSERT INTO people SELECT id, 'new', NULL FROM old WHERE id < 9"
+    )
+    reconcile(people.pipeline.model_copy(update={"gold": None}), people.connections, accept=True)
+    with pytest.raises(SourceChanged):
+        people.run()
+    check_nothing_lost(reconcile(people.pipeline, people.connections, accept=True))
+    check(people)
+    assert people.run() is None

@@ -131,6 +131,12 @@ def _plan_schema(
     unknown = unrecorded(positions, held, now)
     plan = plan_schema(pipeline, held, now, table.rows, unrecorded=unknown, approved=options.approve_schema_change)
     most = Action.RELOAD if options.mode is Mode.LOOKUPS else Action.NOTHING  # a refresh reads Gold by its columns
+    if options.mode is Mode.ACCEPT and plan.action > Action.NOTHING:
+        raise SchemaChanged(
+            f"the source of pipeline {pipeline.name} is another one and its schema differs "
+            f"({'; '.join(plan.changes)}): its rows cannot be compared, so trigger medallion_{pipeline.name} with "
+            "full_refresh"
+        )
     if options.mode is not Mode.WINDOW and plan.action > most:
         raise SchemaChanged(
             f"the schema of the source of pipeline {pipeline.name} changed ({'; '.join(plan.changes)}): trigger a run "
