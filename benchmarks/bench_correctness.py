@@ -22,6 +22,7 @@ CONTENDERS = (
     contest.DUCKDB,
     contest.POLARS,
     contest.DLT_DEFAULT,
+    contest.INGESTR,
     contest.DEBEZIUM,
 )
 

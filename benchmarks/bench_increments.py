@@ -10,7 +10,7 @@ from benchmarks.harness.options import Changed, Only, Rounds, Rows, chosen
 from benchmarks.harness.results import Question
 from benchmarks.harness.servers import servers
 
-OTHERS = (contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.DEBEZIUM)
+OTHERS = (contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT, contest.INGESTR, contest.DEBEZIUM)
 FOLLOWERS = (contest.OURS, contest.BY_LOG, *OTHERS)
 QUESTIONS = {
     Question.NEW_ROWS: (employees.insert, (*FOLLOWERS, contest.ROW_BY_ROW)),

