@@ -6,11 +6,13 @@ import shutil
 import time
 from collections.abc import Callable
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
 
-from include.sandbox import client
+from include.sandbox import airflow, client, processes
+from include.sandbox.processes import Daemon
 
 from .deployment import Deployment, Run, wait
 
@@ -126,6 +128,21 @@ def test_changes_start_runs_and_nothing_else_does(deployment, watched):
     assert len(runs(watched, "by_log")) == len(ran["by_log"]) + 1
     (missed,) = wait(lambda: [*deployment.issues("by_log").values()])
     assert missed[0]["message"] == "medallion_by_log: deadline missed"
+
+
+def test_a_killed_triggerer_misses_nothing(deployment, watched):
+    """What changes while no triggerer runs starts a run as soon as another one has taken its triggers over."""
+    killed = processes.running(Daemon(deployment.state, "airflow-triggerer"))
+    family = [killed, *killed.children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family)
+    for name in WAYS:
+        deployment.sql(f"INSERT INTO {name} VALUES (5, 5)")
+    airflow.start(deployment.state, deployment.settings)
+    for name in WAYS:
+        wait(lambda: arrived(deployment, name).get(5) == 5, 180)  # noqa: B023 (called before the next)
+        wait(lambda: is_idle(watched, name), 60)  # noqa: B023
 
 
 def test_maintenance_drops_the_slot_of_a_paused_pipeline(deployment, watched):
