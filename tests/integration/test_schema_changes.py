@@ -15,6 +15,8 @@ from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile
 from include.medallion.staging.records.manifests import Incomplete
 from include.medallion.steps.extract import extract
+from include.medallion.steps.open_window import open_window
+from tests.contract.tracing import TracedConnection
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import meeting
 from tests.integration.schema_cases import CASES, SETUP
@@ -334,6 +336,20 @@ def test_many_rows_are_read_again_only_if_a_person_approves(table):
     with pytest.raises(SchemaChanged, match=r"About 3 rows have to be read again, more than max_reload_rows \(2\)"):
         one.run()
     one.run(approve_schema_change=True)
+    assert_equal(one)
+
+
+def test_a_column_that_is_renamed_while_a_run_starts_is_taken_into_account_by_the_next(table):
+    """Between the look at the table and the one at its older rows: the run stops with its own message."""
+    one = table("b text", ["'x'", "'y'", "'z'"])
+    one.sql("ALTER TABLE one ADD COLUMN c text")
+    renames = ["ALTER TABLE one RENAME c TO d"]
+    rename = lambda _: one.sql(renames.pop()) if renames else None  # noqa: E731
+    racing = replace(one.connections, silver=lambda: TracedConnection(one.account.connect(), before=rename))
+    with pytest.raises(SchemaChanged, match="was starting"):
+        open_window(one.pipeline, racing)
+    one.sql("UPDATE one SET d = 'new' WHERE id = 1")
+    one.run()
     assert_equal(one)
 
 

@@ -13,7 +13,7 @@ from include.medallion.bronze.postgres.connection import execute, fetch_rows, re
 from include.medallion.bronze.table import SourceTable
 from include.medallion.bronze.xid import XidEpoch
 from include.medallion.config.sections.tables import Source
-from include.medallion.errors import Transient
+from include.medallion.errors import SchemaChanged, Transient
 from include.medallion.model.columns import COMMENT_KEY, OP, UPSERT, VERSION, Column, quote_identifier
 from include.medallion.model.types.ranges import OutOfRange, bring_into_range
 from include.medallion.model.values.encoding import mark_invalid
@@ -22,7 +22,7 @@ from include.medallion.model.window import Mode, Window
 
 BATCH_BYTES = 16 << 20  # of COPY data per record batch: the unit that memory is bounded by
 SECONDS_TO_LOCK = 1
-_LOCK_NOT_AVAILABLE = "55P03"
+_LOCK_NOT_AVAILABLE, _UNDEFINED_COLUMN = "55P03", "42703"
 
 
 def lock_table(connection: adbc_driver_manager.AdbcConnection, source: Source) -> None:
@@ -64,6 +64,7 @@ def has_values_before(
 
     Raises:
         SettingError: the role may not read the table.
+        SchemaChanged: the column was renamed or dropped since the table was described.
     """
     now = fetch_rows(connection, "moment")[0]
     before = XidEpoch.read(now["xmax"], now["age_of_3"]).window_condition(replace(window, after=0, upto=window.after))
@@ -71,6 +72,11 @@ def has_values_before(
     try:
         found = fetch_rows(connection, "older_values", table=table, column=quote_identifier(column), condition=before)
     except adbc_driver_manager.Error as e:
+        if e.sqlstate == _UNDEFINED_COLUMN:
+            raise SchemaChanged(
+                f"the source's schema changed while batch {window.batch_id} was starting: a column was renamed or "
+                "dropped. Nothing was written; the next run takes the change into account"
+            ) from None
         raise read_error(e, source) from None
     return bool(found[0]["found"])
 
