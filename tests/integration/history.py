@@ -24,6 +24,7 @@ from pyarrow.fs import FileType
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken, SchemaChanged, SinkBehind, SourceChanged
 from include.medallion.lake.object_store import filesystem, list_files
+from include.medallion.model import differences
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import snowflake_name
 from include.medallion.model.log_range import slot_name
@@ -45,6 +46,7 @@ from include.medallion.steps.watermark import advanced, corrected
 from include.sandbox.google import KEY, places
 from tests.contract.tracing import Killed, TracedConnection, killed_at
 from tests.integration import history_ddl
+from tests.integration.history_failover import left_behind
 from tests.integration.one_table import OneTable
 from tests.integration.s3_proxy import before
 
@@ -105,7 +107,8 @@ class Batch:
 class History:
     """A source with writers, two sinks, and all batches there ever were."""
 
-    def __init__(self, dsn, lake_uri, lake, silver, google):
+    def __init__(self, server, database, lake_uri, lake, silver, google):
+        self.server, self.standby, self.database, dsn = server, None, database, server.uri(database)
         self.one = OneTable(dsn, lake_uri, lake, silver, {"table": "rows", "key": "id"}, {"geocode": ENRICH})
         few = {"parts": {"keys_per_part": 2, "max_parts": 3}, "quarantine": {"max_share": 1.0}}
         self.pipeline = self.one.pipeline = type(self.one.pipeline).model_validate(
@@ -116,9 +119,7 @@ class History:
         self.google, self.since = google, len(google.calls)
         self.closing = ExitStack()
         self.reader = self.closing.enter_context(silver.connect())
-        self.writers = [self._writer() for _ in range(3)]
-        self.plain = self.closing.enter_context(psycopg.connect(dsn, autocommit=True))
-        self.plain.execute("SET lock_timeout = '20ms'")
+        self._connect()
         self.n = 0
         self.changes = 0  # of the schema
         self.schema = history_ddl.Schema(self.plain, Random(0))
@@ -128,6 +129,8 @@ class History:
         self.excused: Counter[str] = Counter()  # calls whose answer died with its process
         self.ahead = False  # by an hour is the first batch's id
         self.lost: set[str] = set()  # sinks that were taken away
+        self.left: set[str] = set()  # sources that were left for a promoted standby
+        self.refused = False  # because a sink holds rows of a source that was left
         self.notes: list[str] = []
         self.rows = {"silver": {}, "gold": {}}
         for statement in (*history_ddl.SETUP, DDL, "CREATE PUBLICATION medallion_rows FOR TABLE rows"):
@@ -137,6 +140,11 @@ class History:
     def key(self):
         """The key column."""
         return self.pipeline.source.key[0]
+
+    def _connect(self):
+        self.writers = [self._writer() for _ in range(3)]
+        self.plain = self.closing.enter_context(psycopg.connect(self.one.dsn, autocommit=True))
+        self.plain.execute("SET lock_timeout = '20ms'")
 
     def _writer(self):
         connection = self.closing.enter_context(psycopg.connect(self.one.dsn))
@@ -213,6 +221,26 @@ class History:
         if self.plain.execute(f"SELECT {call} FROM pg_replication_slots WHERE slot_name = '{name}'").rowcount:
             self.note(f"the slot is {how}")
 
+    def leave_a_standby_behind(self, *, synchronised):
+        """Start a standby that gets nothing from now on; with a copy of the slot, if there is one and it is ready."""
+        name = slot_name(self.pipeline.name, self.connections.lake.root)
+        self.standby, copied = self.closing.enter_context(left_behind(self.server, name, synchronised=synchronised))
+        self.note(f"a standby is left behind{', with the slot' if copied else ''}")
+
+    def fail_over(self):
+        """Promote the standby: what was written since it was left behind is lost, open transactions too."""
+        self.left |= {batch.window.source for batch in self.batches}
+        self.lose_slot("dropped")
+        for connection in (*self.writers, self.plain):
+            connection.close()
+        self.standby.promote()
+        self.server, self.standby = self.standby, None
+        self.one.dsn = self.server.uri(self.database)
+        self.connections = self.one.connections = replace(self.connections, bronze=self.one.dsn)
+        self._connect()
+        self.schema.connection = self.plain
+        self.note("the standby is promoted")
+
     def end(self, who, how):
         """End an open transaction."""
         getattr(self.writers[who], how)()
@@ -229,15 +257,21 @@ class History:
         """
         Open a window as `open_window` does; `ahead`: by a clock that is an hour ahead.
 
-        None for a trial that has to wait for a change of the schema.
+        None for a trial that has to wait for a change of the schema, and for a source that has to be accepted.
         """
         options, changes = RunOptions(mode, 3 if mode is Mode.TRIAL else None), self.changes
         try:
             window = open_window(self.pipeline, connections or self.connections, options, self.hint)
         except SchemaChanged as e:
-            if mode is not Mode.TRIAL or not self.changes:
+            if not self.changes or not (mode is Mode.TRIAL or "was starting" in str(e)):
                 raise
-            self.note(f"no trial: {e}")
+            self.note(f"no run: {e}")
+            return None
+        except SourceChanged as e:
+            if not self.left:
+                raise
+            self.note(f"no run: {e}")
+            self.refused = True
             return None
         if ahead:
             self.ahead = True
@@ -259,7 +293,7 @@ class History:
             self.note(f"  refused: {e}")
             batch.overtaken = True
             self.hints.append(corrected(self.hint, step, e.held))
-        except (SchemaChanged, ContractBroken, snowflake.connector.errors.Error) as e:
+        except (SourceChanged, SchemaChanged, ContractBroken, snowflake.connector.errors.Error) as e:
             self._refused(batch, step, e)
         finally:
             self.check([step] if step in SINKS else [], batch)
@@ -272,7 +306,8 @@ class History:
         else:
             too_old = isinstance(error, SchemaChanged) or CHANGED_SINCE.search(why)
             too_old = too_old or (self.lost and NO_POSITION.search(why))
-            if not (OVERTAKEN in why or self._shares_its_id(batch) or (changed and too_old)):
+            was_left = batch.window.source in self.left
+            if not (OVERTAKEN in why or self._shares_its_id(batch) or (changed and too_old) or was_left):
                 raise error
             batch.overtaken = True
         self.note(f"  refused: {error}")
@@ -433,8 +468,8 @@ class History:
         try:
             report = reconcile.reconcile(self.pipeline, connections or self.connections)
             assert report is None or report.lost == 0, self.story(report)
-        except SchemaChanged as e:
-            if not self.changes:
+        except (SchemaChanged, SourceChanged) as e:
+            if not (self.left if isinstance(e, SourceChanged) else self.changes):
                 raise
             self.note(f"  refused: {e}")
         except snowflake.connector.errors.ProgrammingError:
@@ -443,13 +478,30 @@ class History:
         finally:
             self.check(["silver", "gold"], None)
 
+    def accept(self):
+        """Accept the source after a failover; a full refresh, if the sinks cannot be compared with it."""
+        self.note("accept the source")
+        self.rows, self.refused = {"silver": {}, "gold": {}}, False  # versions are those of another source
+        known = [c.name for c in history_ddl.columns_of(self.plain)]
+        self.dropped = {name: since for name, since in self.dropped.items() if name not in known}
+        try:
+            report = reconcile.reconcile(self.pipeline, self.connections, accept=True, approve_deletes=True)
+            differences.check_nothing_lost(report)
+        except (SchemaChanged, SourceChanged) as e:
+            if not (self.lost if isinstance(e, SourceChanged) else self.changes):
+                raise
+            self.note(f"  refused: {e}")
+            self.whole(Mode.REFRESH)
+        finally:
+            self.check(["silver", "gold"], None)
+
     def look(self):
         """Begin a reconcile: read the keys of the source."""
         self.note("reconcile looks at the source")
         try:
             return comparison.stage_keys(self.pipeline, self.connections, open_sinks(self.pipeline, self.connections))
-        except SchemaChanged as e:
-            if not self.changes:
+        except (SchemaChanged, SourceChanged) as e:
+            if not (self.left if isinstance(e, SourceChanged) else self.changes):
                 raise
             self.note(f"  refused: {e}")
             return None
@@ -464,7 +516,7 @@ class History:
             if not self.ahead:  # another reconcile may have got the same id, and staged other keys
                 raise
         except (SourceChanged, snowflake.connector.errors.ProgrammingError):
-            if not self.lost:
+            if not self.lost and looked.window.source not in self.left:
                 raise
         self.check([sink], None)
 
@@ -526,8 +578,10 @@ class History:
         self.note("all transactions ended")
         self.write("put", [99])  # that Silver was lost is found by a run that has rows
         for _ in range(6):
-            if self.whole() is None:
+            if self.whole() is None and not self.refused:
                 break
+            if self.refused:
+                self.accept()
         else:
             raise AssertionError(self.story("runs do not come to an end"))
         self.reconcile()

@@ -15,6 +15,7 @@ from include.medallion.bronze.log import slot
 from include.medallion.model.window import Mode
 from include.sandbox import google as stand_in
 from tests.integration.history import SINKS, History
+from tests.integration.history_failover import server_of
 from tests.integration.one_cluster import cluster
 
 STEPS = 36
@@ -45,7 +46,23 @@ WEIGHTS = {
     "replay_after_a_change": 2,
     "read_another_way": 2,
     "lose_the_slot": 1,
+    "fail_over": 1,
 }
+LOST = (
+    "write",
+    "write",
+    "write_in_a_transaction",
+    "end_a_transaction",
+    "begin",
+    "go_on",
+    "run",
+    "run",
+    "reconcile",
+    "look",
+)
+"""What may happen between the last change that a standby has and its promotion."""
+UNACCEPTED = ("write", "write", "write_in_a_transaction", "go_on", "do_again", "kill", "run", "reconcile", "compare")
+"""What may happen before a promoted standby is accepted."""
 serial = count(1)
 
 
@@ -226,6 +243,16 @@ class Fate:
         """Lose the slot, or what it had to keep."""
         self.history.lose_slot(self.draw.choice(["dropped", "consumed"]))
 
+    def fail_over(self):
+        """Promote a standby that lacks the newest changes, and accept it, each after some other events."""
+        self.history.leave_a_standby_behind(synchronised=self.draw.random() < 0.5)
+        for _ in range(self.draw.randint(0, 6)):
+            getattr(self, self.draw.choice(LOST))()
+        self.history.fail_over()
+        for _ in range(self.draw.randint(0, 4)):
+            getattr(self, self.draw.choice(UNACCEPTED))()
+        self.history.accept()
+
     def _change(self):
         return self.draw.choice(["put", "put", "put", "delete"]), self.draw.sample(
             range(1, 25), self.draw.randint(1, 5)
@@ -263,7 +290,8 @@ def fresh(quiet, lake, snowflake_account):
         def make():
             number = next(serial)
             account = replace(snowflake_account, schema=f"HISTORY_{number}")
-            return History(quiet.database(), f"s3://{lake.bucket}/history-{number}", lake, account, google)
+            database = quiet.database().rpartition("/")[2]
+            return History(server_of(quiet), database, f"s3://{lake.bucket}/history-{number}", lake, account, google)
 
         yield make
 
