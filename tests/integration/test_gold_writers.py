@@ -17,10 +17,12 @@ from medallion_retries import PatientRetries
 
 from include.medallion.config import connections as connection_settings
 from include.medallion.errors import SettingError, Unforeseen
+from include.medallion.gold.sink import GoldSink
 from include.medallion.lake import delta
 from include.medallion.lake.object_store import open_lake
+from include.medallion.model.window import Position
 from include.medallion.redaction.library_errors import redact_library_errors
-from tests.integration.gold_people import BATCHES, ROWS, SCHEMA, People, batch, counts, met, person, write_all
+from tests.integration.gold_people import BATCHES, ROWS, SCHEMA, SOURCE, People, batch, counts, met, person, write_all
 from tests.integration.s3_proxy import before
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,16 @@ def test_a_z_order_and_a_vacuum_meanwhile_lose_nothing(people, lake):
     applied, proxy = met(people, lake, batch(4), [person(2, "new@", 350), person(4, "4@", 350)], maintain)
     assert (counts(applied), proxy.answers[0]) == ((1, 1, 0), 412)
     assert [row[1] for row in people.rows()] == ["1@", "new@", "3@", "4@", "x@", "x@", "x@"]
+
+
+def test_the_position_is_read_without_another_pass_over_the_log_for_each_line(people, lake):
+    """Opening the table reads each commit; the newest one is read once more, and names the batch."""
+    for n in (1, 2, 3):
+        people.write(batch(n), [person(n, f"{n}@", 100 * n - 50)])
+    with before(lake.options["AWS_ENDPOINT_URL"], at=re.compile(r"GET .*/_delta_log/\d{20}\.json$")) as proxy:
+        seen = GoldSink(through(people.lake, proxy), people.pipeline).position(SOURCE)
+    assert seen == people.held() == Position(SOURCE, 300, batch(3).batch_id)
+    assert len(proxy.answers) <= 2 * (people.table().version() + 1) + 1
 
 
 def test_a_writer_that_always_loses_fails(people, lake, monkeypatch):
