@@ -182,3 +182,18 @@ def test_silver_restored_to_before_its_ledger_is_filled_again(people):
     people.run(mode=Mode.RELOAD, reload_keys="1..2")
     assert people.run().read == 21
     people.check()
+
+
+def test_a_quarantined_row_stays_deleted_in_a_restored_sink(bronze_dsn, lake_uri, lake, silver):
+    """Its last valid version was in the sink alone: another sink still has it, both mark the row as deleted."""
+    days = People(bronze_dsn, lake_uri, lake, silver, {"table": "days", "key": "id"}, quarantine={"max_share": 1.0})
+    days.sql("CREATE TABLE days (id int PRIMARY KEY, day date, postcode text)", "INSERT INTO days VALUES (1), (2)")
+    versions = []
+    for day in ("2020-01-01", "2020-01-02", "infinity"):
+        days.sql(f"UPDATE days SET day = '{day}' WHERE id = 1")
+        days.run()
+        versions.append(days.gold_table().version())
+    days.gold_table().restore(versions[0])
+    days.run()
+    held = [[(str(row["day"]), row["_deleted_at"] is None) for row in rows] for rows in (days.silver(), days.gold())]
+    assert held == [[("2020-01-02", False), ("None", True)], [("2020-01-01", False), ("None", True)]]
