@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -134,10 +135,25 @@ def _trust_only_the_last(bundle: Path) -> None:
     bundle.write_text(begin + last)
 
 
+@pytest.fixture(scope="session")
+def drop_schema(snowflake_account) -> Iterator[Callable[[str], None]]:
+    """Return a function that drops a schema; one that a connection of a test has locked stays."""
+    from snowflake.connector.errors import DatabaseError  # tests without Snowflake need not load it
+
+    def drop(name: str) -> None:
+        with suppress(DatabaseError):
+            cursor.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+    with closing(snowflake_account.connect()) as connection, connection.cursor() as cursor:
+        yield drop
+
+
 @pytest.fixture
-def silver(snowflake_account) -> Snowflake:
+def silver(snowflake_account, drop_schema) -> Iterator[Snowflake]:
     """Return the account with an empty schema as its default: `silver.connect()`, `silver.airflow()`."""
-    return replace(snowflake_account, schema=f"SILVER_{next(serial)}")
+    account = replace(snowflake_account, schema=f"SILVER_{next(serial)}")
+    yield account
+    drop_schema(account.schema)  # each statement of the stand-in takes longer with every table that there is
 
 
 @pytest.fixture
