@@ -132,7 +132,7 @@ def test_a_refusal_stops_all_calls(google):
     settings = paced(concurrency=4)
     found, failure = drain(look_up(some(200), locator(google, settings), settings))
     assert isinstance(failure, ProviderRefused)
-    assert len(found) < 14
+    assert len(found) < 100
     assert len(google.calls) <= len(found) + 4
 
 

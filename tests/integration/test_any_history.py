@@ -297,7 +297,7 @@ def fresh(quiet, lake, snowflake_account):
 
 
 @settings(
-    max_examples=settings.default.max_examples // 15,
+    max_examples=settings.default.max_examples // 25,
     derandomize=settings.default.max_examples <= 100,  # `--hypothesis-profile=long` hunts with other seeds each time
     phases=[Phase.explicit, Phase.generate],  # of a seed there is nothing to shrink
     suppress_health_check=list(HealthCheck),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -14,11 +14,10 @@ from include.medallion.errors import ContractBroken, SchemaChanged
 from include.medallion.model.window import Mode
 from include.medallion.ops.reconcile import reconcile
 from include.medallion.staging.records.manifests import Incomplete
-from include.medallion.steps.extract import extract
+from include.medallion.steps import extract
 from include.medallion.steps.open_window import open_window
 from tests.contract.tracing import TracedConnection
 from tests.integration.one_table import OneTable
-from tests.integration.s3_proxy import meeting
 from tests.integration.schema_cases import CASES, SETUP
 
 CREATE = "CREATE TABLE one (id int PRIMARY KEY, postcode text, {columns})"
@@ -223,11 +222,15 @@ def test_a_column_continues_no_column_that_was_dropped_runs_ago(table):
 
 def during_extract(one, act):
     """Begin a window and stage its rows; act once the table is locked and described, before a row is read."""
-    window, lake = one.begin(), one.connections.lake
-    with meeting(lake.options["AWS_ENDPOINT_URL"], act, at=re.compile("GET .*/_schemas/")) as proxy:
-        options = {**lake.options, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_port}"}
-        connections = replace(one.connections, lake=replace(lake, options=options))
-        return extract(one.pipeline, connections, window)
+    read = extract.columns_to_read
+
+    def columns_to_read(*args):
+        act()
+        return read(*args)
+
+    window = one.begin()
+    with patch.object(extract, "columns_to_read", columns_to_read):
+        return one.extract(window)
 
 
 def test_labels_that_change_while_rows_are_read_stop_the_batch(table, bronze_dsn):
