@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from itertools import groupby, zip_longest
+from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -93,10 +93,27 @@ def _table(rows: list[str]) -> list[str]:
 
 
 def _transposed(rows: list[str]) -> list[str]:
-    """Return a table with its rows as columns, below a new line of dashes."""
+    """Return a table with its rows as columns, below a new line of dashes; void rows are listed below it."""
     heads, _, *values = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    first, *others = zip_longest(heads, *values, fillvalue="")
-    return [_row(first), "|---|" + "--:|" * (len(first) - 1), *map(_row, others)]
+    void = [row for row in values if len(row) < len(heads)]
+    first, *others = zip_longest(heads, *(row for row in values if row not in void), fillvalue="")
+    table = [_row(first), "|---|" + "--:|" * (len(first) - 1), *map(_row, chain.from_iterable(map(_split, others)))]
+    return [*table, *_text(_reasons(void))]
+
+
+def _split(cells: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield a line of the transposed table; a second one with the ranges if its cells are medians with ranges."""
+    label, *others = cells
+    medians, _, ranges = zip(*(cell.partition(" [") for cell in others), strict=True)
+    yield (label, *medians)
+    if any(ranges):
+        yield (f"{label.partition(',')[0]}, range", *(text.rstrip("]") for text in ranges))
+
+
+def _reasons(void: list[list[str]]) -> Iterator[str]:
+    """Yield the contenders that are void, by reason, below an empty line."""
+    for reason in dict.fromkeys(reason for _, reason in void):
+        yield from ("", f"- {', '.join(name for name, other in void if other == reason)}: {reason}")
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -11,14 +11,12 @@ from benchmarks import publish
 from benchmarks.harness.results import Question, is_name, names
 from benchmarks.publish import MARK, PublishError, page, published, read
 
-NOT_MEASURED = {Question.DELETED_ROWS}
-"""Questions whose first answer is still to be published."""
 PERFORMANCE = publish.PUBLISHED.parent / "performance.md"
 WIDE = """### new rows: rows 1,000
 
 | contender | seconds of wall time | seconds of CPU time | peak memory, MB | files read | files written | look-ups |
 |---|--:|--:|--:|--:|--:|--:|
-| medallion | 1.00 | 0.50 | 300 | 1 | 2 |  |
+| medallion | 1.00 [0.90-1.10] | 0.50 | 300 | 1 | 2 |  |
 | dlt | void: rows differ |
 
 - medallion: a 1
@@ -29,14 +27,17 @@ TRANSPOSED = f"""{MARK}
 
 # new rows: rows 1,000
 
-| contender | medallion | dlt |
-|---|--:|--:|
-| seconds of wall time | 1.00 | void: rows differ |
-| seconds of CPU time | 0.50 |  |
-| peak memory, MB | 300 |  |
-| files read | 1 |  |
-| files written | 2 |  |
-| look-ups |  |  |
+| contender | medallion |
+|---|--:|
+| seconds of wall time | 1.00 |
+| seconds of wall time, range | 0.90-1.10 |
+| seconds of CPU time | 0.50 |
+| peak memory, MB | 300 |
+| files read | 1 |
+| files written | 2 |
+| look-ups |  |
+
+- dlt: void: rows differ
 
 - medallion: a 1
 
@@ -149,8 +150,8 @@ def test_results_of_two_sizes_are_published_side_by_side(question, size):
 
 def test_every_question_is_published():
     """docs/benchmarks has a page for each question, at the sizes at which it is asked, and nothing else."""
-    sizes = dict.fromkeys(set(Question) - NOT_MEASURED, (1_000_000, 10_000_000))
-    sizes |= {Question.WHOLE_DAG: (1_000_000,), Question.LATENCY: (10_000,)}
+    sizes = dict.fromkeys(Question, (1_000_000, 10_000_000))
+    sizes |= dict.fromkeys((Question.WHOLE_DAG, Question.DELETED_ROWS), (1_000_000,)) | {Question.LATENCY: (10_000,)}
     sizes |= dict.fromkeys((Question.SILVER_INITIAL_LOAD, Question.SILVER_UPDATES), (1_000_000,))
     sizes |= {Question.KILLED_EXTRACT: (10_000_000,), Question.CORRECTNESS: (8,)}
     sizes |= dict.fromkeys((q for q in Question if q.startswith("log ")), (1_000_000,))
@@ -159,10 +160,10 @@ def test_every_question_is_published():
 
 @pytest.mark.parametrize("name", published())
 def test_published_pages_are_generated_and_readable_in_a_diff(name):
-    """Each page begins with the mark that says so, and no line of it is longer than 120 characters."""
+    """Each page begins with the mark that says so, and no line of it is longer than 140 characters."""
     text = (publish.PUBLISHED / f"{name}.md").read_text()
     assert text.startswith(f"{MARK}\n\n# ")
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 140
 
 
 def test_the_performance_page_links_to_every_published_page():
