@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from include.medallion.ops.shell.quick_start import begin_imports
+
+    begin_imports()
+
 import json
 import sys
 
@@ -10,6 +15,7 @@ from include.medallion.config import connections as connection_settings
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.lake.object_store import open_lake
 from include.medallion.ops.shell.pandas_import import spare_pandas
+from include.medallion.ops.shell.quick_start import end_imports
 from include.medallion.steps.apply import apply_batch
 from include.medallion.steps.commit import commit
 from include.medallion.steps.enrich import enrich
@@ -17,6 +23,7 @@ from include.medallion.steps.extract import extract
 from include.medallion.steps.log.advance import advance_log
 from include.medallion.steps.open_window import open_window
 
+end_imports()
 clock = Clock()
 
 

@@ -41,7 +41,7 @@ def deployed(rows: int, pipelines: int, schedule: str = "manual", read: str = "x
     """
     Start everything with so many rows in Bronze, and as many pipelines over them, each into tables of its own.
 
-    At the end all is stopped and deleted.
+    At the end all is stopped and deleted, and the environment of this process is as before.
 
     Args:
         schedule: of all DAGs.
@@ -52,6 +52,7 @@ def deployed(rows: int, pipelines: int, schedule: str = "manual", read: str = "x
     """
     end_politely()
     state = folder(rows)
+    before = dict(os.environ)
     extra = {"MEDALLION_PIPELINES": str(_files(state, pipelines, read)), "MEDALLION_SCHEDULE": schedule}
     try:
         bronze = postgres.start(state, DATABASE)
@@ -66,6 +67,8 @@ def deployed(rows: int, pipelines: int, schedule: str = "manual", read: str = "x
         stack.down(state, _quiet)
         postgres.discard(state)
         shutil.rmtree(state, ignore_errors=True)
+        os.environ.clear()  # its certificate is gone, which other clients would look for
+        os.environ.update(before)
 
 
 def run(deployment: Deployment, name: str, meanwhile: Callable[[], None] = lambda: None) -> dict:

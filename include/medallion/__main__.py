@@ -7,6 +7,11 @@ Settings come from the environment, as Airflow reads them (`AIRFLOW_CONN_*`, `AW
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from include.medallion.ops.shell.quick_start import begin_imports
+
+    begin_imports()
+
 import json
 import os
 import sys

@@ -154,7 +154,6 @@ def test_every_question_is_published():
     sizes |= dict.fromkeys((Question.WHOLE_DAG, Question.DELETED_ROWS), (1_000_000,)) | {Question.LATENCY: (10_000,)}
     sizes |= dict.fromkeys((Question.SILVER_INITIAL_LOAD, Question.SILVER_UPDATES), (1_000_000,))
     sizes |= {Question.KILLED_EXTRACT: (10_000_000,), Question.CORRECTNESS: (8,)}
-    sizes |= dict.fromkeys((q for q in Question if q.startswith("log ")), (1_000_000,))
     assert set(published()) == {names(question, rows) for question, some in sizes.items() for rows in some}
 
 

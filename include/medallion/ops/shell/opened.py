@@ -32,7 +32,9 @@ def opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
     from include.medallion.config.checks.validation import find_checked_pipeline
     from include.medallion.config.connections import open_connections
     from include.medallion.ops.shell.pandas_import import spare_pandas
+    from include.medallion.ops.shell.quick_start import end_imports
 
+    end_imports()
     with failures_in_one_line(), redact_library_errors():
         pipeline = find_checked_pipeline(name)
         spare_pandas(pipeline)

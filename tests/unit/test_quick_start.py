@@ -1,0 +1,25 @@
+"""A command imports quickly, and works as any other process afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMAND = """
+import gc, runpy, sys
+sys.argv = ["medallion", "watermark", "employees"]
+try:
+    runpy.run_module("include.medallion", run_name="__main__")
+except SystemExit:
+    print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+
+
+def test_garbage_is_collected_again_once_a_command_works(tmp_path):
+    """Importing it switches collection off; opening the pipeline, which fails here, switches it on."""
+    environ = {"PATH": "", "MEDALLION_PIPELINES": str(ROOT / "include" / "pipelines"), "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", COMMAND]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "True"], done.stderr
