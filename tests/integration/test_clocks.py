@@ -104,6 +104,7 @@ def test_a_lost_record_of_ids_is_made_from_the_archive(rows, content):
         write_bytes(lake, "_staging/one/_newest.json", content)
     assert newest_id(lake, "one") == summary.batch_id
     record_id(lake, "one", summary.batch_id + 5)
+    record_id(lake, "one", summary.batch_id + 3)
     assert newest_id(lake, "one") == summary.batch_id + 5
 
 

@@ -31,8 +31,9 @@ def newest_id(lake: Lake, pipeline: str) -> int:
 
 
 def record_id(lake: Lake, pipeline: str, batch_id: int) -> None:
-    """Record that a batch id, larger than `newest_id`, was given to a pipeline."""
-    write_document(lake, _path(pipeline), _Newest(batch_id))
+    """Record that a batch id was given to a pipeline; a smaller one than the newest changes nothing."""
+    if batch_id > newest_id(lake, pipeline):  # read again: another run may have recorded a larger one meanwhile
+        write_document(lake, _path(pipeline), _Newest(batch_id))
 
 
 def _path(pipeline: str) -> str:
