@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 COMMAND = """
 import gc, runpy, sys
-sys.argv = ["medallion", "watermark", "employees"]
+sys.argv = ["medallion", *sys.argv[1:]]
 try:
     runpy.run_module("include.medallion", run_name="__main__")
 except SystemExit:
@@ -17,9 +19,10 @@ except SystemExit:
 """
 
 
-def test_garbage_is_collected_again_once_a_command_works(tmp_path):
-    """Importing it switches collection off; opening the pipeline, which fails here, switches it on."""
+@pytest.mark.parametrize("words", [("watermark", "employees"), ("places", "import", "missing.txt")], ids=" ".join)
+def test_garbage_is_collected_again_once_a_command_works(tmp_path, words):
+    """Importing it switches collection off; its work, which fails here, begins with it switched on."""
     environ = {"PATH": "", "MEDALLION_PIPELINES": str(ROOT / "include" / "pipelines"), "HOME": str(tmp_path)}
-    command = [sys.executable, "-c", COMMAND]
+    command = [sys.executable, "-c", COMMAND, *words]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["True", "True"], done.stderr

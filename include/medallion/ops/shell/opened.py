@@ -32,9 +32,7 @@ def opened(name: str) -> Iterator[tuple[Pipeline, Connections]]:
     from include.medallion.config.checks.validation import find_checked_pipeline
     from include.medallion.config.connections import open_connections
     from include.medallion.ops.shell.pandas_import import spare_pandas
-    from include.medallion.ops.shell.quick_start import end_imports
 
-    end_imports()
     with failures_in_one_line(), redact_library_errors():
         pipeline = find_checked_pipeline(name)
         spare_pandas(pipeline)
@@ -52,7 +50,10 @@ def opened_batch(name: str, batch_id: int) -> Iterator[tuple[Pipeline, Connectio
 
 @contextmanager
 def failures_in_one_line() -> Iterator[None]:
-    """Print a failure in one line: exit 1 if a person must act, 75 if a retry may help."""
+    """Print a failure in one line: exit 1 if a person must act, 75 if a retry may help. Imports are done by then."""
+    from include.medallion.ops.shell.quick_start import end_imports
+
+    end_imports()
     try:
         yield
     except MedallionError as e:
