@@ -104,10 +104,10 @@ def _transposed(rows: list[str]) -> list[str]:
 def _split(cells: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield a line of the transposed table; a second one with the ranges if its cells are medians with ranges."""
     label, *others = cells
-    medians, _, ranges = zip(*(cell.partition(" [") for cell in others), strict=True)
-    yield (label, *medians)
-    if any(ranges):
-        yield (f"{label.partition(',')[0]}, range", *(text.rstrip("]") for text in ranges))
+    parts = [cell.partition(" [") for cell in others]
+    yield (label, *(median for median, _, _ in parts))
+    if any(text for _, _, text in parts):
+        yield (f"{label.partition(',')[0]}, range", *(text.rstrip("]") for _, _, text in parts))
 
 
 def _reasons(void: list[list[str]]) -> Iterator[str]:

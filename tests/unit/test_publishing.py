@@ -45,6 +45,14 @@ TRANSPOSED = f"""{MARK}
 """
 
 
+def test_a_result_that_no_contender_reached_lists_the_reasons():
+    """Its table has no column of figures."""
+    text = page(
+        "### new rows: rows 1,000\n\n" + "| contender | " + "seconds | " * 12 + "\n|---|\n| dlt | void: rows differ |\n"
+    )
+    assert "- dlt: void: rows differ" in text.splitlines()
+
+
 def publishing(pages, results, *arguments):
     """Run the command on these folders."""
     app = publish.typer.Typer()
