@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass
 class Reader:
-    """Somebody who looks at the log of a contender's Gold."""
+    """Reads the Delta log of a contender's Gold table, to see when a row arrives."""
 
     servers: Servers
     contender: Contender

@@ -50,7 +50,7 @@ class NeedsApproval(Refused):
     """A person can approve what was refused."""
 
     def __init__(self, message: str, *, approval: dict[str, int | str] | None = None) -> None:
-        """Return the parameters that approve exactly this; none if it cannot be approved."""
+        """Keep the run parameters that approve exactly this; none if it cannot be approved."""
         super().__init__(message)
         self.approval = approval or {}
 

@@ -90,7 +90,7 @@ def close_entries(batch: Batch) -> int:
 
 
 def close_older_entries(lake: Lake, window: Window) -> None:
-    """Close all entries of batches before a window, whatever became of their rows: those of a source of before."""
+    """Close all open entries from batches before a window: their rows belong to the previous source."""
     entries = quarantine_table.open_entries(lake, window.pipeline)
     older = entries.filter(pc.less(entries[BATCH_ID], window.batch_id))["entry"].to_pylist()
     if older:

@@ -1,4 +1,4 @@
-"""Start a command quickly: leave out what Python and pydantic do while modules are imported."""
+"""Start a command quickly: skip garbage collection and plugin discovery while modules are imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 
 def begin_imports() -> None:
     """
-    Collect no garbage, and let pydantic look for no plugins, until `end_imports`; saves 0.08 of 0.5 s.
+    Disable garbage collection until `end_imports`, and pydantic's search for plugins; saves 0.08 of 0.5 s.
 
     To be called before the first import of a library, by a process that runs one command.
     https://docs.pydantic.dev/latest/concepts/plugins/
@@ -18,7 +18,7 @@ def begin_imports() -> None:
 
 
 def end_imports() -> None:
-    """Collect garbage again, except among what was imported: it is never freed. Nothing happens without a beginning."""
+    """Collect garbage again, except among imported objects, which are never freed. No effect if it was not disabled."""
     if not gc.isenabled():
         gc.enable()
         gc.freeze()
