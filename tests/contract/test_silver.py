@@ -447,15 +447,15 @@ def test_only_own_leftovers_are_dropped(people):
 
 
 def test_identifiers_of_any_spelling_arrive(backend, tmp_path):
-    """Spaces, quotes, capitals and reserved words in table, column and key names are kept."""
-    people = People(backend, Lake(f"file://{tmp_path}"), table='Some "odd" table', key="The Id")
+    """Spaces, quotes, capitals, per cent signs, braces and reserved words in table, column and key names are kept."""
+    people = People(backend, Lake(f"file://{tmp_path}"), table='Some "odd" table, 100 %s', key="The {Id} %")
     schema = pa.schema(
-        [("The Id", pa.int64()), ('say "hi"', pa.string()), ("select", pa.string()), ("_version", pa.int64())]
+        [("The {Id} %", pa.int64()), ('say "hi"', pa.string()), ("select", pa.string()), ("_version", pa.int64())]
     )
-    row = {"The Id": 1, 'say "hi"': "hi", "select": "yes", "_version": 50}
+    row = {"The {Id} %": 1, 'say "hi"': "hi", "select": "yes", "_version": 50}
     people.load(batch(1), [row], schema=schema)
     people.load(batch(2), [row | {"_version": 150, "select": "no"}], schema=schema)
-    assert backend.rows('"The Id", "say ""hi""", "SELECT"', '"Some ""odd"" table"') == [(1, "hi", "no")]
+    assert backend.rows('"The {Id} %", "say ""hi""", "SELECT"', '"Some ""odd"" table, 100 %s"') == [(1, "hi", "no")]
 
 
 def test_two_loaders_of_one_batch_at_once_end_as_one(people):

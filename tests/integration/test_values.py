@@ -81,6 +81,20 @@ def test_equal_values_of_every_type_are_equal_everywhere(table):
     assert (report.verified, report.repaired) == (ROWS + 1, 0)
 
 
+def test_names_with_per_cent_signs_and_braces_are_compared(bronze_dsn, lake_uri, lake, silver):
+    """They mean something else to drivers that bind parameters, and to templates."""
+    values = Values(bronze_dsn, lake_uri, lake, silver, {"table": "100 %s {odd}", "key": "id %(x)s"})
+    values.sql(
+        'CREATE TABLE "100 %s {odd}" ("id %(x)s" int PRIMARY KEY, "{discount} %" text, postcode text)',
+        """INSERT INTO "100 %s {odd}" SELECT n, 'd' || n, '98052' FROM generate_series(1, 9) AS n""",
+    )
+    values.run()
+    values.silver_sql("""UPDATE ONE SET "{DISCOUNT} %" = 'other' WHERE "ID %(X)S" = 3""")
+    report = values.reconcile()
+    assert (dict(report.sinks["silver"].different), report.repaired) == ({"{discount} %": 1}, 1)
+    assert values.silver() == values.gold()
+
+
 @pytest.mark.parametrize("key", ["id", ["k", "id"]])
 def test_changed_values_are_counted_by_column_and_repaired(table, key):
     """Each sink alone, source columns and enrichment columns; the report holds counts, and the daily run suffices."""

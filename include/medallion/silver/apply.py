@@ -21,21 +21,23 @@ from include.medallion.model.window import Mode, is_applied, is_planned
 from include.medallion.silver.description import describe_table
 from include.medallion.silver.ledger import (
     correct_position,
-    open_ledger,
+    open_position,
     read_position,
     record_batch,
     record_change,
     recorded_position,
 )
 from include.medallion.silver.staging_table import Content, drop_orphans, staging_table
-from include.medallion.silver.statements import fetch_all, run_sql
+from include.medallion.silver.statements import Row, fetch_all, run_sql
 from include.medallion.silver.table import (
     add_columns,
     check_types,
     definitions,
     fits,
+    read_columns,
     read_types,
     table_name,
+    types_of,
     update_view,
 )
 from include.medallion.silver.write import delete_gone, sql_params, withdraw, withdrawn_table, write_of
@@ -58,8 +60,7 @@ def check_batch(cursor: SnowflakeCursor, batch: Batch) -> None:
     """
     if batch.window.mode is Mode.REFRESH:
         return
-    open_ledger(cursor, batch.pipeline)
-    position = read_position(cursor, batch.pipeline)
+    position = open_position(cursor, batch.pipeline)
     if not is_planned(position, batch.window):
         return  # `apply` says so
     conformed = conform(batch, position)
@@ -75,19 +76,19 @@ def apply_batch(cursor: SnowflakeCursor, batch: Batch) -> Applied:
             key is in the batch twice, or a column has another type than the rows.
     """
     pipeline, window = batch.pipeline, batch.window
-    open_ledger(cursor, pipeline)
-    position = read_position(cursor, pipeline)
+    position = open_position(cursor, pipeline)
     applied = Applied.replay(batch.changes)
     if not is_applied(SINK, position, window):
         batch = conform(batch, position)
         columns = batch.columns
         check_names([*columns, *SYSTEM_COLUMNS])
+        described = _check_table(cursor, batch)
         with (
             staging_table(cursor, batch.lake, window, Content(columns, batch.key, batch.files)) as table,
             _staged_gone(cursor, batch) as gone,
             withdrawn_table(cursor, batch) as withdrawn,
         ):
-            applied = _apply(cursor, batch, columns, table, (gone, withdrawn))
+            applied = _apply(cursor, batch, described, table, (gone, withdrawn))
     for suffix in ("", GONE_SUFFIX) if batch.gone else ("",):
         drop_orphans(cursor, pipeline, window.batch_id, suffix)
     return applied
@@ -101,19 +102,30 @@ def _staged_gone(cursor: SnowflakeCursor, batch: Batch) -> AbstractContextManage
     return staging_table(cursor, batch.lake, batch.window, Content(columns, batch.key, batch.gone, GONE_SUFFIX))
 
 
+def _check_table(cursor: SnowflakeCursor, batch: Batch) -> dict[str, Row]:
+    """Check, before anything is staged, that the table can hold the batch, or will be replaced; return its columns."""
+    described, every = read_columns(cursor, batch.pipeline), [*batch.columns, *SYSTEM_COLUMNS]
+    if batch.window.mode is not Mode.REFRESH:
+        check_types(batch.pipeline, types_of(described), every)
+    return described
+
+
 def _apply(
-    cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], table: str, others: tuple[str | None, str | None]
+    cursor: SnowflakeCursor,
+    batch: Batch,
+    described: dict[str, Row],
+    table: str,
+    others: tuple[str | None, str | None],
 ) -> Applied:
     """Apply a batch; `others` are staging tables of keys that are gone, and of those that are withdrawn."""
+    columns = batch.columns
     (gone, withdrawn), pipeline, every = others, batch.pipeline, [*columns, *SYSTEM_COLUMNS]
-    types = read_types(cursor, pipeline)
-    if batch.window.mode is Mode.REFRESH and types and not fits(types, every):
+    if batch.window.mode is Mode.REFRESH and described and not fits(types_of(described), every):
         return _replace_table(cursor, batch, columns, table)
-    check_types(pipeline, types, every)
-    add_columns(cursor, pipeline, types, every)
-    describe_table(cursor, batch, columns)
-    update_view(cursor, pipeline)
-    lacking = sorted(types.keys() - {c.snowflake_name for c in every})
+    lacking = sorted(described.keys() - {c.snowflake_name for c in every})
+    described = add_columns(cursor, pipeline, described, every)
+    describe_table(cursor, batch, columns, described)
+    update_view(cursor, pipeline, described)
     params = sql_params(batch, columns, table, lacking)
     write = write_of(batch.window.mode)
 
@@ -134,8 +146,9 @@ def _replace_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
     params = sql_params(batch, columns, table, ())
     is_applied(SINK, read_position(cursor, batch.pipeline), batch.window)
     run_sql(cursor, "replace_table", **params, definitions=definitions([*columns, *SYSTEM_COLUMNS], batch.key))
-    describe_table(cursor, batch, columns)
-    update_view(cursor, batch.pipeline)
+    described = read_columns(cursor, batch.pipeline)
+    describe_table(cursor, batch, columns, described)
+    update_view(cursor, batch.pipeline, described)
     count = fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(batch.pipeline)}")[0][0]  # noqa: S608
     return _in_transaction(cursor, batch, lambda: Applied(batch.rows, int(count), 0, 0))
 

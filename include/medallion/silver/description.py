@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from include.medallion.errors import ContractBroken
 from include.medallion.model.columns import Column, quote_identifier, snowflake_name
 from include.medallion.model.types.table import declared_type
 from include.medallion.silver.statements import Row, fetch_all
-from include.medallion.silver.table import quote_text, table_name
+from include.medallion.silver.table import COMMENT, TYPE, quote_text, table_name
 from include.medallion.staging.batch import Batch
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
-_TYPE, _COMMENT = 1, 9  # columns of DESCRIBE TABLE
 _LENGTH = re.compile(r"(VARCHAR|BINARY)\((\d+)\)")
 
 
-def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column]) -> None:
+def describe_table(
+    cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Column], described: Mapping[str, Row]
+) -> None:
     """
     Carry the comments of the source over, and make columns of text and bytes as long as Snowflake has them.
 
@@ -29,12 +30,12 @@ def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
 
     Args:
         columns: of the batch.
+        described: columns of the table, as `read_columns` returns them.
 
     Raises:
         ContractBroken: Snowflake has created a column under another name.
     """
     target = table_name(batch.pipeline)
-    described = {row[0]: row for row in fetch_all(cursor, f"DESCRIBE TABLE {target}")}
     if renamed := sorted(c.snowflake_name for c in columns if c.snowflake_name not in described):
         raise ContractBroken(
             f"columns {renamed} of the Silver table {batch.pipeline.silver_table} have other names there: nothing was "
@@ -50,10 +51,10 @@ def describe_table(cursor: SnowflakeCursor, batch: Batch, columns: Sequence[Colu
 
 
 def _changes(column: Column, row: Row) -> Iterator[str]:
-    there, wanted = _LENGTH.fullmatch(row[_TYPE]), _LENGTH.fullmatch(declared_type(column.snowflake_type))
+    there, wanted = _LENGTH.fullmatch(row[TYPE]), _LENGTH.fullmatch(declared_type(column.snowflake_type))
     if there and wanted and int(there[2]) < int(wanted[2]):
         yield f"SET DATA TYPE {wanted[0]}"
-    if column.comment and column.comment != row[_COMMENT]:
+    if column.comment and column.comment != row[COMMENT]:
         yield f"COMMENT {quote_text(column.comment)}"
 
 

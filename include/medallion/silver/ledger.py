@@ -9,18 +9,29 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.model.columns import snowflake_name
 from include.medallion.model.counts import Applied
 from include.medallion.model.window import Position, Window
-from include.medallion.silver.statements import fetch_all, run_bound, run_sql
+from include.medallion.silver.statements import fetch_all, names_no_object, run_bound, run_sql
 from include.medallion.silver.table import table_name
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 
-_LEDGER = "_MEDALLION_BATCHES"
+def open_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
+    """
+    Return what the table holds as `read_position` does; create the ledger if there is none.
+
+    Rows of the ledger whose table was dropped or renamed are deleted. DDL: to be called before BEGIN.
+    """
+    try:
+        return read_position(cursor, pipeline)
+    except Exception as e:
+        if type(e).__name__ != "ProgrammingError":  # as PEP 249 calls it
+            raise
+    _open_ledger(cursor, pipeline)
+    return read_position(cursor, pipeline)
 
 
-def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
-    """Create the ledger if there is none; delete its rows of a table that was dropped or renamed."""
+def _open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     run_sql(cursor, "ledger")
     for column in ("SCHEMA_ID", "TABLE_BATCH_ID"):  # of before there were any
         cursor.execute(f"ALTER TABLE _MEDALLION_BATCHES ADD COLUMN IF NOT EXISTS {column} BIGINT")
@@ -31,11 +42,13 @@ def open_ledger(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
 
 
 def find_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
-    """Return what the table holds as `read_position` does; creates no ledger, and changes none."""
-    for name in (_LEDGER, snowflake_name(pipeline.silver_table)):
-        if name not in {row[1] for row in fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})}:
+    """Return what the table holds as `read_position` does; None also if there is no table, or no ledger."""
+    try:
+        return read_position(cursor, pipeline)
+    except Exception as e:
+        if names_no_object(e):
             return None
-    return read_position(cursor, pipeline)
+        raise
 
 
 def read_position(cursor: SnowflakeCursor, pipeline: Pipeline) -> Position | None:
@@ -83,7 +96,7 @@ def _find_positions(cursor: SnowflakeCursor, pipeline: Pipeline) -> tuple[Positi
     if not found:
         return None
     *newest, recorded = found[0]
-    position, held = Position(*newest), _newest_in_table(cursor, pipeline) if recorded else 0
+    position, held = Position(*newest), _newest_in_table(cursor, pipeline)
     if recorded is None or held >= recorded:
         return position, position
     older = run_bound(cursor, "older_position", {"pipeline": pipeline.name, "held": held})
@@ -93,14 +106,12 @@ def _find_positions(cursor: SnowflakeCursor, pipeline: Pipeline) -> tuple[Positi
 def record_batch(cursor: SnowflakeCursor, pipeline: Pipeline, window: Window, applied: Applied) -> None:
     """Record an applied batch, in the transaction that applies it."""
     about = {name: getattr(window, name) for name in ("pipeline", "batch_id", "source", "after", "upto", "schema")}
-    params = {**about, "mode": str(window.mode), **asdict(applied)}
-    run_bound(cursor, "record", {**params, "held": _newest_in_table(cursor, pipeline)})
+    run_bound(cursor, "record", {**about, "mode": str(window.mode), **asdict(applied)}, target=table_name(pipeline))
 
 
 def record_change(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
     """Record that rows were written or deleted by what is no batch of the ledger, in the transaction that does so."""
-    params = {"pipeline": pipeline.name, "held": _newest_in_table(cursor, pipeline)}
-    run_bound(cursor, "record_change", params)
+    run_bound(cursor, "record_change", {"pipeline": pipeline.name}, target=table_name(pipeline))
 
 
 def _newest_in_table(cursor: SnowflakeCursor, pipeline: Pipeline) -> int:

@@ -18,7 +18,7 @@ from include.medallion.model.retention import Retention
 from include.medallion.model.window import Position
 from include.medallion.silver import reconcile, values
 from include.medallion.silver.apply import GONE_SUFFIX, SINK, apply_batch, check_batch
-from include.medallion.silver.ledger import open_ledger, prune, read_position
+from include.medallion.silver.ledger import open_position, prune
 from include.medallion.silver.staging_table import drop_orphans
 from include.medallion.silver.statements import fetch_all
 from include.medallion.silver.table import table_name
@@ -50,7 +50,7 @@ class SilverSink:
 
     def position(self, source: str) -> Position | None:  # noqa: ARG002 (the ledger says which source it was)
         """Return what the table holds; None for nothing."""
-        return self._run(self._position)
+        return self._run(lambda cursor: open_position(cursor, self.pipeline))
 
     def check(self, batch: Batch) -> None:
         """Check that the table can hold the batch's values as they are."""
@@ -88,12 +88,8 @@ class SilverSink:
         with closing(self.connect()) as connection, connection.cursor() as cursor:
             return action(cursor)
 
-    def _position(self, cursor: SnowflakeCursor) -> Position | None:
-        open_ledger(cursor, self.pipeline)
-        return read_position(cursor, self.pipeline)
-
     def _row_count(self, cursor: SnowflakeCursor) -> int:
-        if self._position(cursor) is None:
+        if open_position(cursor, self.pipeline) is None:
             return 0
         return int(fetch_all(cursor, f"SELECT COUNT(*) FROM {table_name(self.pipeline)}")[0][0])  # noqa: S608
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import ContractBroken
 from include.medallion.model.columns import DELETED_AT, Column, quote_identifier, snowflake_name
 from include.medallion.model.types.table import declared_type
-from include.medallion.silver.statements import fetch_all
+from include.medallion.silver.statements import Row, fetch_all, names_no_object
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
+TYPE, COMMENT = 1, 9
+"""Columns of DESCRIBE TABLE (https://docs.snowflake.com/en/sql-reference/sql/desc-table)."""
 _INTEGERS = {"INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"}
 _SYNONYMS = {"STRING": "VARCHAR", "TEXT": "VARCHAR", "DOUBLE": "FLOAT", "REAL": "FLOAT", "DECIMAL": "NUMBER"}
 _COLUMNS_OF = (
@@ -56,13 +58,24 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def read_columns(cursor: SnowflakeCursor, pipeline: Pipeline) -> dict[str, Row]:
+    """Return what DESCRIBE TABLE says of each column, by name; nothing if there is no table."""
+    try:
+        return {row[0]: row for row in fetch_all(cursor, f"DESCRIBE TABLE {table_name(pipeline)}")}
+    except Exception as e:
+        if names_no_object(e):
+            return {}
+        raise
+
+
 def read_types(cursor: SnowflakeCursor, pipeline: Pipeline) -> dict[str, str]:
     """Return the type of each column of the table, comparable by `comparable`; nothing if there is no table."""
-    name = snowflake_name(pipeline.silver_table)
-    tables = fetch_all(cursor, "SHOW TERSE TABLES LIKE %(name)s", {"name": name})
-    if name not in {row[1] for row in tables}:
-        return {}
-    return {row[0]: comparable(row[1]) for row in fetch_all(cursor, f"DESCRIBE TABLE {table_name(pipeline)}")}
+    return types_of(read_columns(cursor, pipeline))
+
+
+def types_of(described: Mapping[str, Row]) -> dict[str, str]:
+    """Return the types of columns that `read_columns` found, comparable by `comparable`."""
+    return {name: comparable(row[TYPE]) for name, row in described.items()}
 
 
 def comparable(type_: str) -> str:
@@ -106,35 +119,49 @@ def check_types(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Col
             )
 
 
-def add_columns(cursor: SnowflakeCursor, pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> None:
-    """Create the table, or add the columns that it lacks. Idempotent."""
-    for statement in ddl(pipeline, types, columns):
+def add_columns(
+    cursor: SnowflakeCursor, pipeline: Pipeline, described: dict[str, Row], columns: Sequence[Column]
+) -> dict[str, Row]:
+    """
+    Create the table, or add the columns that it lacks. Idempotent.
+
+    Args:
+        described: columns that the table has, as `read_columns` returns them.
+
+    Returns:
+        The columns that it has then.
+    """
+    statements = ddl(pipeline, described, columns)
+    for statement in statements:
         cursor.execute(statement)
+    return read_columns(cursor, pipeline) if statements else described
 
 
-def ddl(pipeline: Pipeline, types: dict[str, str], columns: Sequence[Column]) -> list[str]:
+def ddl(pipeline: Pipeline, there: Collection[str], columns: Sequence[Column]) -> list[str]:
     """
     Return the statements that create the table, or add the columns that it lacks.
 
     Args:
-        types: of the columns that the table has; none if there is no table.
+        there: names of the columns that the table has; none if there is no table.
     """
     target = table_name(pipeline)
-    if not types:
+    if not there:
         return [f"CREATE TABLE IF NOT EXISTS {target} ({definitions(columns, pipeline.key)})"]
-    missing = [column for column in columns if column.snowflake_name not in types]
+    missing = [column for column in columns if column.snowflake_name not in there]
     return [f"ALTER TABLE {target} ADD COLUMN IF NOT EXISTS {definitions([column])}" for column in missing]
 
 
-def update_view(cursor: SnowflakeCursor, pipeline: Pipeline) -> None:
+def update_view(cursor: SnowflakeCursor, pipeline: Pipeline, columns: Iterable[str]) -> None:
     """
     Create the view of living rows, if the pipeline file names one, or replace one that lacks columns of the table.
 
     DDL: to be called before BEGIN.
+
+    Args:
+        columns: names of the table's columns.
     """
-    if pipeline.silver and pipeline.silver.live_view:
-        for statement in view_ddl(cursor, pipeline, read_types(cursor, pipeline)):
-            cursor.execute(statement)
+    for statement in view_ddl(cursor, pipeline, columns):
+        cursor.execute(statement)
 
 
 def view_ddl(cursor: SnowflakeCursor, pipeline: Pipeline, columns: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from include.medallion.config.pipeline import Pipeline
 from include.medallion.model.columns import BATCH_ID, VERSION, Column, quote_identifier, typed_column
 from include.medallion.model.compare.ranges import KeyRange
 from include.medallion.model.values.validation import to_text
+from include.medallion.silver.statements import escape
 from include.medallion.silver.table import read_types, table_name
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ def read_rows(
             return f"TO_BINARY(%({name})s, 'HEX')"
         return f"%({name})s::{column.snowflake_type}"
 
-    where = keys.sql(lambda column: quote_identifier(column.snowflake_name), literal)
+    where = keys.sql(lambda column: escape(quote_identifier(column.snowflake_name)), literal)
     chosen = ", ".join(f"{_expression(column)} AS C{n}" for n, column in enumerate(every))
-    statement = f"SELECT {chosen} FROM {table_name(pipeline)} WHERE _DELETED_AT IS NULL AND {where}"  # noqa: S608
-    cursor.execute(statement, params or None)
+    rows = f"SELECT {chosen} FROM {table_name(pipeline)} WHERE _DELETED_AT IS NULL"  # noqa: S608 (quoted)
+    statement = f"{escape(rows)} AND {where}"
+    cursor.execute(statement, params) if params else cursor.execute(statement % {})
     for table in cursor.fetch_arrow_batches():
         yield from _converted(table, every, [c for c in columns if c.snowflake_name not in there])
 

@@ -107,7 +107,9 @@ class Sink(Protocol):
 
     def check(self, batch: Batch) -> None:
         """
-        Check that the sink can take a batch, before the batch is applied to any sink.
+        Check that the sink can take a batch, before the batch is applied to another sink.
+
+        `apply` checks the same before it writes anything, and is not preceded by this in the first sink.
 
         Raises:
             ContractBroken: a column has another type than the batch's values, or the target is one that cannot be

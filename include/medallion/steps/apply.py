@@ -25,7 +25,7 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     """
     Apply a batch to one of the pipeline's sinks.
 
-    The first sink's step also checks that every sink can take the batch, and quarantines the batch's invalid rows. The
+    The first sink's step also checks that the others can take the batch, and quarantines the batch's invalid rows. The
     last one's also merges new look-up results into their cache, and closes the quarantine entries of rows that all
     sinks hold then.
 
@@ -45,8 +45,8 @@ def apply_batch(pipeline: Pipeline, connections: Connections, window: Window, si
     check_expectations(pipeline, window, batch.parts)
     check_resolved(pipeline, window, batch.parts)
     if sink_name == first:
-        for sink in sinks.values():
-            sink.check(batch)
+        for other in (sink for name, sink in sinks.items() if name != first):
+            other.check(batch)
         _quarantine(batch)
     enrichments = enrichments_of(pipeline, connections, batch.files[0]) if sink_name == last else ()
     for enrichment in enrichments:

@@ -4,4 +4,5 @@ INSERT INTO _MEDALLION_BATCHES (
 )
 SELECT
     %(pipeline)s, %(batch_id)s, %(mode)s, %(source)s, %(after)s, %(upto)s,
-    %(read)s, %(inserted)s, %(updated)s, %(superseded)s, CURRENT_TIMESTAMP(), %(schema)s, %(held)s
+    %(read)s, %(inserted)s, %(updated)s, %(superseded)s, CURRENT_TIMESTAMP(), %(schema)s,
+    (SELECT COALESCE(MAX(_BATCH_ID), 0) FROM {target})
