@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from struct import Struct
 from struct import error as struct_error
+from typing import cast
 
 _INT16, _INT32 = Struct(">H"), Struct(">I")
 _BEGIN, _RELATION, _INSERT, _UPDATE, _DELETE, _TRUNCATE, _NEW = b"BRIUDTN"
-_NULL, _UNCHANGED = b"nu"
+_NOTHING = b"nu"  # NULL; a TOAST value that is unchanged
 Key = tuple[str, ...]
 
 
@@ -36,6 +37,7 @@ class KeyCollector:
         self.truncated = False
         self.transactions: set[int] = set()  # their ids, of 32 bits
         self._places: tuple[int, ...] = ()  # of the key columns in a row
+        self._width = 0  # columns up to the last of them
 
     def feed(self, messages: Iterable[bytes]) -> None:
         """
@@ -69,35 +71,34 @@ class KeyCollector:
         """Collect the key of a row; of an updated one the old key too, if the message has it."""
         old: list[str | None] = []
         if kind != _INSERT and message[at] != _NEW:
-            old, at = self._read_key(message, at + 1)
+            old, at = self._read_key(message, at + 1, _INT16.unpack_from(message, at + 1)[0])
             self._add(old, old)
         if kind != _DELETE:
             if message[at] != _NEW:
                 raise Undecodable("no new row")
-            self._add(self._read_key(message, at + 1)[0], old)
+            self._add(self._read_key(message, at + 1, self._width)[0], old)
 
     def _add(self, key: list[str | None], old: list[str | None]) -> None:
         """Add a key; a part that is not sent because it is unchanged is that of the old key."""
-        whole = [part if part is not None else old[n] for n, part in enumerate(key)] if old else key
+        whole = tuple(part if part is not None else old[n] for n, part in enumerate(key)) if old else tuple(key)
         if not whole or None in whole:
             raise Undecodable("no key")
-        self.keys[tuple(str(part) for part in whole)] = None
+        self.keys[cast("Key", whole)] = None
 
-    def _read_key(self, message: bytes, at: int) -> tuple[list[str | None], int]:
-        """Return the key's parts in a row, None where one is not sent, and where the row ends."""
-        count, at = _INT16.unpack_from(message, at)[0], at + 2
+    def _read_key(self, message: bytes, at: int, columns: int) -> tuple[list[str | None], int]:
+        """Return the key's parts among a row's first columns, None where one is not sent, and where these end."""
         parts: dict[int, str | None] = dict.fromkeys(self._places)
-        for place in range(count):
-            kind, at = message[at], at + 1
-            if kind in {_NULL, _UNCHANGED}:
+        at += 2  # the number of columns
+        for place in range(columns):
+            if message[at] in _NOTHING:
+                at += 1
                 continue
-            length = _INT32.unpack_from(message, at)[0]
-            at += 4
-            if at + length > len(message):
+            end = at + 5 + _INT32.unpack_from(message, at + 1)[0]
+            if end > len(message):
                 raise IndexError
             if place in parts:
-                parts[place] = message[at : at + length].decode()
-            at += length
+                parts[place] = message[at + 5 : end].decode()
+            at = end
         return [*parts.values()], at
 
     def _describe(self, message: bytes) -> None:
@@ -113,3 +114,4 @@ class KeyCollector:
         if not {*self.key} <= {*names}:
             raise Undecodable("no key column")
         self._places = tuple(names.index(name) for name in self.key)
+        self._width = max(self._places) + 1
