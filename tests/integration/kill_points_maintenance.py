@@ -17,7 +17,7 @@ from importlib import import_module
 
 from include.medallion.config import files as pipeline_files
 from include.medallion.config.connections import open_connections
-from include.medallion.lake import delta_maintenance
+from include.medallion.lake import delta
 from include.medallion.model.retention import Retention
 from include.medallion.ops import maintenance
 
@@ -49,7 +49,7 @@ def maintain_until(environ: Mapping[str, str], name: str, when: str, module: str
     for part in path:
         owner = getattr(owner, part)
     setattr(owner, last, kill_at(when, getattr(owner, last)))
-    delta_maintenance.COMMITS_PER_CHECKPOINT = 1
+    delta.COMMITS_PER_CHECKPOINT = 1
     pipeline = pipeline_files.find_pipeline(name)
     keep = Retention(datetime.now(UTC) + timedelta(days=365), timedelta(days=30), timedelta(0))
     maintenance.maintain(pipeline, open_connections(pipeline, os.environ), keep)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyarrow import fs
 
 from include.medallion.errors import SettingError
-from include.medallion.lake import delta_maintenance
+from include.medallion.lake import delta, delta_maintenance
 from include.medallion.lake.object_store import filesystem, write_bytes
 from include.medallion.model.batch_id import new_batch_id
 from include.medallion.model.columns import TIMESTAMP_UTC
@@ -186,11 +186,25 @@ def test_a_file_that_a_killed_writer_left_is_deleted_when_it_is_old(in_gold):
 
 def test_the_log_is_summed_up_when_it_is_long(people, monkeypatch):
     """After enough commits there is a checkpoint, and the table still records which batch it holds."""
-    monkeypatch.setattr(delta_maintenance, "COMMITS_PER_CHECKPOINT", 3)
+    monkeypatch.setattr(delta, "COMMITS_PER_CHECKPOINT", 3)
     newest = people.ledger()[-1]
     assert people.maintain_gold().checkpoint
     assert people.delta().transaction_version("medallion/one") == newest
     assert not people.maintain_gold().checkpoint
+
+
+def test_batches_write_checkpoints_without_maintenance(table, monkeypatch):
+    """Every few commits; a table of an earlier version, which has no such property, gets it."""
+    monkeypatch.setattr(delta, "CHECKPOINT_INTERVAL", {})
+    table.sql("INSERT INTO people VALUES (1, 'Ann')")
+    table.run()
+    monkeypatch.setattr(delta, "CHECKPOINT_INTERVAL", {"delta.checkpointInterval": "3"})
+    for n in range(5):
+        table.sql(f"UPDATE people SET name = 'Ann {n}'")
+        table.run()
+    lake = table.connections.lake
+    log = filesystem(lake).get_file_info(fs.FileSelector(lake.path("one/_delta_log")))
+    assert any(file.base_name.endswith(".checkpoint.parquet") for file in log)
 
 
 def test_old_batches_leave_the_archive_but_not_the_newest(people):

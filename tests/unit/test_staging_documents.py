@@ -22,7 +22,7 @@ WINDOW = Window("one", "source", 1, 2, 20260101000000000, Mode.TRIAL, 10, 3)
 FILE = StagedFile("_staging/one/part.parquet", 3, FileInfo(10, 999, "0123abcd"))
 DOCUMENTS = [
     WINDOW,
-    RawManifest(WINDOW, (("id", "int64"),), (Part(0, 2, (FILE,)), Part(1, 2, ()))),
+    RawManifest(WINDOW, (Part(0, 2, (FILE,)), Part(1, 2, ()))),
     EnrichedPart(1, ("0123abcd",), 12, (FILE,), (FILE,), LookupCounts(1, 2, 3, 4, 0.005, {"OK": 2})),
     Applied.replay(10, 5),
 ]

@@ -24,7 +24,7 @@ from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.sections.tables import Parts
 from include.medallion.lake.object_store import Lake
 from include.medallion.lake.parquet import Writer
-from include.medallion.lake.parquet_files import create_parquet, read_schema
+from include.medallion.lake.parquet_files import create_parquet
 from include.medallion.model.keys import KeyIndex, PartitionKey, encode_keys, partition_rows
 from include.medallion.model.window import Window
 from include.medallion.staging.layout import GONE, RAW, part_file
@@ -94,8 +94,9 @@ def stage_rows(
         checkpoint.discard(lake, window)
     count = reached.part_count or _choose_part_count(batches, expected_rows, key, sizes)
     reached = _Stager(lake, window, key).stage(chain(head, chunks), replace(reached, part_count=count))
-    finish_extract(lake, window, _columns(lake, reached.parts), reached.parts, _stage_gone(lake, window, gone))
-    checkpoint.discard(lake, window)
+    finish_extract(lake, window, reached.parts, _stage_gone(lake, window, gone))
+    if reached.layout.chunks > 1:
+        checkpoint.discard(lake, window)
     checkpoint.delete_leftovers(lake, window, reached)
     return reached.parts
 
@@ -108,7 +109,7 @@ def _stage_empty_part(lake: Lake, window: Window, schema: pa.Schema, gone: Gone 
     with create_parquet(lake, path, schema) as out:
         pass
     parts = (Part(0, 1, (StagedFile(path, 0, out.file),)),)
-    finish_extract(lake, window, _columns(lake, parts), parts, _stage_gone(lake, window, gone))
+    finish_extract(lake, window, parts, _stage_gone(lake, window, gone))
     return parts
 
 
@@ -121,11 +122,6 @@ def _stage_gone(lake: Lake, window: Window, gone: Gone | None) -> list[StagedFil
         for keys in gone.keys:
             out.write_batch(keys)
     return [StagedFile(path, 0, out.file)]
-
-
-def _columns(lake: Lake, parts: tuple[Part, ...]) -> list[tuple[str, str]]:
-    file = parts[0].files[0]
-    return [(field.name, str(field.type)) for field in read_schema(lake, file.path, file.info)]
 
 
 def _buffer_head(chunks: ChunkRows) -> Iterator[tuple[int, pa.RecordBatch | None]]:

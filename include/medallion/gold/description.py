@@ -6,6 +6,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from include.medallion.config.pipeline import Pipeline
+from include.medallion.lake import delta
 from include.medallion.lake.delta_commit import commit_metadata
 from include.medallion.model.window import Mode
 from include.medallion.staging.batch import Batch
@@ -22,7 +23,7 @@ def describe_table(table: DeltaTable, batch: Batch, schema: pa.Schema) -> None:
     Carry the comments of the source over, and name source and pipeline, unless another pipeline has named itself.
 
     A full refresh makes the table this pipeline's. A comment that the source does not have was added in the sink and
-    stays.
+    stays. A table of an earlier version of this package gets the interval of checkpoints that new ones have.
 
     Args:
         schema: the columns that the table is about to have.
@@ -32,8 +33,9 @@ def describe_table(table: DeltaTable, batch: Batch, schema: pa.Schema) -> None:
     """
     if batch.window.mode is Mode.LOOKUPS:
         return
-    named = properties(batch.pipeline)
-    is_ours = batch.window.mode is Mode.REFRESH or not named.keys() <= table.metadata().configuration.keys()
+    there, named = table.metadata().configuration, properties(batch.pipeline)
+    is_ours = batch.window.mode is Mode.REFRESH or not named.keys() <= there.keys()
+    interval = {name: value for name, value in delta.CHECKPOINT_INTERVAL.items() if name not in there}
     comments = {
         column.name: column.comment for column in batch.columns if column.comment and column.name in schema.names
     }
@@ -42,6 +44,6 @@ def describe_table(table: DeltaTable, batch: Batch, schema: pa.Schema) -> None:
         batch.pipeline.gold_table,
         table,
         description=batch.comment or None,
-        properties=named if is_ours else {},
+        properties=interval | (named if is_ours else {}),
         comments=comments,
     )

@@ -28,8 +28,6 @@ MAX_OVERLAP = 4.0
 """Number of files whose range contains a key, on average, above which the table is sorted: a merge reads them all."""
 MAX_SORT_BYTES = 1 << 30
 """Bytes of data files that one task sorts; it needs about 1.5 times as much memory (docs/scaling.md)."""
-COMMITS_PER_CHECKPOINT = 20
-"""Commits after which a checkpoint is written, so that readers need not read them one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def _existing_files(lake: Lake, name: str) -> set[str]:
 
 def _checkpoint(lake: Lake, name: str, table: DeltaTable) -> bool:
     """Write a checkpoint if one is due, then delete log entries older than the table's log retention."""
-    due = table.version() - _last_checkpoint(lake, name) >= COMMITS_PER_CHECKPOINT
+    due = table.version() - _last_checkpoint(lake, name) >= delta.COMMITS_PER_CHECKPOINT
     if due:
         table.create_checkpoint()
     table.cleanup_metadata()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-POLLS_TO_WAIT = 4
+POLLS_TO_WAIT = 8
 """Polls for which a run waits for older transactions; short ones have ended by then, and one run brings all."""
 MAX_BYTES_BEHIND = 128 << 20
 """A slot that is so far behind gets a run to go on, although only other tables changed: each poll decodes from it."""

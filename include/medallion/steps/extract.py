@@ -24,7 +24,7 @@ from include.medallion.enrich import expiry
 from include.medallion.enrich.part import enrich_part
 from include.medallion.enrich.registry import open_enrichments
 from include.medallion.errors import ContractBroken
-from include.medallion.lake.object_store import Lake
+from include.medallion.lake.object_store import Lake, opened_beside
 from include.medallion.lookups.enrichment import Enrichment
 from include.medallion.model.columns import OP_COLUMN, SYSTEM_COLUMNS, check_names
 from include.medallion.model.keys import PartitionKey
@@ -57,7 +57,7 @@ def extract(pipeline: Pipeline, connections: Connections, window: Window) -> tup
         SettingError, Transient: the role may not read the table, a key is missing; the source cannot be reached.
     """
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+    with opened_beside(lake), bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_locked_source(connection, pipeline, connections)
         _check_source(table, window)
         table = replace(table, columns=columns_to_read(lake, window, current_schema(pipeline, table), table))

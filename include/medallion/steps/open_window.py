@@ -15,7 +15,7 @@ from include.medallion.bronze.table import SourceTable, check_columns
 from include.medallion.config.connections import Connections
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SchemaChanged, SettingError
-from include.medallion.lake.object_store import Lake
+from include.medallion.lake.object_store import Lake, opened_beside
 from include.medallion.model.schema.changes import Action
 from include.medallion.model.schema.source import SourceSchema
 from include.medallion.model.window import Mode, Position, SourceSnapshot, Window, plan_window
@@ -58,7 +58,7 @@ def open_window(
     """
     _check_refresh(pipeline, options)
     lake = connections.lake
-    with bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
+    with opened_beside(lake), bronze_connection.connect(connections.bronze, pipeline.source.connection) as connection:
         table = describe_source(connection, pipeline, connections)
         check_columns(pipeline, table)
         condition = _reload_condition(connection, pipeline, options)

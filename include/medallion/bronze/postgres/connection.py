@@ -48,7 +48,9 @@ def connect(uri: str, name: str = "bronze") -> Iterator[adbc_driver_manager.Adbc
     with ExitStack() as stack:
         try:
             driver = adbc_driver_postgresql._driver_path()  # noqa: SLF001 (dbapi would import pandas)
-            database = stack.enter_context(closing(adbc_driver_manager.AdbcDatabase(driver=driver, uri=uri, **_OPTIONS)))
+            database = stack.enter_context(
+                closing(adbc_driver_manager.AdbcDatabase(driver=driver, uri=uri, **_OPTIONS))
+            )
             connection = stack.enter_context(closing(adbc_driver_manager.AdbcConnection(database)))
         except adbc_driver_manager.Error as e:
             raise connection_failure(name, str(e)) from None

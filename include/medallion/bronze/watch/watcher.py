@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[dict[str, Any]]
 
 _SQL = Path(__file__).parents[1] / "sql"
-SECONDS_BETWEEN, SECONDS_PER_POLL = 0.5, 300
+SECONDS_BETWEEN, SECONDS_PER_POLL = 0.25, 300
 SHARE_OF_TIME = 0.2
 """A poll that takes long, because there is much to decode, is followed by a longer pause."""
 _IN_USE = "55006"

@@ -31,7 +31,6 @@ class RawManifest:
     """What `extract` staged, once it is complete."""
 
     window: Window
-    columns: tuple[tuple[str, str], ...]  # name and Arrow type of each column
     parts: tuple[Part, ...]
     gone: tuple[StagedFile, ...] = ()  # keys of rows that the source no longer has
 
@@ -42,15 +41,9 @@ def begin_extract(lake: Lake, window: Window) -> None:
     delete_files(lake, [stage_manifest(window, RAW)])
 
 
-def finish_extract(
-    lake: Lake,
-    window: Window,
-    columns: Sequence[tuple[str, str]],
-    parts: Sequence[Part],
-    gone: Sequence[StagedFile] = (),
-) -> None:
+def finish_extract(lake: Lake, window: Window, parts: Sequence[Part], gone: Sequence[StagedFile] = ()) -> None:
     """Record that all rows of the window are staged, and the keys that are gone."""
-    write_document(lake, stage_manifest(window, RAW), RawManifest(window, tuple(columns), tuple(parts), tuple(gone)))
+    write_document(lake, stage_manifest(window, RAW), RawManifest(window, tuple(parts), tuple(gone)))
 
 
 def read_extracted(lake: Lake, window: Window) -> tuple[Part, ...]:
