@@ -1,21 +1,23 @@
 """
-Import the libraries of tasks once, in the process that forks the tasks.
+Import what tasks need once, in the process that forks the tasks.
 
 With few rows, a task would spend more time on imports than on its work. LocalExecutor (in the scheduler) loads plugins
 before it forks; a Celery worker imports this module because `[celery] extra_celery_config` names it. Tasks then find
-the libraries imported, in memory that they share.
+libraries and our own modules imported, in memory that they share.
 
-Our own modules are not preloaded, so that a changed file takes effect with the next task. Libraries are imported and
-not used, because one that started threads before the fork could hang or panic after it. The exception is the table of
-ZIP codes, which has no threads.
+A task in whose parent a file of ours has another time or size than when it was imported forgets our modules, and
+imports them anew: a changed file takes effect with the next task. Libraries are imported and not used, because one that
+started threads before the fork could hang or panic after it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 LIBRARIES = (
     "adbc_driver_manager",
@@ -37,6 +39,23 @@ LIBRARIES = (
     "thrift.protocol.TCompactProtocol",
 )
 
+CORE = "include.medallion"
+OURS = (
+    "include.medallion.geocoders.offline",
+    "include.medallion.gold.apply",
+    "include.medallion.ops.log",
+    "include.medallion.runs.record",
+    "include.medallion.silver.apply",
+    "include.medallion.steps.apply",
+    "include.medallion.steps.commit",
+    "include.medallion.steps.enrich",
+    "include.medallion.steps.extract",
+    "include.medallion.steps.open_window",
+    "include.medallion.steps.run_options",
+)
+Stamp = tuple[int, int]
+"""Time of the last change of a file, in nanoseconds, and its size."""
+
 
 def forks_tasks(command: Sequence[str], executors: str) -> bool:
     """Return whether `airflow <command>` is a process that forks tasks."""
@@ -46,10 +65,36 @@ def forks_tasks(command: Sequence[str], executors: str) -> bool:
 
 
 def preload() -> None:
-    """Import the libraries, except the Snowflake connector's `minicore`, which would be loaded in a thread."""
+    """Import all, except the Snowflake connector's `minicore`, which would be loaded in a thread."""
     os.environ.setdefault("SNOWFLAKE_DISABLE_MINICORE", "true")
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *OURS):
         import_module(name)
+
+
+def our_files() -> list[Path]:
+    """Return the files of our modules: those of the core, and the plugins beside this one."""
+    core = Path(str(import_module(CORE).__file__)).parent
+    return [*core.rglob("*.py"), *Path(__file__).parent.glob("medallion_*.py")]
+
+
+def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return the stamp of each file that is there."""
+    found = ((file, file.stat()) for file in files if file.exists())
+    return {file: (stat.st_mtime_ns, stat.st_size) for file, stat in found}
+
+
+def forget_changed(known: Mapping[Path, Stamp]) -> None:
+    """
+    Forget our modules if one of their files has changed: whoever needs them imports all of them anew, none of before.
+
+    Args:
+        known: stamps of the files when they were imported.
+    """
+    if stamps(known) == known:
+        return
+    for name in [*sys.modules]:
+        if name != __name__ and (name == CORE or name.startswith((f"{CORE}.", "medallion_"))):
+            del sys.modules[name]
 
 
 def _executors() -> str:
@@ -59,4 +104,6 @@ def _executors() -> str:
 
 
 if forks_tasks(sys.argv[1:], _executors()):
+    imported_at = stamps(our_files())
     preload()
+    os.register_at_fork(after_in_child=partial(forget_changed, imported_at))

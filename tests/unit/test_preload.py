@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,27 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+CHANGED = """
+import os, sys
+from pathlib import Path
+sys.argv = ["airflow", "scheduler"]
+import medallion_preload
+from include.medallion.steps import commit
+from include.medallion import errors
+if changes:
+    with Path(commit.__file__).open("a") as file:
+        file.write("\\nCHANGED = True\\n")
+child = os.fork()
+if child == 0:
+    before = sys.modules.get("include.medallion.errors")
+    from include.medallion.steps import commit
+    from include.medallion import errors as after
+    is_new = (hasattr(commit, "CHANGED"), before is None, after is not errors)
+    os._exit(0 if set(is_new) == {changes} else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 @pytest.mark.parametrize(
     ("command", "executors", "forks"),
     [
@@ -57,12 +79,25 @@ def test_only_what_forks_tasks_imports_ahead(command, executors, forks):
 
 
 def test_a_forked_task_finds_its_libraries_imported_and_can_use_them(tmp_path):
-    """A child of a scheduler that preloaded commits to Delta and reads it, and imports no library but the core."""
+    """A child of a scheduler that preloaded commits to Delta and reads it, and imports nothing more."""
     own = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
     program = PARENT.replace("sys.argv[0]", repr(str(tmp_path / "table")))
     result = subprocess.run([sys.executable, "-c", program], env=own, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1]) == {"total": 7, "located": "OK", "late": ["include"]}
+    assert json.loads(result.stdout.splitlines()[-1]) == {"total": 7, "located": "OK", "late": []}
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_changed_file_takes_effect_with_the_next_task(tmp_path, changes):
+    """A child imports all of our modules anew then, and none of them otherwise: never some of both."""
+    for folder in ("include/medallion", "plugins"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    paths = f"{tmp_path}:{tmp_path / 'plugins'}"
+    own = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": paths}
+    program = f"changes = {changes}\n{CHANGED}"
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_celery_is_told_to_import_ahead():
