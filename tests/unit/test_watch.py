@@ -144,7 +144,8 @@ def test_rows_behind_a_long_transaction_are_read_when_it_ends():
     source.write(1)
     source.end(1)
     source.report()
-    assert [source.poll() for _ in range(6)] == ["", "", "rows were written", "", "", ""]
+    quiet = [""] * POLLS_TO_WAIT
+    assert [source.poll() for _ in range(2 * POLLS_TO_WAIT + 1)] == [*quiet, "rows were written", *quiet]
     assert not all(source.committed.values())
     source.end(0)
     assert source.poll() == "a transaction has ended"

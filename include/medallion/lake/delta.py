@@ -113,12 +113,7 @@ def open_or_create(
         description=description,
         partition_by=list(partition_by),
         storage_options=dict(lake.options),
-        configuration={
-            _STATISTICS: indexed,
-            "delta.targetFileSize": str(TARGET_FILE_BYTES),
-            **CHECKPOINT_INTERVAL,
-            **properties,
-        },
+        configuration={_STATISTICS: indexed, **_TARGET_SIZE, **CHECKPOINT_INTERVAL, **properties},
         raise_if_key_not_exists=False,
         # with retries, delta-rs would overwrite the columns of a table that was created at the same time
         commit_properties=CommitProperties(max_commit_retries=0),
@@ -181,6 +176,7 @@ def retry_on_conflict(attempt: Callable[[], T]) -> T:
 
 
 _STATISTICS = "delta.dataSkippingStatsColumns"
+_TARGET_SIZE = MappingProxyType({"delta.targetFileSize": str(TARGET_FILE_BYTES)})
 _NO_COLUMN = "_none"
 _NAMES = re.compile(r"`([^`]+)`|([^`,]+)")
 
