@@ -126,13 +126,20 @@ def _prefix(pipeline: str) -> str:
 
 
 def _copy(cursor: SnowflakeCursor, lake: Lake, content: Content, table: str) -> None:
-    """Upload the staged files one by one (the disk holds one at a time), then COPY them all."""
-    for staged in content.files:
-        with tempfile.TemporaryDirectory() as local:
-            file = Path(local) / staged.path.rpartition("/")[2]
-            _write_for_snowflake(lake, content.columns, staged, file)
+    """Upload each staged file while the next one is written (the disk holds three at most), then COPY them all."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in prefetch(_write_files(lake, content, Path(folder))):
             cursor.execute(f"PUT 'file://{file}' @%{table} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+            file.unlink()
     run_sql(cursor, "copy", staged=table)
+
+
+def _write_files(lake: Lake, content: Content, folder: Path) -> Iterator[Path]:
+    """Write the staged files as COPY reads them."""
+    for staged in content.files:
+        file = folder / staged.path.rpartition("/")[2]
+        _write_for_snowflake(lake, content.columns, staged, file)
+        yield file
 
 
 def _write_for_snowflake(lake: Lake, columns: Sequence[Column], staged: StagedFile, file: Path) -> None:
