@@ -53,6 +53,16 @@ OURS = (
     "include.medallion.steps.open_window",
     "include.medallion.steps.run_options",
 )
+DOCUMENTS = (
+    "include.medallion.model.counts:Applied",
+    "include.medallion.model.window:Window",
+    "include.medallion.staging.parts:EnrichedPart",
+    "include.medallion.staging.records.log_position:LogPosition",
+    "include.medallion.staging.records.log_position:LogRead",
+    "include.medallion.staging.records.manifests:RawManifest",
+    "include.medallion.steps.summary.row_counts:RunSummary",
+)
+"""What tasks read and write as JSON: how, is worked out in up to 3 ms for each."""
 Stamp = tuple[int, int]
 """Time of the last change of a file, in nanoseconds, and its size."""
 
@@ -69,6 +79,9 @@ def preload() -> None:
     os.environ.setdefault("SNOWFLAKE_DISABLE_MINICORE", "true")
     for name in (*LIBRARIES, *OURS):
         import_module(name)
+    adapter = import_module("include.medallion.staging.records.documents").adapter
+    for module, _, name in (each.partition(":") for each in DOCUMENTS):
+        adapter(getattr(import_module(module), name))
 
 
 def our_files() -> list[Path]:

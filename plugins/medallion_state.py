@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from airflow.sdk import Asset
-from pydantic import TypeAdapter
 
 from include.medallion.model.window import Mode, Position, Window
 from include.medallion.steps.watermark import WATERMARK_KEY, corrected
@@ -20,12 +19,16 @@ ASK_AFTER = timedelta(hours=1)
 
 def to_json(value: object) -> Any:
     """Return a dataclass as XCom and Airflow's state store hold it."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    from include.medallion.staging.records.documents import adapter
+
+    return adapter(cast("Any", type(value))).dump_python(value, mode="json")
 
 
 def from_json(type_: type[T], value: Any) -> T:
     """Inverse of `to_json`."""
-    return TypeAdapter(type_).validate_python(value)
+    from include.medallion.staging.records.documents import adapter
+
+    return cast("T", adapter(cast("Any", type_)).validate_python(value))
 
 
 def bronze(name: str) -> Asset:

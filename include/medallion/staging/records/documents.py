@@ -14,7 +14,7 @@ from include.medallion.lake.object_store import Lake, read_bytes, write_bytes
 
 T = TypeVar("T")
 # making an adapter takes milliseconds, and a run reads many documents (mypy takes a type for not hashable: `Any`)
-_adapter = cache(TypeAdapter)
+adapter = cache(TypeAdapter)
 
 
 def write_document(lake: Lake, path: str, document: object) -> None:
@@ -25,7 +25,7 @@ def write_document(lake: Lake, path: str, document: object) -> None:
         path: below the lake's root.
         document: a dataclass of plain values, other dataclasses, enums, dates, tuples and dicts.
     """
-    content = _adapter(cast("Any", type(document))).dump_json(document)
+    content = adapter(cast("Any", type(document))).dump_json(document)
     write_bytes(lake, path, b'{"crc32": "%08x", "document": %b}' % (crc32(content), content))
 
 
@@ -43,6 +43,6 @@ def read_document(lake: Lake, path: str, type_: type[T]) -> T:
         content = text[text.index(b'"document": ') + len('"document": ') : -1]
         if int(checksum, 16) != crc32(content):
             raise ContractBroken(f"{path} is damaged: its checksum does not match")
-        return cast("T", _adapter(cast("Any", type_)).validate_json(content))
+        return cast("T", adapter(cast("Any", type_)).validate_json(content))
     except (ValueError, KeyError, TypeError, ValidationError):
         raise ContractBroken(f"{path} is damaged, or another version of this package wrote it") from None
