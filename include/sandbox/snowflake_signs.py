@@ -2,7 +2,8 @@
 MERGE of the Snowflake stand-in, so that -0.0 replaces 0.0.
 
 DuckDB leaves a value alone when an UPDATE sets one that compares as equal, and -0.0 equals 0.0. Rows that are to hold
--0.0 are deleted and inserted instead, before the UPDATE, which then changes nothing in them.
+-0.0 are deleted and inserted again, after everything else: DuckDB 2.0 loses the rows of a large INSERT that follows
+one of no rows in a transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def keep_signs(merge: Callable[[Expr], list[Expr]]) -> Callable[[Expr], list[Exp
         found = merge(merge_expr)
         if len(found) == 1:  # no MERGE
             return found
-        return [each for one in found for each in (*(_rewrite(one) if isinstance(one, exp.Update) else ()), one)]
+        *written, counted = found
+        return [*written, *(each for one in written if isinstance(one, exp.Update) for each in _rewrite(one)), counted]
 
     return statements
 

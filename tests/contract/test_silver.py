@@ -198,6 +198,15 @@ def test_parts_of_a_batch_arrive_together(people):
     assert people.backend.ledger() == [(20260101000000001, 100)]
 
 
+def test_a_batch_of_many_rows_arrives_whole(people):
+    """What a transaction writes at once, and then updates, has no limit at some size of a database's pages."""
+    many = 150_000
+    people.load(batch(1), [person(n, "Ann") for n in range(many)])
+    people.load(batch(2), [person(n, "Bea", version=150) for n in range(0, many, 1000)])
+    counted = "COUNT(*), COUNT(DISTINCT ID), COUNT_IF(NAME = 'Bea')"
+    assert people.backend.rows(counted, "PEOPLE") == [(many, many, many // 1000)]
+
+
 def test_a_batch_without_good_rows_is_recorded(people):
     """A batch whose rows are all in quarantine moves the position nevertheless."""
     applied = people.load(batch(1), [])
