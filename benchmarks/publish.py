@@ -89,7 +89,11 @@ def _text(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _table(rows: list[str]) -> list[str]:
-    return rows if max(map(len, rows)) <= WIDTH else _transposed(rows)
+    """Return a table, transposed if it is wide and then is less so."""
+    if max(map(len, rows)) <= WIDTH:
+        return rows
+    turned = _transposed(rows)
+    return min(rows, turned, key=lambda lines: max(map(len, lines)))
 
 
 def _transposed(rows: list[str]) -> list[str]:
