@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 LIBRARIES = (
@@ -74,11 +75,23 @@ def forks_tasks(command: Sequence[str], executors: str) -> bool:
     return command[:2] == ["celery", "worker"]
 
 
-def preload() -> None:
-    """Import all, except the Snowflake connector's `minicore`, which would be loaded in a thread."""
+def is_found() -> bool:
+    """Return whether the core can be imported: a Celery worker may import this module before its path is complete."""
+    try:
+        return find_spec(CORE) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def preload(*names: str) -> None:
+    """Import modules, except the Snowflake connector's `minicore`, which would be loaded in a thread."""
     os.environ.setdefault("SNOWFLAKE_DISABLE_MINICORE", "true")
-    for name in (*LIBRARIES, *OURS):
+    for name in names:
         import_module(name)
+
+
+def prepare_documents() -> None:
+    """Work out how documents are read and written."""
     adapter = import_module("include.medallion.staging.records.documents").adapter
     for module, _, name in (each.partition(":") for each in DOCUMENTS):
         adapter(getattr(import_module(module), name))
@@ -117,6 +130,8 @@ def _executors() -> str:
 
 
 if forks_tasks(sys.argv[1:], _executors()):
-    imported_at = stamps(our_files())
-    preload()
+    imported_at = stamps(our_files()) if is_found() else {}
+    preload(*(LIBRARIES if not imported_at else (*LIBRARIES, *OURS)))
+    if imported_at:
+        prepare_documents()
     os.register_at_fork(after_in_child=partial(forget_changed, imported_at))

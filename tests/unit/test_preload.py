@@ -100,6 +100,17 @@ def test_a_changed_file_takes_effect_with_the_next_task(tmp_path, changes):
     assert result.returncode == 0, result.stderr
 
 
+def test_a_worker_whose_path_lacks_the_package_starts(tmp_path):
+    """It imports the libraries only: where the root is added to the path by a plugin, that comes later."""
+    shutil.copy(ROOT / "plugins" / "medallion_preload.py", tmp_path)
+    own = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
+    worker = "import sys; sys.argv = ['airflow', 'celery', 'worker']"
+    program = f"{worker}; import medallion_preload; print('pyarrow' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "True\n"), result.stderr
+
+
 def test_celery_is_told_to_import_ahead():
     """Its worker loads no plugin before it forks: the module is named in the settings."""
     celery = yaml.safe_load((ROOT / "deploy" / "values-celery.yaml").read_text())["config"]["celery"]
