@@ -5,9 +5,9 @@ With few rows, a task would spend more time on imports than on its work. LocalEx
 before it forks; a Celery worker imports this module because `[celery] extra_celery_config` names it. Tasks then find
 libraries and our own modules imported, in memory that they share.
 
-A task in whose parent a file of ours has another time or size than when it was imported forgets our modules, and
-imports them anew: a changed file takes effect with the next task. Libraries are imported and not used, because one that
-started threads before the fork could hang or panic after it.
+If the modification time or size of one of our files has changed since the import, the forked task removes our modules
+from `sys.modules` and reloads them, so a changed file takes effect with the next task. Libraries are only imported, not
+used, because one that started threads before the fork could hang or panic after it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
 
 def forget_changed(known: Mapping[Path, Stamp]) -> None:
     """
-    Forget our modules if one of their files has changed: whoever needs them imports all of them anew, none of before.
+    Remove our modules from `sys.modules` if one of their files has changed, so that all of them are reloaded.
 
     Args:
         known: stamps of the files when they were imported.

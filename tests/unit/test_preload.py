@@ -89,7 +89,7 @@ def test_a_forked_task_finds_its_libraries_imported_and_can_use_them(tmp_path):
 
 @pytest.mark.parametrize("changes", [False, True])
 def test_a_changed_file_takes_effect_with_the_next_task(tmp_path, changes):
-    """A child imports all of our modules anew then, and none of them otherwise: never some of both."""
+    """A child reloads all of our modules if one of them has changed, and none of them otherwise."""
     for folder in ("include/medallion", "plugins"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     paths = f"{tmp_path}:{tmp_path / 'plugins'}"
