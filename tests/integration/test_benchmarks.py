@@ -146,7 +146,7 @@ def test_rows_arrive_at_a_contender_in_a_loop(servers, lake_uri):
     assert found["fault"] is None
     assert found["seconds"][0] > 0
     assert found["transaction"] > 0
-    assert found["idle"]["memory_mb"] > 10
+    assert found["idle"]["memory_mb"] > 0
     assert running.members() == []
 
 
