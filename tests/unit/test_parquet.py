@@ -107,6 +107,40 @@ def test_rows_survive_a_splice(tmp_path, write, rows, fresh):
     assert found["text"].to_pylist() == table["text"].to_pylist()
 
 
+@pytest.mark.parametrize("write", [by_pyarrow, by_delta, by_us])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS.filter(bool), names=st.sets(st.sampled_from(SCHEMA.names)))
+def test_texts_as_dictionaries_are_the_same_texts(tmp_path, write, rows, names):
+    """A column that is read as a dictionary has the values that it has when it is read as it is."""
+    write(tmp_path / "source.parquet", pa.Table.from_pylist(rows, SCHEMA))
+    with pa.OSFile(str(tmp_path / "source.parquet")) as file:
+        for group in Reader(file, "source").read_groups():
+            plain, found = group.read(names), group.read_dictionaries(names)
+            assert found.schema.names == plain.schema.names
+            assert [c.cast(p.type) for c, p in zip(found, plain, strict=True)] == plain.columns
+
+
+def test_repeated_texts_are_read_as_a_dictionary(tmp_path, rows):
+    """Other columns are not, whether or not their values are encoded by a dictionary."""
+    by_pyarrow(tmp_path / "source.parquet", rows)
+    with pa.OSFile(str(tmp_path / "source.parquet")) as file:
+        types = {
+            tuple(group.read_dictionaries(rows.column_names).schema.types) for group in Reader(file, "").read_groups()
+        }
+    assert types == {(pa.int64(), pa.dictionary(pa.int32(), pa.string()))}
+
+
+def test_a_dictionary_that_a_writer_gave_up_is_read_whole(tmp_path):
+    """Its first pages refer to a dictionary, the others hold values."""
+    table = pa.table({"name": [f"name {n}" for n in range(2000)]})
+    path = tmp_path / "source.parquet"
+    pq.write_table(table, path, dictionary_pagesize_limit=4096, data_page_size=1024, write_batch_size=100)
+    assert {"PLAIN", "RLE_DICTIONARY"} <= set(pq.read_metadata(path).row_group(0).column(0).encodings)
+    with pa.OSFile(str(path)) as file:
+        (group,) = Reader(file, "source").read_groups()
+        assert group.read_dictionaries(["name"]).column(0).cast(pa.string()).equals(table["name"].combine_chunks())
+
+
 @pytest.fixture
 def rows():
     """Give a thousand rows, of which some repeat."""

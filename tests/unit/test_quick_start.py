@@ -26,3 +26,24 @@ def test_garbage_is_collected_again_once_a_command_works(tmp_path, words):
     command = [sys.executable, "-c", COMMAND, *words]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+SETTINGS = """
+from include.medallion.ops.shell.quick_start import begin_imports
+begin_imports()
+import os
+import pyarrow as pa
+print(pa.default_memory_pool().backend_name, os.environ["OPENBLAS_NUM_THREADS"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pyarrow is built with jemalloc for Linux")
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, ["jemalloc", "1"]), ({"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "3"}, ["system", "3"])],
+)
+def test_the_environment_decides_on_memory_and_threads(environ, expected):
+    """Without a word of it, a command takes the allocator that needs least memory, and starts no idle threads."""
+    command = [sys.executable, "-c", SETTINGS]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": ""} | environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.medallion.gold.write.match import BatchRows
+from include.medallion.gold.write.match import BatchRows, conform
 from include.medallion.model.columns import BATCH_ID, DELETED_AT, LOADED_AT, VERSION
 
 _MARKS = {VERSION, BATCH_ID, LOADED_AT, DELETED_AT}
@@ -18,20 +18,32 @@ def changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dic
     Return the columns that rows of the batch change, with their new values.
 
     Args:
-        old: the rows of the row group.
+        old: the rows of the row group, with the columns that the file has.
         over: for each of them the number of the batch's row that replaces it, NULL if none does.
     """
     live = pc.if_else(pc.less(over, rows.first_gone), over, pa.scalar(None, over.type))  # the others are marked only
     taken = {True: over, False: live}
-    few = {marks: rows.table.take(places.drop_null()) for marks, places in taken.items()}
-    where = {marks: pc.indices_nonzero(places.is_valid()) for marks, places in taken.items()}
-    changed = {}
-    for name in rows.columns:
-        marks, held = name in _MARKS, old.column(name)
-        if not _identical(few[marks].column(name), held.take(where[marks])):
-            new = rows.table.column(name).take(taken[marks])
-            changed[name] = pc.if_else(taken[marks].is_valid(), new, held)
-    return changed
+    schema = pa.schema([rows.batch.schema.field(name) for name in rows.columns])
+    unlike = [
+        field
+        for marks, places in taken.items()
+        for field in _unlike(rows, old, places, pa.schema([f for f in schema if (f.name in _MARKS) == marks]))
+    ]
+    held = conform(old, pa.schema(unlike))
+    return {
+        name: pc.if_else(
+            taken[name in _MARKS].is_valid(), rows.table.column(name).take(taken[name in _MARKS]), held.column(name)
+        )
+        for name in held.schema.names
+    }
+
+
+def _unlike(rows: BatchRows, old: pa.RecordBatch, places: pa.Array, schema: pa.Schema) -> list[pa.Field]:
+    """Return the columns in which some row differs from that of the batch which replaces it."""
+    there = old.select([name for name in old.schema.names if name in schema.names])
+    held = conform(there.take(pc.indices_nonzero(places.is_valid())), schema)
+    new = rows.table.select(schema.names).take(places.drop_null())
+    return [field for field in schema if not _identical(new.column(field.name), held.column(field.name))]
 
 
 def _identical(some: pa.Array, others: pa.Array) -> bool:

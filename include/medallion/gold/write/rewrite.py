@@ -166,13 +166,14 @@ def _copy_group(rows: BatchRows, group: RowGroup, copyable: frozenset[str]) -> R
 
 def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: frozenset[str]) -> RewrittenGroup:
     """Replace rows by those of the batch; columns in which these are identical are copied as they are encoded."""
-    read = pa.schema([f for f in rows.batch.schema if f.name in rows.columns or f.name not in copyable])
-    old = conform(group.read(read.names), read)
+    read = [name for name in rows.batch.schema.names if name in rows.columns or name not in copyable]
+    old = group.read_dictionaries(read)
     taken = changed_columns(rows, old, over)
     copied = copyable - taken.keys()
-    others = [field for field in rows.batch.schema if field.name not in copied]
-    arrays = [taken[f.name] if f.name in taken else old.column(f.name) for f in others]
-    return group, copied, pa.RecordBatch.from_arrays(arrays, schema=pa.schema(others))
+    others = pa.schema([field for field in rows.batch.schema if field.name not in copied])
+    kept = conform(old, pa.schema([field for field in others if field.name not in taken]))
+    arrays = [taken[name] if name in taken else kept.column(name) for name in others.names]
+    return group, copied, pa.RecordBatch.from_arrays(arrays, schema=others)
 
 
 def _replace_or_remove(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: frozenset[str]) -> RewrittenGroup:

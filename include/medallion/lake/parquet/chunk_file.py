@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,15 +56,21 @@ class ChunkFile(io.RawIOBase):
         return bytes(self.read_buffer(size))
 
 
-def decode(file: ChunkFile, footer: pq.FileMetaData, group: int, names: list[str]) -> pa.RecordBatch:
+def decode(
+    file: ChunkFile, footer: pq.FileMetaData, group: int, names: list[str], dictionaries: Collection[str] = ()
+) -> pa.RecordBatch:
     """
     Decode columns of a row group.
+
+    Args:
+        names: the columns, in the order of the result.
+        dictionaries: columns of texts that are returned as dictionaries (`pa.DictionaryArray`).
 
     Raises:
         ArrowException, OSError: the pages are damaged.
     """
-    table = pq.ParquetFile(pa.PythonFile(file, mode="r"), metadata=footer, pre_buffer=False).read_row_group(
-        group, names
+    opened = pq.ParquetFile(
+        pa.PythonFile(file, mode="r"), metadata=footer, pre_buffer=False, read_dictionary=[*dictionaries]
     )
-    (batch,) = table.select(names).combine_chunks().to_batches()
+    (batch,) = opened.read_row_group(group, names).select(names).combine_chunks().to_batches()
     return batch

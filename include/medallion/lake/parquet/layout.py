@@ -28,6 +28,11 @@ class ChunkLayout:
     uncompressed_bytes: int
     checksum: str | None
 
+    @property
+    def has_dictionary(self) -> bool:
+        """Whether the values of a flat column are encoded by a dictionary of them; some may be encoded as they are."""
+        return len(self.element) == 1 and footers.DICTIONARY in page_offsets(self.metadata)
+
 
 @dataclass(frozen=True)
 class GroupLayout:

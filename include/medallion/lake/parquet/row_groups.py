@@ -44,6 +44,13 @@ class RowGroup(Protocol):
             ContractBroken: the pages of a column are damaged.
         """
 
+    def read_dictionaries(self, names: Collection[str]) -> pa.RecordBatch:
+        """
+        Decode columns as `read` does, but leave texts that are encoded by a dictionary as `pa.DictionaryArray`.
+
+        Such a column is decoded in a fifth of the time; `conform` or a cast turns it into texts.
+        """
+
     def max_value_bytes(self, name: str) -> int:
         """Return an upper bound of the bytes of a single value of a column."""
 
@@ -74,13 +81,20 @@ class EncodedRowGroup:
 
     def read(self, names: Collection[str]) -> pa.RecordBatch:
         """Decode columns; see `RowGroup`."""
+        return self._decode(names, ())
+
+    def read_dictionaries(self, names: Collection[str]) -> pa.RecordBatch:
+        """Decode columns, some of them as dictionaries; see `RowGroup`."""
+        return self._decode(names, [chunk.name for chunk in self.layout.chunks if chunk.has_dictionary])
+
+    def _decode(self, names: Collection[str], dictionaries: Collection[str]) -> pa.RecordBatch:
         wanted = [name for name in self.names if name in names]
         if not wanted:
             return pa.RecordBatch.from_arrays([pa.nulls(self.rows)], ["none"]).select([])
         ranges = {chunk.start: self.data[chunk.name] for chunk in self.layout.chunks if chunk.name in wanted}
         end = max(chunk.end for chunk in self.layout.chunks)
         try:
-            return decode(ChunkFile(ranges, end), self.footer, self.layout.number, wanted)
+            return decode(ChunkFile(ranges, end), self.footer, self.layout.number, wanted, dictionaries)
         except (pa.ArrowException, OSError) as error:
             raise ContractBroken(f"{self.file} is damaged: row group {self.layout.number} cannot be decoded") from error
 
@@ -108,6 +122,10 @@ class DecodedRowGroup:
     def read(self, names: Collection[str]) -> pa.RecordBatch:
         """Return columns; see `RowGroup`."""
         return self.batch.select([name for name in self.names if name in names])
+
+    def read_dictionaries(self, names: Collection[str]) -> pa.RecordBatch:
+        """Return columns; they are decoded already."""
+        return self.read(names)
 
     def max_value_bytes(self, name: str) -> int:
         """Return the bytes of all values of a column."""
