@@ -12,7 +12,8 @@ RUN pip install --no-cache-dir uv==0.13.9 \
     && { python -m compileall -qq -j 0 "$VIRTUAL_ENV/lib" || true; }
 # a new volume takes its owner from the folder that it is mounted over
 RUN mkdir -p /opt/airflow/auth /opt/airflow/trust
-ENV PYTHONPATH=/opt/airflow
+# pyarrow with jemalloc: 30 to 80 MiB less for each task (docs/deployment.md)
+ENV PYTHONPATH=/opt/airflow ARROW_DEFAULT_MEMORY_POOL=jemalloc
 COPY dags /opt/airflow/dags
 COPY plugins /opt/airflow/plugins
 COPY include /opt/airflow/include

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 from collections import defaultdict
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,7 +45,7 @@ def main() -> None:
             print(f"| {client.name(task)} | {rss // MIB} | {pss // MIB} |")
         for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
             root = processes.running(Daemon(state, f"airflow-{name}"))
-            sizes = [memory(p) for p in (root, *root.children(recursive=True))]
+            sizes = [size for p in (root, *root.children(recursive=True)) if (size := memory(p))]
             print(f"| {name}, {len(sizes)} processes | | {sum(pss for _, pss in sizes) // MIB} |")
     finally:
         stack.down(state, print)
@@ -57,13 +56,16 @@ def watch(scheduler: psutil.Process, done: threading.Event, most: dict[int, tupl
     """Keep the largest size of every process below the scheduler."""
     while not done.wait(0.05):
         for process in scheduler.children(recursive=True):
-            with suppress(psutil.Error, FileNotFoundError, ProcessLookupError):
-                most[process.pid] = tuple(map(max, most[process.pid], memory(process)))
+            if size := memory(process):
+                most[process.pid] = tuple(map(max, most[process.pid], size))
 
 
-def memory(process: psutil.Process) -> tuple[int, int]:
-    """Return RSS and PSS in bytes, as the kernel sums them up."""
-    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
+def memory(process: psutil.Process) -> tuple[int, int] | None:
+    """Return RSS and PSS in bytes, as the kernel sums them up; None for a process that has ended meanwhile."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
     sizes = {name: int(value.split()[0]) << 10 for name, _, value in (line.partition(":") for line in lines)}
     return sizes["Rss"], sizes["Pss"]
 

@@ -42,6 +42,8 @@ def settings(state: Path, metadata: Postgres) -> dict[str, str]:
         "AIRFLOW_PASSWORD": private.secret(state, "airflow"),
         # the project's root is on no path by default
         "PYTHONPATH": str(ROOT),
+        # as in the image; other builds of pyarrow may lack it, and say so
+        **({"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"} if sys.platform == "linux" else {}),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports["api"]),
