@@ -13,6 +13,12 @@ _MARKS = {VERSION, BATCH_ID, LOADED_AT, DELETED_AT}
 _FLOAT_BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 
 
+def compared_columns(rows: BatchRows, over: pa.Array) -> set[str]:
+    """Return the columns that may change in a row group: those of a mark, if no row of it has new values."""
+    has_values = pc.any(pc.less(over, rows.first_gone)).as_py()
+    return {*rows.columns} if has_values else {*rows.columns} & _MARKS
+
+
 def changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dict[str, pa.Array]:
     """
     Return the columns that rows of the batch change, with their new values.
@@ -22,28 +28,20 @@ def changed_columns(rows: BatchRows, old: pa.RecordBatch, over: pa.Array) -> dic
         over: for each of them the number of the batch's row that replaces it, NULL if none does.
     """
     live = pc.if_else(pc.less(over, rows.first_gone), over, pa.scalar(None, over.type))  # the others are marked only
-    taken = {True: over, False: live}
-    schema = pa.schema([rows.batch.schema.field(name) for name in rows.columns])
-    unlike = [
-        field
-        for marks, places in taken.items()
-        for field in _unlike(rows, old, places, pa.schema([f for f in schema if (f.name in _MARKS) == marks]))
-    ]
-    held = conform(old, pa.schema(unlike))
-    return {
-        name: pc.if_else(
-            taken[name in _MARKS].is_valid(), rows.table.column(name).take(taken[name in _MARKS]), held.column(name)
-        )
-        for name in held.schema.names
-    }
+    fields = [rows.batch.schema.field(name) for name in rows.columns]
+    marks, values = (pa.schema([f for f in fields if (f.name in _MARKS) == which]) for which in (True, False))
+    return _changed(rows, old, over, marks) | _changed(rows, old, live, values)
 
 
-def _unlike(rows: BatchRows, old: pa.RecordBatch, places: pa.Array, schema: pa.Schema) -> list[pa.Field]:
-    """Return the columns in which some row differs from that of the batch which replaces it."""
-    there = old.select([name for name in old.schema.names if name in schema.names])
-    held = conform(there.take(pc.indices_nonzero(places.is_valid())), schema)
+def _changed(rows: BatchRows, old: pa.RecordBatch, places: pa.Array, schema: pa.Schema) -> dict[str, pa.Array]:
+    """Compare some columns of the rows that are replaced, and return those that differ, for all rows."""
+    replaced, there = places.is_valid(), old.select([name for name in old.schema.names if name in schema.names])
+    held = conform(there.take(pc.indices_nonzero(replaced)), schema)
     new = rows.table.select(schema.names).take(places.drop_null())
-    return [field for field in schema if not _identical(new.column(field.name), held.column(field.name))]
+    unlike = pa.schema([f for f in schema if not _identical(new.column(f.name), held.column(f.name))])
+    whole = conform(old, unlike)
+    taken = rows.table.select(unlike.names)
+    return {n: pc.if_else(replaced, taken.column(n).take(places), whole.column(n)) for n in unlike.names}
 
 
 def _identical(some: pa.Array, others: pa.Array) -> bool:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction, RemoveAction
 
 from include.medallion.gold.write import match as gold_match
-from include.medallion.gold.write.changed import changed_columns
+from include.medallion.gold.write.changed import changed_columns, compared_columns
 from include.medallion.gold.write.files import GoldBatch, RowChanges, can_add_files, write_file, write_rows
 from include.medallion.gold.write.match import BatchRows, CandidateFile, RowMatches, WinRule, conform
 from include.medallion.lake.parquet import RowGroup, Writer
@@ -166,8 +166,8 @@ def _copy_group(rows: BatchRows, group: RowGroup, copyable: frozenset[str]) -> R
 
 def _replace_rows(rows: BatchRows, group: RowGroup, over: pa.Array, copyable: frozenset[str]) -> RewrittenGroup:
     """Replace rows by those of the batch; columns in which these are identical are copied as they are encoded."""
-    read = [name for name in rows.batch.schema.names if name in rows.columns or name not in copyable]
-    old = group.read_dictionaries(read)
+    compared = compared_columns(rows, over)
+    old = group.read_dictionaries([n for n in rows.batch.schema.names if n in compared or n not in copyable])
     taken = changed_columns(rows, old, over)
     copied = copyable - taken.keys()
     others = pa.schema([field for field in rows.batch.schema if field.name not in copied])
