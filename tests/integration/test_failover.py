@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,8 +11,11 @@ import pytest
 from include.medallion.errors import SourceChanged
 from include.medallion.model.differences import check_nothing_lost
 from include.medallion.ops.reconcile import reconcile
+from include.medallion.steps.log.advance import advance_log
+from include.medallion.steps.run import run_window
 from tests.integration.servers import server, standby
 from tests.integration.test_log import Logged
+from tests.integration.test_watch import PEOPLE, polling
 
 DDL = "CREATE TABLE people (id int PRIMARY KEY, name text, postcode text, day date)"
 PUBLISH = "CREATE PUBLICATION medallion_people FOR TABLE people"
@@ -165,3 +169,71 @@ def test_a_promoted_standby_is_accepted(primary, table, read, synchronised):
             people.run()
             reconcile(people.pipeline, people.connections)
         check(people)
+
+
+@contextmanager
+def standby_down(primary):
+    """Let logical slots wait for a standby that never connects."""
+    primary.sql("SELECT pg_create_physical_replication_slot('down')")
+    primary.sql("ALTER SYSTEM SET synchronized_standby_slots = 'down'", "SELECT pg_reload_conf()")
+    while primary.sql("SHOW synchronized_standby_slots") != [("down",)]:
+        pass
+    try:
+        yield
+    finally:
+        primary.sql("ALTER SYSTEM RESET synchronized_standby_slots", "SELECT pg_reload_conf()")
+        primary.sql("SELECT pg_drop_replication_slot('down')")
+
+
+def test_a_standby_that_is_down_delays_deletes_only(primary, table):
+    """Rows are read by transaction id meanwhile, and the slot stays: once it is back, the log brings the deletes."""
+    people = table("log")
+    with standby_down(primary):
+        at = people.slot_is_at()
+        people.sql(
+            "INSERT INTO people VALUES (30, 'new', NULL, NULL), (31, 'no date', NULL, 'infinity')",
+            "DELETE FROM people WHERE id = 1",
+        )
+        window = people.begin()
+        assert window.log
+        run_window(people.pipeline, people.connections, window)
+        assert {1, 30} <= {row["id"] for row in people.gold() if row["_deleted_at"] is None}
+        assert people.slot_is_at() == at
+    people.read_log()
+    check(people)
+    assert people.slot_is_at() != at
+
+
+def test_a_batch_ends_when_its_standby_goes_down(primary, table):
+    """Its slot stays until a later run advances it."""
+    people = table("log")
+    people.sql(
+        "INSERT INTO people VALUES (30, 'new', NULL, NULL), (31, 'no date', NULL, 'infinity')",
+        "DELETE FROM people WHERE id = 1",
+    )
+    window = people.begin()
+    assert people.stage(window)
+    with standby_down(primary):
+        at = people.slot_is_at()
+        for sink in ("silver", "gold"):
+            people.apply(window, sink)
+        people.commit(window)
+        advance_log(people.pipeline, people.connections, window)
+        assert people.slot_is_at() == at
+        check(people)
+    people.read_log()
+    assert people.slot_is_at() != at
+
+
+def test_a_watcher_does_not_wait_for_a_standby(primary, table):
+    """A poll returns at once, and the first one after the standby is back tells of the changes."""
+    people = table("log")
+
+    async def watch():
+        async with polling(people.dsn, replace(PEOPLE, slot=people.slot)) as poll:
+            with standby_down(primary):
+                people.sql("DELETE FROM people WHERE id = 1")
+                assert await poll(5) == ""
+            assert await poll(5) == "the log has changes"
+
+    asyncio.run(watch())

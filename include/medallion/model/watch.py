@@ -22,7 +22,7 @@ class LogPoll:
     The log of the source.
 
     Args:
-        end: how far it reaches.
+        end: how far it reaches, as far as it can be read.
         confirmed: position of the pipeline's slot.
         changed: end of the last transaction that changed the table, if it is above what `Watch.covered` was; else 0.
     """

@@ -10,7 +10,7 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from include.medallion.bronze.log.pgoutput import KeyCollector, Undecodable
-from include.medallion.bronze.log.slot import ATTEMPTS, SECONDS_BETWEEN, find_slot, slot_in_use
+from include.medallion.bronze.log.slot import ATTEMPTS, SECONDS_BETWEEN, Slot, find_slot, slot_in_use
 from include.medallion.bronze.postgres.connection import execute, fetch_rows
 from include.medallion.bronze.rows import BATCH_BYTES
 from include.medallion.config.sections.tables import Source
@@ -18,6 +18,8 @@ from include.medallion.model.columns import quote_identifier, quote_literal
 from include.medallion.model.log_range import LogRange, lsn_text
 
 _BUSY = "is active for PID"
+STANDBY_ATTEMPTS = 30
+"""How often it is looked whether standbys have received the log; those that work have after some milliseconds."""
 _XIDS = 1 << 32
 
 
@@ -39,13 +41,11 @@ def collect_keys(
         None if the slot has been advanced since the window was opened: all sinks hold its changes.
 
     Raises:
-        LogLost: the slot is gone or was invalidated, or the changes cannot be decoded.
+        LogLost: the slot is gone or was invalidated, the changes cannot be decoded, or a standby has to receive them.
         Transient: another session uses the slot.
     """
     for _ in range(ATTEMPTS):
-        slot = find_slot(connection, span.slot)
-        if slot is None or slot.lost:
-            raise LogLost("the replication slot was dropped or invalidated")
+        slot = _find_readable(connection, span)
         if slot.confirmed > span.after:
             return None
         execute(connection, "SAVEPOINT log")
@@ -59,6 +59,18 @@ def collect_keys(
                 raise LogLost("the server cannot decode the log from this slot") from None
             time.sleep(SECONDS_BETWEEN)
     raise slot_in_use(source)
+
+
+def _find_readable(connection: adbc_driver_manager.AdbcConnection, span: LogRange) -> Slot:
+    """Return the slot of a range once the range can be read; a standby that is down is not waited for."""
+    for _ in range(STANDBY_ATTEMPTS):
+        slot = find_slot(connection, span.slot)
+        if slot is None or slot.lost:
+            raise LogLost("the replication slot was dropped or invalidated")
+        if slot.confirmed > span.after or slot.readable >= span.upto:
+            return slot
+        time.sleep(SECONDS_BETWEEN)
+    raise LogLost("a standby that synchronized_standby_slots names has not received the log")
 
 
 def check_visible(connection: adbc_driver_manager.AdbcConnection, transactions: Collection[int]) -> None:

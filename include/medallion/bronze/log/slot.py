@@ -35,6 +35,8 @@ class Slot:
         confirmed: position up to which the sinks hold everything.
         retained: bytes of the log that the source keeps for it.
         lost: the source no longer has all of that.
+        readable: position up to which the log can be read and the slot advanced at once: the standbys that
+            `synchronized_standby_slots` names have received it, and the server waits without a limit for any other.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Slot:
     retained: int
     lost: bool
     active: bool
+    readable: int
 
 
 def find_slots(connection: adbc_driver_manager.AdbcConnection, prefix: str) -> list[Slot]:
@@ -49,7 +52,8 @@ def find_slots(connection: adbc_driver_manager.AdbcConnection, prefix: str) -> l
     pattern = prefix.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%") + "%"
     rows = fetch_rows(connection, "slot", pattern=quote_literal(pattern))
     return [
-        Slot(r["name"], r["confirmed"], r["retained"], r["lost"] or r["plugin"] != PLUGIN, r["active"]) for r in rows
+        Slot(r["name"], r["confirmed"], r["retained"], r["lost"] or r["plugin"] != PLUGIN, r["active"], r["readable"])
+        for r in rows
     ]
 
 
@@ -90,14 +94,17 @@ _NOTHING = dict.fromkeys(("schema", "table", "publication", "separator"), "''")
 
 def advance_slot(connection: adbc_driver_manager.AdbcConnection, source: Source, name: str, position: int) -> None:
     """
-    Let the source forget the log up to a position; a slot that is gone or further already stays as it is.
+    Let the source forget the log up to a position.
+
+    A slot that is gone or further already stays as it is. So does one whose changes a standby has still to receive: a
+    later run advances it.
 
     Raises:
         SettingError: the role may not.
         Transient: another session uses the slot.
     """
     slot = find_slot(connection, name)
-    if slot is None or slot.lost or slot.confirmed >= position:
+    if slot is None or slot.lost or slot.confirmed >= position or slot.readable < position:
         return
     where = f"{quote_literal(name)}, {quote_literal(lsn_text(position))}"
     _execute(connection, source, f"SELECT pg_catalog.pg_replication_slot_advance({where})")

@@ -26,12 +26,24 @@ SELECT
     )::int8 AS written,
     pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8 AS xmin,
     pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::int8 AS xmax,
-    pg_catalog.pg_wal_lsn_diff(
-        CASE
-            WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-            ELSE pg_catalog.pg_current_wal_flush_lsn()
-        END,
-        '0/0'
+    least(
+        pg_catalog.pg_wal_lsn_diff(
+            CASE
+                WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                ELSE pg_catalog.pg_current_wal_flush_lsn()
+            END,
+            '0/0'
+        ),
+        -- what standbys of synchronized_standby_slots have not received is waited for without a limit (PostgreSQL 17)
+        (
+            SELECT min(coalesce(pg_catalog.pg_wal_lsn_diff(p.restart_lsn, '0/0'), 0))
+            FROM pg_catalog.regexp_split_to_table(
+                nullif(pg_catalog.current_setting('synchronized_standby_slots', true), ''), '[," ]+'
+            ) AS n (name)
+            LEFT JOIN pg_catalog.pg_replication_slots AS p ON p.slot_name = n.name AND p.slot_type = 'physical'
+            WHERE n.name <> '' AND (pg_catalog.to_jsonb(s) ->> 'failover')::boolean
+                AND NOT pg_catalog.pg_is_in_recovery()
+        )
     )::int8 AS log_end,
     pg_catalog.pg_wal_lsn_diff(s.confirmed_flush_lsn, '0/0')::int8 AS confirmed,
     coalesce(s.wal_status, '') <> 'lost' AND s.restart_lsn IS NOT NULL

@@ -15,7 +15,7 @@ FROM (
             END
         ) AS is_of_table
     FROM pg_catalog.pg_logical_slot_peek_binary_changes(
-        {slot}, NULL, {most}, 'proto_version', '1', 'publication_names', {publication}
+        {slot}, {upto}, {most}, 'proto_version', '1', 'publication_names', {publication}
     ) AS c
     GROUP BY c.xid::text
 ) AS t

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from include.medallion.bronze.postgres.failures import connection_failure, read_failure
 from include.medallion.errors import SettingError, Transient
 from include.medallion.model.columns import quote_identifier, quote_literal
+from include.medallion.model.log_range import lsn_text
 from include.medallion.model.watch import MAX_BYTES_BEHIND, LogPoll, Poll, Watch, decide
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Watcher:
             "slot": self.watched.slot,
             "publication": quote_identifier(self.watched.publication),
             "relation": rf"\x{relation:08x}",
+            "upto": lsn_text(log.end),
         }
         words = {name: quote_literal(text) for name, text in literals.items()}
         if log.confirmed >= covered:
