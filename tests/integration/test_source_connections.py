@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import sys
 import time
 from contextlib import closing, suppress
 from urllib.parse import quote
@@ -23,6 +25,7 @@ from include.sandbox import private
 from tests.integration.servers import server
 from tests.unit.test_runbook import has_row
 
+KEEPALIVE = ("KEEPIDLE", "KEEPINTVL", "KEEPCNT", "USER_TIMEOUT")
 HOSTILE = "p@ss:/?#[]%&+ wörd'\"\\"
 
 
@@ -113,6 +116,21 @@ def test_a_uri_whose_password_is_not_encoded_says_so(monkeypatch):
     with pytest.raises(SettingError, match="%23") as refused:
         connection_settings.read_connection("source", os.environ)
     assert "cret" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
+@pytest.mark.parametrize(("extra", "seconds"), [({}, 30), ({"keepalives_idle": "7"}, 7)])
+def test_a_server_that_vanishes_is_noticed(own, monkeypatch, extra, seconds):
+    """The kernel asks the server whether it is there, and gives it up a minute later; an extra says when to ask."""
+    place = {"host": "127.0.0.1", "port": own.postgres.port, "login": "postgres", "password": own.postgres.password}
+    uri = read_settings(json.dumps({"conn_type": "postgres", **place, "extra": extra}), "shell", monkeypatch)
+    with (
+        psycopg.connect(uri, dbname="postgres") as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as tcp,
+    ):
+        options = [tcp.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}")) for name in KEEPALIVE]
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert options == [seconds, 10, 3, 60_000]
 
 
 def test_a_missing_connection_is_refused_by_name(monkeypatch):

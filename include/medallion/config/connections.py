@@ -22,7 +22,18 @@ from include.medallion.lake.object_store import Lake, open_lake
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-SECONDS_TO_CONNECT, DEFAULT_PORT = 30, 5432
+DEFAULT_PORT = 5432
+_PATIENCE: Mapping[str, object] = {
+    "connect_timeout": 30,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""
+Seconds, and the last in milliseconds, after which a server that has vanished without a word is given up: a minute. By
+default Linux asks after two hours (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE).
+"""
 _LIBPQ = frozenset(
     [
         *("application_name", "channel_binding", "connect_timeout", "gssencmode", "hostaddr"),
@@ -116,12 +127,14 @@ def libpq_uri(info: ConnectionInfo) -> str:
     """
     Return a Postgres connection as libpq takes it, with the extras that libpq knows.
 
+    Unless an extra says otherwise, it is given up a minute after the server, or the network to it, has vanished.
+
     Hosts and ports are parameters of the URI, where IPv6 addresses, socket folders and lists need no syntax of their
     own: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS.
     """
     hosts, ports = _hosts_and_ports(info)
     parts = {"user": info.login, "password": info.password, "dbname": info.schema, "host": hosts, "port": ports}
-    extras = {"connect_timeout": SECONDS_TO_CONNECT, **{k: v for k, v in info.extra.items() if k in _LIBPQ}}
+    extras = {**_PATIENCE, **{k: v for k, v in info.extra.items() if k in _LIBPQ}}
     return f"postgresql://?{urlencode({k: v for k, v in parts.items() if v} | extras, quote_via=quote, safe='')}"
 
 

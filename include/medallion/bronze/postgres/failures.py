@@ -86,6 +86,7 @@ _CONDITIONS = (
             "server closed the connection",
             "connection has been closed",
             "could not receive data",
+            "SSL SYSCALL error",
             "no connection to the",
         ),
         "the connection `{name}` to Postgres broke: check the server and the network",
