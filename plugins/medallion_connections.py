@@ -53,7 +53,7 @@ def password(conn_id: str) -> str | None:
 
 def bronze(conn_id: str) -> str:
     """Return the source's connection as libpq takes it."""
-    from include.medallion.config.connections import ConnectionInfo, libpq_uri
+    from include.medallion.config.connection_info import ConnectionInfo, libpq_uri
 
     c = find_connection(conn_id)
     return libpq_uri(ConnectionInfo(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))

@@ -88,7 +88,7 @@ class SourceChanged(BaseEventTrigger):
         return Watcher(Watched(**{name: self.settings[name] for name in names}, slot=slot))
 
     async def _uri(self) -> str:
-        from include.medallion.config.connections import ConnectionInfo, libpq_uri
+        from include.medallion.config.connection_info import ConnectionInfo, libpq_uri
 
         c = await BaseHook.aget_connection(self.settings["connection"])
         return libpq_uri(ConnectionInfo(c.host, c.port, c.login, c.password, c.schema, c.extra_dejson))

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.medallion.config import connections as connection_settings
 from include.medallion.config import files as pipeline_files
-from include.medallion.config.connections import ConnectionInfo
+from include.medallion.config.connection_info import ConnectionInfo, libpq_uri
 from include.medallion.config.pipeline import Pipeline
 from include.sandbox.errors import SandboxError
 from include.sandbox.json_lines import json_lines
@@ -49,7 +49,7 @@ def bronze(pipeline: Pipeline, environ: Environ, statement: str) -> Result:
 
     account = connection_settings.read_connection(pipeline.source.connection, environ)
     try:
-        with psycopg.connect(connection_settings.libpq_uri(account)) as connection:
+        with psycopg.connect(libpq_uri(account)) as connection:
             return _fetched(connection.execute(statement))
     except psycopg.Error as e:
         raise SandboxError(f"Postgres: {e}") from None

@@ -27,6 +27,7 @@ from snowflake.connector.errors import DatabaseError  # noqa: TID253
 
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.config import connections as connection_settings
+from include.medallion.config.connection_info import ConnectionInfo, libpq_uri
 from include.medallion.errors import SettingError, Transient
 from include.medallion.lake.object_store import open_lake
 from include.medallion.model.retention import Retention
@@ -248,10 +249,8 @@ def over_tls(sandbox_state):
 
 def libpq(server, **extra) -> str:
     """Return the URI that a task makes of the connection."""
-    account = connection_settings.ConnectionInfo(
-        server.host, server.port, server.user, server.password, "postgres", extra
-    )
-    return connection_settings.libpq_uri(account)
+    account = ConnectionInfo(server.host, server.port, server.user, server.password, "postgres", extra)
+    return libpq_uri(account)
 
 
 def test_the_source_is_read_over_tls_with_its_certificate_checked(over_tls, tmp_path):

@@ -19,6 +19,7 @@ from adbc_driver_manager import AdbcStatement
 from include.medallion.bronze.postgres import connection as bronze_connection
 from include.medallion.bronze.postgres import failures
 from include.medallion.config import connections as connection_settings
+from include.medallion.config.connection_info import libpq_uri
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import SettingError, Transient
 from include.sandbox import private
@@ -44,7 +45,7 @@ def read_settings(text, how, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SOURCE", text)
     if how == "airflow":
         return medallion_connections.bronze("source")
-    return connection_settings.libpq_uri(connection_settings.read_connection("source", os.environ))
+    return libpq_uri(connection_settings.read_connection("source", os.environ))
 
 
 def version(uri):

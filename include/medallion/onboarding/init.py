@@ -12,7 +12,8 @@ from typing import Any
 
 from include.medallion.bronze.postgres.connection import connect
 from include.medallion.config.checks.reserved import GOLD_PREFIXES, GOLD_TABLES, PIPELINES, SILVER_PREFIX
-from include.medallion.config.connections import libpq_uri, read_connection
+from include.medallion.config.connection_info import libpq_uri
+from include.medallion.config.connections import read_connection
 from include.medallion.config.defaults import FILE, shared_settings
 from include.medallion.config.files import load_file, pipeline_name
 from include.medallion.errors import ContractBroken, SettingError

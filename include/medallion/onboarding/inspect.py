@@ -14,7 +14,7 @@ import adbc_driver_manager
 
 from include.medallion.bronze.postgres.connection import execute, fetch_sql, read_error
 from include.medallion.bronze.table import describe_table
-from include.medallion.config.connections import DEFAULT_PORT, ConnectionInfo
+from include.medallion.config.connection_info import DEFAULT_PORT, ConnectionInfo
 from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SettingError
 from include.medallion.model.columns import Column, quote_identifier, quote_literal

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from include.medallion.bronze.postgres.connection import connect
 from include.medallion.bronze.table import SourceTable, describe_table
-from include.medallion.config.connections import libpq_uri, read_connection
+from include.medallion.config.connection_info import libpq_uri
+from include.medallion.config.connections import read_connection
 from include.medallion.config.pipeline import Pipeline
 from include.medallion.errors import MedallionError
 from include.medallion.model.types.choices import TypeChoices
