@@ -226,7 +226,7 @@ def test_a_batch_ends_when_its_standby_goes_down(primary, table):
 
 
 def test_a_watcher_does_not_wait_for_a_standby(primary, table):
-    """A poll returns at once, and the first one after the standby is back tells of the changes."""
+    """While a standby is down a poll returns at once; once it is back, a poll reports the changes."""
     people = table("log")
 
     async def watch():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import adbc_driver_manager
 
-from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows
+from include.medallion.bronze.postgres.connection import begin_snapshot, execute, fetch_rows, read_sql
 from include.medallion.config.sections.tables import Source
 from include.medallion.errors import SettingError, Transient
 from include.medallion.model.columns import quote_literal
@@ -50,7 +50,7 @@ class Slot:
 def find_slots(connection: adbc_driver_manager.AdbcConnection, prefix: str) -> list[Slot]:
     """Return the slots whose name begins with this."""
     pattern = prefix.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%") + "%"
-    rows = fetch_rows(connection, "slot", pattern=quote_literal(pattern))
+    rows = fetch_rows(connection, "slot", pattern=quote_literal(pattern), readable=read_sql("readable"))
     return [
         Slot(r["name"], r["confirmed"], r["retained"], r["lost"] or r["plugin"] != PLUGIN, r["active"], r["readable"])
         for r in rows

@@ -105,7 +105,12 @@ def renew_snapshot(connection: adbc_driver_manager.AdbcConnection) -> None:
 
 def fetch_rows(connection: adbc_driver_manager.AdbcConnection, name: str, **values: object) -> list[dict[str, Any]]:
     """Run a statement of sql/ with literals filled in; for a few rows."""
-    return fetch_sql(connection, (_SQL / f"{name}.sql").read_text().format(**values))
+    return fetch_sql(connection, read_sql(name).format(**values))
+
+
+def read_sql(name: str) -> str:
+    """Return a statement of sql/, or a part of several."""
+    return (_SQL / f"{name}.sql").read_text()
 
 
 def fetch_sql(connection: adbc_driver_manager.AdbcConnection, sql: str) -> list[dict[str, Any]]:

@@ -1,5 +1,4 @@
--- A replication slot: what it keeps of the log, whether it still has all of it, and how much of it may be read: changes
--- that a standby of synchronized_standby_slots has not received are waited for without a limit (PostgreSQL 17).
+-- A replication slot: what it keeps of the log, whether it still has all of it, and how much of it is read at once.
 SELECT
     s.slot_name::text AS name,
     s.plugin::text AS plugin,
@@ -11,17 +10,8 @@ SELECT
     OR coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason', '') <> ''
     OR coalesce((pg_catalog.to_jsonb(s) ->> 'conflicting')::boolean, false) AS lost,
     coalesce(
-        (
-            SELECT min(coalesce(pg_catalog.pg_wal_lsn_diff(p.restart_lsn, '0/0'), 0))
-            FROM pg_catalog.regexp_split_to_table(
-                nullif(pg_catalog.current_setting('synchronized_standby_slots', true), ''), '[," ]+'
-            ) AS n (name)
-            LEFT JOIN pg_catalog.pg_replication_slots AS p ON p.slot_name = n.name AND p.slot_type = 'physical'
-            WHERE n.name <> '' AND (pg_catalog.to_jsonb(s) ->> 'failover')::boolean
-                AND NOT pg_catalog.pg_is_in_recovery()
-        ),
-        9223372036854775807
-    )::int8 AS readable
+{readable},
+    9223372036854775807)::int8 AS readable
 FROM pg_catalog.pg_replication_slots AS s
 CROSS JOIN LATERAL (
     SELECT CASE

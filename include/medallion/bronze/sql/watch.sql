@@ -34,16 +34,7 @@ SELECT
             END,
             '0/0'
         ),
-        -- what standbys of synchronized_standby_slots have not received is waited for without a limit (PostgreSQL 17)
-        (
-            SELECT min(coalesce(pg_catalog.pg_wal_lsn_diff(p.restart_lsn, '0/0'), 0))
-            FROM pg_catalog.regexp_split_to_table(
-                nullif(pg_catalog.current_setting('synchronized_standby_slots', true), ''), '[," ]+'
-            ) AS n (name)
-            LEFT JOIN pg_catalog.pg_replication_slots AS p ON p.slot_name = n.name AND p.slot_type = 'physical'
-            WHERE n.name <> '' AND (pg_catalog.to_jsonb(s) ->> 'failover')::boolean
-                AND NOT pg_catalog.pg_is_in_recovery()
-        )
+{readable}
     )::int8 AS log_end,
     pg_catalog.pg_wal_lsn_diff(s.confirmed_flush_lsn, '0/0')::int8 AS confirmed,
     coalesce(s.wal_status, '') <> 'lost' AND s.restart_lsn IS NOT NULL

@@ -104,7 +104,8 @@ class Watcher:
     async def _see(self, connection: Connection, *, notified: bool) -> Poll | None:
         """Look at the source; None if another session uses the slot."""
         names = {"schema": self.watched.schema, "table": self.watched.table, "slot": self.watched.slot}
-        row = await _fetch(connection, "watch", **{name: quote_literal(text) for name, text in names.items()})
+        words = {name: quote_literal(text) for name, text in names.items()}
+        row = await _fetch(connection, "watch", readable=_read("readable"), **words)
         if row["shape"] is None:
             table = f"{self.watched.schema}.{self.watched.table}"
             raise SettingError(f"connection `{self.watched.connection}` has no table {table}: nothing can be watched")
@@ -159,6 +160,10 @@ async def _connected(watched: Watched, uri: str) -> AsyncIterator[Connection]:
 
 
 async def _fetch(connection: Connection, name: str, **words: object) -> dict[str, Any]:
-    cursor = await connection.execute((_SQL / f"{name}.sql").read_text().format(**words).encode())
+    cursor = await connection.execute(_read(name).format(**words).encode())
     (row,) = await cursor.fetchall()
     return row
+
+
+def _read(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text()
